@@ -1,0 +1,1 @@
+"""Deckhand: AI workflows from forms, run durably. README.md has the map of the folders."""
