@@ -1,0 +1,1 @@
+"""Who may do what, and in which organization: decided here and nowhere else."""

@@ -1,0 +1,188 @@
+"""Every text that tells a person what went wrong, by code (UX.md section 10).
+
+`title` says what happened, `text` why and what to do; `{gaps}` are filled by the error's facts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One catalogue entry.
+
+    Attributes:
+        actions: label and relative target of the ways out, such as ("Home", "/").
+        retryable: whether the same request can succeed later without a change.
+    """
+
+    title: str
+    text: str = ""
+    not_done: str = ""
+    actions: tuple[tuple[str, str], ...] = ()
+    retryable: bool = False
+
+
+CATALOGUE: dict[str, Entry] = {
+    # What was typed or sent
+    "E-FIELDS": Entry("There is something to correct.", "Look at the marked fields."),
+    "E-FIELD-EMPTY": Entry("Enter {what}.", "Enter {what}."),
+    "E-FIELD-LONG": Entry(
+        "{what} is too long.", "{what} must be {most} characters or fewer. It has {length}."
+    ),
+    "E-FIELD-SHORT": Entry("{what} is too short.", "{what} must be {least} characters or more."),
+    "E-FIELD-RANGE": Entry("{what} is out of range.", "{what} must be between {least} and {most}."),
+    "E-FIELD-TYPE": Entry("{what} has the wrong kind of value.", "{what} must be {wanted}."),
+    "E-FIELD-CHOICE": Entry("{what} is not one of the choices.", "Choose one of: {choices}."),
+    "E-FIELD-UNKNOWN": Entry(
+        "“{name}” is not a known field.", "Remove “{name}”. Known fields are: {known}."
+    ),
+    "E-FIELD-TAKEN": Entry(
+        "{what} is taken.", "There is already a {thing} called “{name}”. Choose another name."
+    ),
+    "E-FIELD": Entry("{what} cannot be used.", "{text}"),
+    "E-EMAIL": Entry("This is no email address.", "Enter an email address like name@example.com."),
+    # Requests that cannot be read
+    "E-JSON": Entry("The request cannot be read.", "{reason}", "Nothing was changed."),
+    "E-JSON-TYPE": Entry(
+        "The request must be JSON.",
+        "Send it with the header Content-Type: application/json.",
+        "Nothing was changed.",
+    ),
+    "E-TOO-LARGE": Entry(
+        "The request is too large.", "It may have at most {most}.", "Nothing was changed."
+    ),
+    "E-METHOD": Entry("This address does not take {method}.", "It takes: {allowed}."),
+    "E-BAD-REQUEST": Entry("The request cannot be read.", "{reason}", "Nothing was changed."),
+    "E-HOST": Entry(
+        "This address is not served here.",
+        "Open Deckhand under the address its keeper gave you.",
+    ),
+    "E-FORM-OLD": Entry(
+        "This form is too old or came from another site.",
+        "Open the page again and repeat the last step.",
+        "Nothing was changed.",
+    ),
+    "E-FORM-SENT": Entry("This form was already sent.", "Its result stands where it led."),
+    "E-IDEM-MISSING": Entry(
+        "The header Idempotency-Key is missing.",
+        "Send any text of your own, up to 255 characters. The same key never starts two runs.",
+        "Nothing was started.",
+    ),
+    "E-IDEM-LONG": Entry(
+        "The Idempotency-Key is too long.",
+        "It may have 1 to 255 visible characters.",
+        "Nothing was started.",
+    ),
+    "E-IDEM-OTHER": Entry(
+        "This Idempotency-Key was used for another request.",
+        "Send the same body again, or take a new key.",
+        "Nothing was started.",
+    ),
+    "E-IDEM-BUSY": Entry(
+        "The first request with this Idempotency-Key is still running.",
+        "Ask again in {retry_after} s.",
+        retryable=True,
+    ),
+    # Who and where
+    "E-SIGN-IN": Entry(
+        "Sign in to go on.", "You are not signed in here.", actions=(("Sign in", "/signin"),)
+    ),
+    "E-LOGIN": Entry("The email or password does not match.", "Check both."),
+    "E-LOGIN-WAIT": Entry("Too many tries.", "You can try again in {retry_after} s."),
+    "E-KEY": Entry(
+        "The API key is not accepted.",
+        "Send a key that is in use in the header X-API-Key.",
+        "Nothing was changed.",
+    ),
+    "E-ROLE": Entry("Your role does not allow this.", "{who} may {what}. Ask one of them."),
+    "E-404": Entry(
+        "There is no page here.",
+        "The address may be wrong or the thing was deleted for ever.",
+        actions=(("Home", "/"),),
+    ),
+    "E-GONE": Entry("{what} was deleted.", "It was deleted on {at}."),
+    "E-LINK-OLD": Entry(
+        "This link was already used or is too old.",
+        "Ask the keeper of this machine for a new one: deckhand setup-link",
+        actions=(("Sign in", "/signin"),),
+    ),
+    "E-SETUP-CODE": Entry(
+        "That set-up code does not match.",
+        "The code stands in the terminal where Deckhand was started. "
+        "Print a new one there: deckhand setup-link",
+    ),
+    # Workflows
+    "E-CONFLICT": Entry(
+        "This workflow changed while you were working.",
+        "Your change was made for revision {rev}; it now has revision {now}. "
+        "Load it again and repeat the change.",
+        "Nothing was overwritten.",
+    ),
+    "E-PLAN": Entry("The plan cannot be read.", "{reason}", "Nothing was saved."),
+    "E-PLAN-NEWER": Entry(
+        "This plan is written for a newer Deckhand.",
+        "It has format {found}; this one reads up to {known}.",
+        "Nothing was saved.",
+    ),
+    "E-NOT-READY": Entry(
+        "{count} left before this can go live.", "{first}", "The live version did not change."
+    ),
+    "E-NO-LIVE": Entry(
+        "This workflow is not live yet.",
+        "Put it live first, or run its draft.",
+        "Nothing was started.",
+    ),
+    "E-NO-VERSION": Entry("There is no version {number}.", "Choose one from the list of versions."),
+    # Runs
+    "E-RUN-OVER": Entry("This run is already over.", "It ended as “{word}”."),
+    "E-QUEUE": Entry(
+        "Too many runs are waiting.",
+        "{waiting} runs wait in line. Try again in {retry_after} s.",
+        "Nothing was started.",
+        retryable=True,
+    ),
+    "E-WORKER": Entry(
+        "The machine working on this run stopped.",
+        "We put it back in line; it goes on by itself.",
+        "Nothing is sent twice.",
+    ),
+    "E-FILE": Entry("“{name}” cannot be read.", "{reason}"),
+    "E-FILE-GONE": Entry("The file is no longer here.", "It was kept until {until}."),
+    # Steps
+    "E-TIME": Entry("The step took longer than {limit}, so we stopped it.", "Allow more time."),
+    "E-VALUE-EMPTY": Entry("{what} was empty, so the step had nothing to work with."),
+    "E-LIST-LIMIT": Entry(
+        "The list has {count} items; this step takes {most}.",
+        "Raise the limit or filter first.",
+        "No item was started.",
+    ),
+    "E-STEPS-LIMIT": Entry("The run reached its limit of {most} steps.", "Raise the limit."),
+    "E-RUN-TIME": Entry("The run worked longer than {limit}, so we stopped it."),
+    "E-STOPPED": Entry("A Stop step ended the run as failed.", "{message}"),
+    "E-DOUBT": Entry(
+        "It is not certain whether the step did its work.",
+        "The machine stopped in the middle of it. Look at the other system, then decide.",
+        "It was not repeated.",
+    ),
+    # Ours
+    "E-BUSY": Entry(
+        "The machine is busy.",
+        "Try again in {retry_after} s.",
+        "Nothing was changed.",
+        retryable=True,
+    ),
+    "E-DATABASE": Entry(
+        "The database does not answer.",
+        "Try again in {retry_after} s. Runs go on by themselves once it is back.",
+        "Nothing was changed.",
+        retryable=True,
+    ),
+    "E-RATE": Entry("Too many requests.", "Try again in {retry_after} s.", retryable=True),
+    "E-OURS": Entry(
+        "Something went wrong on our side.",
+        "Try again. If it stays, tell the keeper of this machine the code {ref}.",
+        retryable=True,
+    ),
+}

@@ -1,0 +1,179 @@
+"""The database: one declarative base, three column types, one way to make an engine.
+
+SQLite serves one machine, PostgreSQL more than one. `reading` and `writing` say what the
+transactions that begin inside them may do.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Dialect,
+    Engine,
+    LargeBinary,
+    MetaData,
+    Text,
+    create_engine,
+    make_url,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from webapp.kernel import jsons
+from webapp.kernel.sqlite import TurnstileBusy, is_reading, reading, writing
+
+__all__ = [
+    "Base",
+    "Id",
+    "Json",
+    "UtcDateTime",
+    "database_url",
+    "is_away",
+    "is_reading",
+    "make_engine",
+    "reading",
+    "writing",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Base(DeclarativeBase):
+    """The base of every table. Names of constraints are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s_ix",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+class Id(TypeDecorator[UUID]):
+    """A UUID: `uuid` on PostgreSQL, 16 bytes on SQLite, where bytes sort as UUIDv7 does."""
+
+    impl = LargeBinary(16)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.UUID(as_uuid=True))
+        return dialect.type_descriptor(LargeBinary(16))
+
+    def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
+        return value if value is None or dialect.name == "postgresql" else value.bytes
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> UUID | None:
+        return value if value is None or isinstance(value, UUID) else UUID(bytes=bytes(value))
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC with its zone: `timestamptz` on PostgreSQL, microseconds on SQLite."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(BigInteger())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        return value if dialect.name == "postgresql" else to_micros(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if isinstance(value, datetime) else from_micros(value)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value with exact decimals: `jsonb` on PostgreSQL, text on SQLite. None is NULL."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.JSONB(none_as_null=True))
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return jsons.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return (
+            jsons.loads(value)
+            if isinstance(value, str) and dialect.name != "postgresql"
+            else (value)
+        )
+
+
+def to_micros(moment: datetime) -> int:
+    """Return microseconds since 1970 in UTC, as SQLite rows keep a moment."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """Return the moment that `to_micros` stored."""
+    return _EPOCH + timedelta(microseconds=value)
+
+
+def database_url(url: str) -> str:
+    """Return the URL with the driver we use: psycopg 3, or SQLite behind the turnstile."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite+deckhand").render_as_string(hide_password=False)
+    return parsed.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Return the keyword arguments of `create_engine` for `database_url(url)`."""
+    options: dict[str, Any] = {"pool_size": 16, "max_overflow": 16, "pool_timeout": 10}
+    if make_url(url).get_backend_name() != "sqlite":
+        options |= {
+            "pool_pre_ping": True,
+            "json_serializer": jsons.dumps,
+            "json_deserializer": jsons.loads,
+            "connect_args": {"connect_timeout": 5},
+        }
+    return options
+
+
+def make_engine(url: str, **options: Any) -> Engine:
+    """Return an engine for `url`; nothing is opened yet."""
+    return create_engine(database_url(url), **(engine_options(url) | options))
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the failure means "not now": the database is gone, full, locked or starting."""
+    if isinstance(error, TurnstileBusy | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:  # PostgreSQL: connection, resources, operator intervention, rollback
+        return str(state)[:2] in {"08", "40", "53", "55", "57", "58"}
+    if type(error.orig).__name__ in {"OperationalError", "InterfaceError"}:
+        text = str(error.orig)
+        return any(word in text for word in ("locked", "busy", "full", "I/O", "unable to open"))
+    return False

@@ -1,0 +1,19 @@
+"""JSON as rows keep it: decimals exactly as written, no NaN, no surprises in key order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import simplejson
+
+
+def dumps(value: Any) -> str:
+    """Return compact JSON; a `Decimal` becomes the number it is."""
+    return simplejson.dumps(
+        value, use_decimal=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def loads(text: str | bytes) -> Any:
+    """Return the value; numbers with a fraction become `Decimal`."""
+    return simplejson.loads(text, use_decimal=True)
