@@ -62,7 +62,7 @@ lock: .venv/.dev ## Write the lock files from pyproject.toml
 	@sh .ci/lock
 
 docs: .venv/.dev ## Write the pages of docs/ that are made from code
-	$(BIN)/python -m docs.generate
+	$(BIN)/python -m webapp.commands.reference
 
 # What stands behind setup: each stamp is older than its inputs only when they changed.
 .venv/bin/python:

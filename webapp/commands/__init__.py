@@ -1,4 +1,4 @@
-"""The `deckhand` command line. Commands load when they are called: `up` must stay small and quick."""
+"""The `deckhand` command line; commands load when called, so that `up` stays small and quick."""
 
 from importlib import import_module
 

@@ -13,36 +13,33 @@ from dotenv import dotenv_values
 KEYS = ("secret_key", "master_key", "audit_key")
 
 
-def keys_of(data: Path, given: dict[str, str], *, make: bool) -> tuple[dict[str, str], list[str]]:
-    """Return the keys and what is wrong: from `given`, else from the file, else (`make`) new ones."""
-    kept, problems = _kept(data / "secrets.env")
-    keys = {name: given[name] or kept.get(name, "") for name in KEYS}
-    missing = [name for name in KEYS if not keys[name]]
-    if missing and make and not problems:
-        try:
-            keys |= _make(data, missing)
-        except OSError as error:
-            problems.append(
-                f"The data folder {data} can't be written ({error.strerror}). "
-                "Choose another one with DATA=, or give yourself the right to write there."
-            )
-    return {name: value for name, value in keys.items() if value}, problems
-
-
-def _kept(path: Path) -> tuple[dict[str, str], list[str]]:
+def kept_keys(data: Path) -> tuple[dict[str, str], list[str]]:
+    """Return the keys that the file has, and what is wrong with it."""
+    path = data / "secrets.env"
     try:
         mode = path.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, []
     except OSError as error:
         return {}, [f"{path} can't be read ({error.strerror}). Check who owns the data folder."]
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         return {}, [f"Other people of this machine can read {path}. Say `chmod 600 {path}`."]
     try:
-        kept = {name.lower(): value or "" for name, value in dotenv_values(path).items()}
+        kept = {name.lower(): value for name, value in dotenv_values(path).items() if value}
     except (OSError, UnicodeDecodeError):
         return {}, [f"{path} can't be read. Check who owns it, or bring it back from a backup."]
-    return kept, []
+    return {name: kept[name] for name in KEYS if name in kept}, []
+
+
+def make_keys(data: Path, missing: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return new keys, kept in the file from now on, and what prevented it."""
+    try:
+        return _make(data, missing), []
+    except OSError as error:
+        return {}, [
+            f"The data folder {data} can't be written ({error.strerror}). "
+            "Choose another one with DATA=, or give yourself the right to write there."
+        ]
 
 
 def _make(data: Path, missing: list[str]) -> dict[str, str]:
@@ -50,7 +47,7 @@ def _make(data: Path, missing: list[str]) -> dict[str, str]:
     data.mkdir(parents=True, exist_ok=True)
     path = data / "secrets.env"
     fresh = {name: secrets.token_urlsafe(48) for name in missing}
-    before, _ = _kept(path)
+    before, _ = kept_keys(data)
     lines = [f"{name.upper()}={value}\n" for name, value in (before | fresh).items()]
     draft = data / f".secrets.{os.getpid()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -65,7 +62,7 @@ def _make(data: Path, missing: list[str]) -> dict[str, str]:
             os.link(draft, path)
     except FileExistsError:
         # Somebody else was first: theirs are the keys of this installation.
-        return {name: value for name, value in _kept(path)[0].items() if name in missing}
+        return {name: value for name, value in kept_keys(data)[0].items() if name in missing}
     finally:
         draft.unlink(missing_ok=True)
     sys.stderr.write(

@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from webapp.kernel import settings_checks as checks
-from webapp.kernel.secret_keys import KEYS, keys_of
+from webapp.kernel.secret_keys import KEYS, kept_keys, make_keys
 
 
 class OutboundRule(NamedTuple):
@@ -51,8 +51,8 @@ class Settings(BaseModel):
 
     app_env: Literal["development", "testing", "production"] = Field(
         "development",
-        description="Which profile: `development` serves this machine only and makes its own keys; "
-        "`production` refuses to start with anything weak or missing; `testing` is for test suites.",
+        description="Which profile: `development` serves this machine only and makes its own "
+        "keys; `production` refuses what is weak or missing; `testing` is for tests.",
     )
     data: Path = Field(
         Path("data"),
@@ -63,7 +63,7 @@ class Settings(BaseModel):
     base_url: str = Field(
         "",
         description="Where people reach Deckhand, such as `https://deckhand.example`. "
-        "Empty: `http://HOST:PORT`. Links in mails and web-hooks begin with it.",
+        "Empty: `http://HOST:PORT`. Links in mails and webhooks begin with it.",
     )
     trusted_hosts: tuple[str, ...] = Field(
         (),
@@ -140,7 +140,7 @@ class Settings(BaseModel):
     )
     crash_at: str = Field(
         "",
-        description="`name#nth`: the process kills itself there. Only when APP_ENV is `testing`.",
+        description="`name#nth`: the process kills itself there. Only with APP_ENV=testing.",
     )
 
     @property
@@ -211,9 +211,8 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     """
     given = _given(env)
     data = Path(given.get("data", "data")).expanduser().absolute()
-    production = given.get("app_env") == "production"
-    made, problems = keys_of(data, {key: given.get(key, "") for key in KEYS}, make=not production)
-    given |= made
+    kept, problems = kept_keys(data)
+    given = kept | given
     try:
         settings = Settings.model_validate(given)
     except ValidationError as error:
@@ -221,7 +220,13 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     problems += checks.by_profile(settings, debug=given.get("flask_debug", ""))
     if problems:
         raise SettingsError(problems)
-    return settings
+    missing = [name for name in KEYS if name not in given]
+    if not missing:
+        return settings
+    made, problems = make_keys(data, missing)
+    if problems:
+        raise SettingsError(problems)
+    return settings.model_copy(update={name: SecretStr(key) for name, key in made.items()})
 
 
 def _given(env: Mapping[str, str] | None) -> dict[str, str]:

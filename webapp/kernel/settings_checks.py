@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 # Values that stand in tutorials, templates and other projects' example files.
 KNOWN_BAD = re.compile(
-    r"change[-_ ]?(me|this|it)|replace[-_ ]?(me|this|with)|your[-_ ]?(secret|key)|insert[-_ ]?(your|key)"
-    r"|secret[-_ ]?key|super[-_ ]?secret|example|default|password|development|insecure|qwerty|dev[-_]key"
-    r"|^(.{1,4})\1+$|0123456789|1234567890|abcdefgh|lorem",
+    r"(change|replace)[-_ ]?(me|this|it|with)|(your|insert|dev)[-_ ]?(secret|key)|secret[-_ ]?key"
+    r"|super[-_ ]?secret|example|default|password|development|insecure|qwerty|lorem"
+    r"|0123456789|1234567890|abcdefgh|^(.{1,4})\4+$",
     re.IGNORECASE,
 )
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -63,22 +63,30 @@ def outbound_rule(word: str) -> tuple[IPv4Network | IPv6Network, int, int]:
     return network, low, high
 
 
+# Fields whose values may be or hold a secret, so that no message repeats them.
+_UNSPOKEN = {"secret_key", "master_key", "audit_key", "model_api_key"}
+_UNSPOKEN |= {"database_url", "redis_url", "smtp_url"}
+_WANTED = {
+    "int_parsing": "a whole number",
+    "bool_parsing": "1 or 0",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+    "literal_error": "{expected}",
+}
+
+
 def sentences(error: ValidationError, given: Mapping[str, str]) -> list[str]:
     """Return one sentence for each field that pydantic refused."""
-    secret = {"secret_key", "master_key", "audit_key", "model_api_key"}
-    secret |= {"database_url", "redis_url", "smtp_url"}  # these may hold passwords
     found = []
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else ""
-        value = given.get(name, "")
-        shown = "" if name in secret or not value else f" is “{value}”, which"
-        reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        if problem["type"] == "value_error":
-            found.append(f"{name.upper()}{shown or ' has a value that'} can't be used. {reason}")
-        else:
-            found.append(
-                f"{name.upper()}{shown or ' has a value that'} can't be used: give {reason}."
-            )
+        value = "" if name in _UNSPOKEN else given.get(name, "")
+        start = f"{name.upper()} is “{value}”." if value else f"{name.upper()} can't be used."
+        wanted = _WANTED.get(problem["type"])
+        reason = problem["msg"].removeprefix("Value error, ")
+        if wanted:
+            reason = f"It has to be {wanted.format(**problem.get('ctx', {}))}."
+        found.append(f"{start} {reason}")
     return found
 
 
@@ -154,8 +162,8 @@ def _front(settings: Settings) -> list[str]:
         problems.append("TRUSTED_HOSTS is “*”, which trusts everybody. Name the hosts people use.")
     if not settings.https and not settings.allow_http:
         problems.append(
-            f"BASE_URL is {settings.base_url}, without https. Put a proxy with a certificate in front "
-            "and set BASE_URL=https://..., or accept the risk with ALLOW_HTTP=1."
+            f"BASE_URL is {settings.base_url}, without https. Put a proxy with a certificate in "
+            "front and set BASE_URL=https://..., or accept the risk with ALLOW_HTTP=1."
         )
     return problems
 
