@@ -1,0 +1,22 @@
+// data-behaviour="dismiss" on a message: its [data-dismiss] button takes it away.
+// A message without an action goes by itself; one with an action never does.
+const STAYS_MS = 6000;
+
+document.addEventListener("click", (event) => {
+  event.target.closest("[data-dismiss]")?.closest('[data-behaviour~="dismiss"]')?.remove();
+});
+
+function watch(root) {
+  for (const message of root.querySelectorAll('[data-behaviour~="dismiss"][data-vanish]')) {
+    delete message.dataset.vanish;
+    setTimeout(() => vanish(message), STAYS_MS);
+  }
+}
+
+function vanish(message) {
+  if (message.matches(":hover, :focus-within")) setTimeout(() => vanish(message), STAYS_MS);
+  else message.remove();
+}
+
+watch(document);
+document.addEventListener("htmx:afterSettle", () => watch(document));

@@ -1,0 +1,5 @@
+// Comfort for the builder. What it does, the page can do without it: each key presses a
+// button that is there, and a value can be put in by the button "Insert".
+import "./builder/insert-value.js";
+import "./builder/paint-values.js";
+import "./builder/walk-steps.js";

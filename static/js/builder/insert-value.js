@@ -1,0 +1,49 @@
+// The picker of values: puts a token where the caret is; "/" opens it; typing narrows it.
+import { replaceRange } from "./tokens.js";
+
+const PICKER = "[data-value-picker]";
+const fieldOf = (element) =>
+  document.getElementById(element.closest(PICKER).dataset.valuePicker);
+
+document.addEventListener("click", (event) => {
+  const option = event.target.closest(`${PICKER} [data-token]`);
+  if (!option) return;
+  event.preventDefault(); // without script the same button sends the form, and the server inserts
+  const field = fieldOf(option);
+  const slash = field.value[field.selectionStart - 1] === "/" ? 1 : 0;
+  option.closest("details").open = false;
+  replaceRange(field, field.selectionStart - slash, field.selectionEnd, option.dataset.token);
+});
+
+document.addEventListener("keydown", (event) => {
+  const field = event.target;
+  if (!field.matches?.(".values__text")) return;
+  const before = field.value[field.selectionStart - 1];
+  const starts = event.key === "/" && (before === undefined || /\s/.test(before));
+  if (!starts && !(event.ctrlKey && event.key === " ")) return;
+  const picker = document.querySelector(`[data-value-picker="${CSS.escape(field.id)}"]`);
+  if (!picker) return;
+  if (!starts) event.preventDefault();
+  picker.closest("details").open = true;
+  setTimeout(() => picker.querySelector("input[type=search]").focus()); // after "/" is typed
+});
+
+document.addEventListener("input", ({ target }) => {
+  const picker = target.matches?.(`${PICKER} input[type=search], [data-picker] input[type=search]`)
+    && target.closest(`${PICKER}, [data-picker]`);
+  if (!picker) return;
+  const wanted = target.value.trim().toLowerCase();
+  for (const group of picker.querySelectorAll("[data-group]")) {
+    const options = [...group.querySelectorAll(".picker__opt")];
+    for (const option of options) option.hidden = !option.textContent.toLowerCase().includes(wanted);
+    group.hidden = options.every((option) => option.hidden);
+  }
+});
+
+// Enter in the search takes the first that is left, and never sends the step's form.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !event.target.matches?.(`${PICKER} input, [data-picker] input`)) return;
+  event.preventDefault();
+  const picker = event.target.closest(`${PICKER}, [data-picker]`);
+  picker.querySelector("[data-group]:not([hidden]) .picker__opt:not([hidden])")?.click();
+});

@@ -1,0 +1,42 @@
+// The doorbell. It carries no truth but streamed text; whoever hears it asks over HTTP.
+import { io } from "socket.io-client";
+
+const socket = io("/live", {
+  transports: ["websocket"], // long polling would need sticky sessions; our own polling doesn't
+  reconnectionDelay: 1000,
+  reconnectionDelayMax: 30_000,
+  randomizationFactor: 0.5,
+  autoConnect: false,
+});
+
+const rooms = new Map(); // room -> function that gives the last seq it knows
+
+/** Join now and after each reconnect. `behind` hears when something was missed. */
+export function join(room, lastSeq, behind) {
+  rooms.set(room, { lastSeq, behind });
+  if (socket.connected) ask(room);
+}
+
+export function leave(room) {
+  if (rooms.delete(room) && socket.connected) socket.emit("leave", { room });
+}
+
+export const isOpen = () => socket.connected;
+export const open = () => socket.connect();
+export const close = () => socket.disconnect();
+
+export function listen({ changed, event }) {
+  socket.on("connect", () => {
+    for (const room of rooms.keys()) ask(room);
+    changed();
+  });
+  socket.on("disconnect", changed);
+  socket.onAny((name, message) => event({ type: name, ...message }));
+}
+
+function ask(room) {
+  const { lastSeq, behind } = rooms.get(room);
+  socket.emit("join", { room, after: lastSeq() }, (answer) => {
+    if (answer?.ok && answer.seq > lastSeq()) behind();
+  });
+}
