@@ -1,0 +1,229 @@
+"""What the engine needs from outside, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from webapp.engine.journal import Batch
+
+
+class Journal(Protocol):
+    """Keeps batches of one run."""
+
+    async def commit(self, batch: Batch) -> None:
+        """Return when the batch is durable.
+
+        Raises:
+            LostLease: another worker owns the run; nothing was written.
+            CancelRequested: the run is to be cancelled and the batch holds a new intent;
+                nothing was written. A batch without intents is still taken.
+        """
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The time people see, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that no change of the wall clock touches."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Attributes: headers: lower-case names; url: where redirects ended."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+    truncated: bool = False
+
+
+class Http(Protocol):
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> HttpAnswer:
+        """Send, following the outbound rules.
+
+        Raises:
+            StepError: with `proven` when it is certain that nothing was sent.
+        """
+        ...
+
+
+class Files(Protocol):
+    async def read(self, file_id: str) -> bytes: ...
+
+    async def write(self, content: bytes, name: str, media_type: str) -> str:
+        """Keep `content` and return its file id."""
+        ...
+
+
+class Secrets(Protocol):
+    async def reveal(self, name: str) -> str:
+        """Return a secret, at the last moment before the socket; never journaled."""
+        ...
+
+
+class Models(Protocol):
+    """Language models: the engine hands it through to the agent step (`engine/providers`)."""
+
+
+class Tools(Protocol):
+    """Tools by name: the engine hands it through to the tool step (`engine/tools`)."""
+
+
+class Emit(Protocol):
+    def __call__(self, path: str, attempt: int, offset: int, text: str) -> None:
+        """Show a piece of streaming text. May be lost, is never journaled, must not block.
+
+        Args:
+            path: journal path of the step that speaks.
+            attempt: with a new attempt the text starts again at offset 0.
+            offset: characters of this attempt's text that came before.
+            text: what comes next.
+        """
+        ...
+
+
+def _keep_quiet(path: str, attempt: int, offset: int, text: str) -> None:
+    return None
+
+
+def _go_on(name: str) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything outside, for one run."""
+
+    clock: Clock
+    http: Http | None = None
+    models: Any = None
+    tools: Any = None
+    files: Files | None = None
+    secrets: Secrets | None = None
+    emit: Emit = _keep_quiet
+    crash: Callable[[str], None] = _go_on
+    """Called at durable boundaries with a crash point's name; a test may die there."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """What a `wait` step waits for. `due_s` or `due_at` alone ends the wait well; with `signal`
+    it is the time limit, and `on_timeout` says whether the step then fails.
+    """
+
+    due_s: float | None = None
+    due_at: datetime | None = None
+    signal: str | None = None
+    fail_at_timeout: bool = True
+
+
+ToolCall = Callable[[str, str, bytes, "Perform"], Awaitable[Any]]
+Perform = Callable[[bytes, "Work"], Awaitable[dict[str, Any]]]
+
+
+class Meter:
+    """Money: what a step and everything inside it may cost, and has cost."""
+
+    __slots__ = ("limit_nano", "parent", "spent_nano")
+
+    def __init__(self, limit_nano: int | None = None, parent: Meter | None = None) -> None:
+        self.limit_nano = limit_nano
+        self.parent = parent
+        self.spent_nano = 0
+
+    def add(self, nano: int) -> None:
+        meter: Meter | None = self
+        while meter is not None:
+            meter.spent_nano += nano
+            meter = meter.parent
+
+    @property
+    def left_nano(self) -> int | None:
+        """What may still be spent under the smallest limit around; None: no limit."""
+        left: int | None = None
+        meter: Meter | None = self
+        while meter is not None:
+            if meter.limit_nano is not None:
+                here = meter.limit_nano - meter.spent_nano
+                left = here if left is None else min(left, here)
+            meter = meter.parent
+        return left
+
+
+@dataclass(slots=True)
+class Work:
+    """What one attempt of one step may use and tell."""
+
+    run_id: str
+    path: str
+    attempt: int
+    idem_key: str
+    deadline: float | None
+    """On the monotonic clock; None: no time limit."""
+    ports: Ports
+    meter: Meter
+    facts: Mapping[str, Any]
+    """`run`, `zone`, and what execution adds for tools and providers."""
+    caller: ToolCall | None = None
+    cost_nano: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    _emitted: int = 0
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the details pane; kept with the result's event."""
+
+    def emit(self, text: str) -> None:
+        """Stream `text` to whoever looks."""
+        if text:
+            self.ports.emit(self.path, self.attempt, self._emitted, text)
+            self._emitted += len(text)
+
+    def spend(self, nano: int, tokens_in: int = 0, tokens_out: int = 0) -> None:
+        """Count money and tokens as spent, whether or not the step succeeds later."""
+        self.cost_nano += nano
+        self.tokens_in += tokens_in
+        self.tokens_out += tokens_out
+        self.meter.add(nano)
+
+    @property
+    def left_nano(self) -> int | None:
+        """What may still be spent here; None: no limit. 0 or less: fail with E-COST-RUN."""
+        return self.meter.left_nano
+
+    def left_s(self) -> float | None:
+        """Seconds until the attempt is stopped."""
+        return None if self.deadline is None else self.deadline - self.ports.clock.monotonic()
+
+    async def call(self, tool: str, effect: str, request: bytes, perform: Perform) -> Any:
+        """Make a tool call of an agent: a step of its own, with intent and result.
+
+        Args:
+            tool: name of the tool, shown on the page.
+            effect: what repeating the call may do.
+            request: frozen bytes; the n-th call of a repeated attempt with the same bytes
+                gets the journaled result of the first time instead of a second effect.
+            perform: does it.
+
+        Raises:
+            StepError: the call failed; the agent may go on and tell its model so.
+        """
+        assert self.caller is not None
+        return await self.caller(tool, effect, request, perform)
