@@ -1,0 +1,357 @@
+"""Read rows from a CSV file: typed columns, and every bad row kept with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from webapp.engine import grammar
+from webapp.engine.adjust import read_date
+from webapp.engine.effects import Effect
+from webapp.engine.errors import StepError
+from webapp.engine.ports import Ports
+from webapp.engine.readings import comparable, read_number
+from webapp.engine.tools.tool import Tool, input_error
+
+MOST_BYTES = 20 * 1024 * 1024
+MOST_COLUMNS = 200
+MOST_CELL = 100_000
+IN_A_THREAD = 256 * 1024
+"""From this many bytes on, reading would hold up the other runs of the worker."""
+MOST_REJECTED = 1_000
+"""Rejected rows that are kept with their reason; beyond that they are only counted."""
+DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+WORDS_FOR_YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+
+
+class Unreadable(ValueError):
+    """The file as a whole can't be read; the message is a sentence for people."""
+
+
+class Column(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(title="Name", pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    heading: str | None = Field(
+        default=None,
+        title="Heading in the file",
+        description="Only when it differs from the name.",
+        max_length=200,
+    )
+    type: Literal["text", "number", "date", "boolean"] = Field(default="text", title="Type")
+    formats: list[Annotated[str, Field(min_length=1, max_length=40)]] = Field(
+        default_factory=lambda: ["YYYY-MM-DD"],
+        title="Ways the date is written",
+        description="For example YYYY-MM-DD or DD.MM.YYYY.",
+        min_length=1,
+        max_length=10,
+    )
+    decimal: Literal["auto", ".", ","] = Field(
+        default="auto",
+        title="Decimal mark",
+        description="Auto reads 1,234.50 and 1.234,50, and rejects what could be either.",
+    )
+    required: bool = Field(default=False, title="Must not be empty")
+    unique: bool = Field(
+        default=False, title="Only once", description="A row that repeats a value is rejected."
+    )
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    file: Any = Field(title="File", description="A CSV file, or its text.")
+    columns: list[Column] = Field(
+        default_factory=list,
+        title="Columns",
+        description="None: all columns of the file, as text.",
+        max_length=MOST_COLUMNS,
+    )
+    delimiter: Literal["auto", "comma", "semicolon", "tab", "bar"] = Field(
+        default="auto", title="Cells are separated by"
+    )
+    encoding: Literal["auto", "utf-8", "windows-1252"] = Field(default="auto", title="Encoding")
+    most: int = Field(default=10_000, ge=1, le=100_000, title="At most this many rows")
+
+
+@dataclass
+class Table:
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    rejected_count: int = 0
+
+    def reject(self, line: int, column: str, reason: str, value: str | None = None) -> None:
+        self.rejected_count += 1
+        if len(self.rejected) < MOST_REJECTED:
+            entry = {"line": line, "column": column, "reason": reason}
+            self.rejected.append(entry if value is None else {**entry, "value": value[:200]})
+
+
+def read(data: bytes | str, args: Args) -> Table:
+    """Return the rows that are right, and the others with line, column and reason.
+
+    Raises:
+        Unreadable: it is no CSV text, is too large, or lacks a wanted column.
+    """
+    text = data if isinstance(data, str) else _decoded(data, args.encoding)
+    if "\x00" in text:
+        raise Unreadable("The file has binary content. Save it as CSV first.")
+    records = _records(text, _delimiter(text, args))
+    _, headings = next(records, (0, []))
+    if not headings:
+        raise Unreadable("The file is empty. Its first line must have the column headings.")
+    if len(headings) > MOST_COLUMNS:
+        raise Unreadable(f"The file has {len(headings):,} columns; {MOST_COLUMNS} can be read.")
+    columns = args.columns or _all_as_text(headings)
+    places = _places(columns, headings)
+    return _typed(records, columns, places, headings, args.most)
+
+
+def _decoded(data: bytes, encoding: str) -> str:
+    if len(data) > MOST_BYTES:
+        raise Unreadable(f"The file has {len(data) / 2**20:.0f} MB; 20 MB can be read.")
+    by_mark = next((name for mark, name in BOMS.items() if data.startswith(mark)), None)
+    wanted = [by_mark] if by_mark else ["utf-8"] if encoding == "utf-8" else [encoding]
+    if encoding == "auto" and not by_mark:
+        wanted = ["utf-8", "windows-1252"]
+    for name in wanted:
+        try:
+            return data.decode(name)
+        except UnicodeDecodeError:
+            continue
+    tried = " nor ".join(name.removesuffix("-sig") for name in wanted)
+    raise Unreadable(f"The file's letters are not {tried}. Save it as CSV in UTF-8.")
+
+
+def _delimiter(text: str, args: Args) -> str:
+    """The one that finds most of the wanted headings, then the one that finds most cells."""
+    if args.delimiter != "auto":
+        return DELIMITERS[args.delimiter]
+    wanted = {_heading(column.heading or column.name) for column in args.columns}
+
+    def found(delimiter: str) -> tuple[int, int]:
+        _, cells = next(_records(text, delimiter), (0, []))
+        return len(wanted & {_heading(cell) for cell in cells}), len(cells)
+
+    return max(DELIMITERS.values(), key=found)
+
+
+def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each record with the line on which it begins; empty lines are passed over."""
+    csv.field_size_limit(MOST_CELL)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as error:
+            raise Unreadable(_what_is_wrong(error, line)) from None
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            yield line, cells
+
+
+def _what_is_wrong(error: csv.Error, line: int) -> str:
+    words = str(error)
+    if "field larger" in words:
+        return f"A cell in the record at line {line} has over {MOST_CELL:,} characters."
+    if "end of data" in words:
+        return f"A quotation mark opened at line {line} or later is never closed."
+    return f"The quotation marks in the record at line {line} don't match."
+
+
+def _heading(text: str) -> str:
+    return re.sub(r"[\s_-]+", " ", comparable(text))
+
+
+def _all_as_text(headings: list[str]) -> list[Column]:
+    names: list[str] = []
+    for number, heading in enumerate(headings, 1):
+        bare = re.sub(r"[^a-z0-9]+", "_", heading.casefold()).strip("_")[:34]
+        name = bare if re.match("[a-z]", bare) else f"column_{number}"
+        names.append(name if name not in names else f"{name}_{number}")
+    return [
+        Column(name=name, heading=heading) for name, heading in zip(names, headings, strict=True)
+    ]
+
+
+def _places(columns: list[Column], headings: list[str]) -> list[int]:
+    known: dict[str, int] = {}
+    for place, heading in enumerate(headings):
+        known.setdefault(_heading(heading), place)
+    missing = [
+        column.heading or column.name
+        for column in columns
+        if _heading(column.heading or column.name) not in known
+    ]
+    if missing:
+        has = ", ".join(heading.strip()[:40] for heading in headings[:20])
+        raise Unreadable(f"The file has no column “{missing[0]}”. It has: {has}.")
+    return [known[_heading(column.heading or column.name)] for column in columns]
+
+
+def _typed(
+    records: Iterator[tuple[int, list[str]]],
+    columns: list[Column],
+    places: list[int],
+    headings: list[str],
+    most: int,
+) -> Table:
+    table = Table()
+    seen: dict[tuple[str, Any], int] = {}
+    for line, cells in records:
+        if len(table.rows) + table.rejected_count >= most:
+            raise Unreadable(f"The file has more than {most:,} rows. Nothing was read.")
+        if len(cells) != len(headings):
+            reason = f"The row has {len(cells)} cells, the headings are {len(headings)}."
+            table.reject(line, "", reason)
+            continue
+        row, problems = _row(line, cells, columns, places, seen)
+        if problems:
+            column, value = problems[0][0], problems[0][2]
+            table.reject(line, column, " ".join(reason for _, reason, _ in problems), value)
+        else:
+            seen.update({(c.name, row[c.name]): line for c in columns if c.unique})
+            table.rows.append(row)
+    return table
+
+
+def _row(
+    line: int,
+    cells: list[str],
+    columns: list[Column],
+    places: list[int],
+    seen: dict[tuple[str, Any], int],
+) -> tuple[dict[str, Any], list[tuple[str, str, str]]]:
+    row: dict[str, Any] = {}
+    problems: list[tuple[str, str, str]] = []
+    for column, place in zip(columns, places, strict=True):
+        cell = cells[place].strip()
+        value, reason = _value(column, cell)
+        first = seen.get((column.name, value)) if column.unique and value is not None else None
+        if first is not None:
+            reason = f"The {_name(column)} “{cell[:60]}” is in line {first} already."
+        if reason:
+            problems.append((column.name, reason, cell))
+        row[column.name] = value
+    return row, problems
+
+
+def _name(column: Column) -> str:
+    return column.heading or column.name.replace("_", " ")
+
+
+def _value(column: Column, cell: str) -> tuple[Any, str | None]:
+    """Return the value, or the reason why the cell has none."""
+    if not cell:
+        return None, f"The {_name(column)} is empty." if column.required else None
+    match column.type:
+        case "number":
+            number, reason = _amount(cell, column.decimal)
+            return number, reason and f"The {_name(column)} “{cell[:60]}” {reason}."
+        case "date":
+            day = read_date(cell, column.formats)
+            formats = " or ".join(column.formats)
+            return (
+                day,
+                None if day else f"The {_name(column)} “{cell[:60]}” is no day as {formats}.",
+            )
+        case "boolean":
+            answer = WORDS_FOR_YES_NO.get(cell.casefold())
+            return answer, (
+                None
+                if answer is not None
+                else f"The {_name(column)} “{cell[:60]}” is not yes or no."
+            )
+    return cell, None
+
+
+def _amount(cell: str, decimal: str) -> tuple[Decimal | None, str | None]:
+    if decimal != "auto":
+        number = read_number(cell, decimal)
+        return number, None if number is not None else "is no number"
+    by_point, by_comma = read_number(cell, "."), read_number(cell, ",")
+    if by_point is None and by_comma is None:
+        return None, "is no number"
+    if by_point is not None and by_comma is not None and by_point != by_comma:
+        return None, f"could be {by_point} or {by_comma}; set the column's decimal mark"
+    return (by_point if by_point is not None else by_comma), None
+
+
+async def run(args: Args, ports: Ports) -> dict[str, Any]:
+    data = await _content(args.file, ports)
+    try:
+        if len(data) < IN_A_THREAD:
+            table = read(data, args)
+        else:
+            table = await asyncio.to_thread(read, data, args)
+    except Unreadable as reason:
+        raise StepError(
+            "E-FILE-CSV",
+            f"{reason}",
+            proven=True,
+            retryable=False,
+            facts={"file": _file_name(args.file)},
+        ) from None
+    return {
+        "rows": table.rows,
+        "count": len(table.rows),
+        "rejected": table.rejected,
+        "rejected_count": table.rejected_count,
+    }
+
+
+async def _content(file: Any, ports: Ports) -> bytes | str:
+    if isinstance(file, str) and file:
+        return file
+    if not isinstance(file, dict) or not isinstance(file.get("file"), str) or ports.files is None:
+        raise input_error(TOOL, "It needs a file. Choose one at the start of the run.")
+    return await ports.files.read(file["file"])
+
+
+def _file_name(file: Any) -> str:
+    return str(file.get("name") or "The file") if isinstance(file, dict) else "The text"
+
+
+TOOL = Tool(
+    name="csv.read",
+    label="Read a CSV file",
+    description="Reads the rows of a CSV file with typed columns and keeps bad rows with reasons.",
+    args=Args,
+    gives=(
+        grammar.Field(name="rows", label="Rows", type="list"),
+        grammar.Field(name="count", label="How many rows", type="number"),
+        grammar.Field(
+            name="rejected",
+            label="Rejected rows",
+            type="list",
+            items=grammar.Field(
+                type="record",
+                fields=[
+                    grammar.Field(name="line", label="Line", type="number"),
+                    grammar.Field(name="column", label="Column", type="text"),
+                    grammar.Field(name="reason", label="Reason", type="text"),
+                    grammar.Field(name="value", label="Value", type="text", required=False),
+                ],
+            ),
+        ),
+        grammar.Field(name="rejected_count", label="How many rejected", type="number"),
+    ),
+    effect=Effect.NONE,
+    run=run,
+)
