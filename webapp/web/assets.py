@@ -13,6 +13,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, request, send_from_directory
 
+from webapp.web import formats, shapes
+
 FOLDERS = {"": "dist", "vendor/": "vendor"}
 TYPES = {
     ".css": "text/css",
@@ -119,7 +121,7 @@ def _best_encoding() -> str:
 
 
 def init_app(app: Flask, static: Path | None = None) -> None:
-    """Serve the files and give templates `asset("app.css")` and `integrity("app.css")`.
+    """Serve the files; give templates `asset("app.css")`, `integrity(…)` and our filters.
 
     The app itself must be made with `static_folder=None`, or Flask's own route wins.
     """
@@ -128,6 +130,7 @@ def init_app(app: Flask, static: Path | None = None) -> None:
     app.register_blueprint(blueprint)
     helpers: dict[str, Any] = {"asset": assets.url, "integrity": assets.integrity}
     app.jinja_env.globals.update(helpers)
+    app.jinja_env.filters.update(formats.FILTERS | shapes.FILTERS)
 
 
 def _static_folder() -> Path:

@@ -9,8 +9,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from flask import Flask
-
 from webapp.kernel import clock
 
 NOTHING = "–"
@@ -214,8 +212,3 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "when": when,
     "words": words,
 }
-
-
-def init_app(app: Flask) -> None:
-    """Give templates these functions as filters: `{{ run.took_s | duration }}`."""
-    app.jinja_env.filters.update(FILTERS)

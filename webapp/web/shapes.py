@@ -1,0 +1,102 @@
+"""Which shape a value has on a page: a table, a list, named fields, a text, a file.
+
+Values come from steps (JSON with exact numbers). What is long is cut; the whole is a download.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from webapp.web.formats import NOTHING, count, number
+
+MOST_ROWS = 100
+MOST_BYTES = 20_000
+CELL_CHARACTERS = 200
+
+
+def shape(value: Any) -> str:
+    """Name the shape: nothing, truth, number, text, file, table, list or fields."""
+    if value is None or (isinstance(value, str | list | dict) and not value):
+        return "nothing"
+    match value:
+        case bool():
+            return "truth"
+        case int() | float() | Decimal():
+            return "number"
+        case str():
+            return "text"
+        case {"file": str()} if len(value) == 1:
+            return "file"
+        case Mapping():
+            return "fields"
+        case Sequence():
+            records = all(isinstance(row, Mapping) and shape(row) == "fields" for row in value)
+            return "table" if records else "list"
+    raise TypeError(f"No page shape for {type(value).__name__}")
+
+
+def columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names that occur in the rows that are shown, in order of appearance."""
+    names: dict[str, None] = {}
+    for row in rows[:MOST_ROWS]:
+        names.update(dict.fromkeys(row))
+    return list(names)
+
+
+def is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
+    """Tell whether a column holds numbers only, so that it is set to the right."""
+    kinds = {shape(row.get(name)) for row in rows[:MOST_ROWS]} - {"nothing"}
+    return kinds == {"number"}
+
+
+def cell(value: Any) -> str:
+    """Write a value in one line of a table."""
+    match shape(value):
+        case "nothing":
+            return NOTHING
+        case "truth":
+            return "Yes" if value else "No"
+        case "number":
+            return number(value)
+        case "text":
+            return _shorten(str(value))
+        case "file":
+            return "File"
+        case "fields":
+            return _shorten(", ".join(f"{name}: {cell(part)}" for name, part in value.items()))
+        case "table":
+            return count(len(value), "row")
+        case _:
+            if len(value) <= 5:
+                return _shorten(", ".join(cell(part) for part in value))
+            return count(len(value), "item")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - 1].rstrip() + "…"
+
+
+def cut_text(text: str) -> str:
+    """Return the text, or as much of it as a page shows."""
+    if len(text.encode()) <= MOST_BYTES:
+        return text
+    return text.encode()[:MOST_BYTES].decode(errors="ignore")
+
+
+def is_cut(value: Any) -> bool:
+    """Tell whether a page shows less than there is."""
+    if isinstance(value, str):
+        return len(value.encode()) > MOST_BYTES
+    return isinstance(value, list) and len(value) > MOST_ROWS
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "cell": cell,
+    "columns": columns,
+    "cut_text": cut_text,
+    "is_cut": is_cut,
+    "is_numeric": is_numeric,
+    "shape": shape,
+}
