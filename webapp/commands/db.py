@@ -1,0 +1,104 @@
+"""`deckhand db`: is the database at the schema of this version, and bring it there."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+
+import click
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+from webapp.commands.exits import DATABASE
+from webapp.kernel.db import make_engine
+from webapp.kernel.settings import Settings, SettingsError, load_settings
+
+MIGRATIONS = Path(__file__).parents[2] / "migrations"
+
+
+class State(Enum):
+    """The schema of a database beside the schema of this code; the value says what to do."""
+
+    NEWEST = "The database is at the newest schema."
+    BEHIND = "The database is behind this version of Deckhand. Say `deckhand db upgrade`."
+    NEWER = (
+        "The database was written by a newer version of Deckhand. "
+        "Start that version, or bring back a backup."
+    )
+
+
+class WrongDatabase(Exception):
+    """The database can't be reached or used, in a sentence."""
+
+
+def state_of(settings: Settings) -> State:
+    """Compare the database's revision with the newest of this code."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    engine = make_engine(settings.database_url)
+    try:
+        with engine.connect() as connection:
+            found = set(MigrationContext.configure(connection).get_current_heads())
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise WrongDatabase(
+            f"The database can't be used: {reason}. Check DATABASE_URL, and that it runs."
+        ) from None
+    finally:
+        engine.dispose()
+    if found == set(scripts.get_heads()):
+        return State.NEWEST
+    known = {script.revision for script in scripts.walk_revisions()}
+    return State.BEHIND if found <= known else State.NEWER
+
+
+def migrate(settings: Settings) -> None:
+    """Bring the database to the newest schema."""
+    import flask_migrate
+
+    from webapp.app import create_app
+
+    with create_app(settings).app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS))
+
+
+@click.group()
+def db() -> None:
+    """Look after the database."""
+
+
+@db.command()
+def upgrade() -> None:
+    """Bring the database to the newest schema."""
+    settings = _settings()
+    state = _state(settings)
+    if state is State.NEWER:
+        click.echo(state.value, err=True)
+        sys.exit(DATABASE)
+    if state is State.BEHIND:
+        migrate(settings)
+    click.echo(State.NEWEST.value)
+
+
+@db.command()
+def check() -> None:
+    """Say whether the database is at the newest schema."""
+    state = _state(_settings())
+    click.echo(state.value, err=state is not State.NEWEST)
+    sys.exit(0 if state is State.NEWEST else DATABASE)
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise click.UsageError("\n".join(error.problems)) from None
+
+
+def _state(settings: Settings) -> State:
+    try:
+        return state_of(settings)
+    except WrongDatabase as error:
+        click.echo(error, err=True)
+        sys.exit(DATABASE)

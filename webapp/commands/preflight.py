@@ -1,0 +1,57 @@
+"""What `deckhand up` has to know before it starts: settings, then the state of the database.
+
+A process of its own, so that the supervisor never loads what this needs. It prints the settings
+as one line of JSON, waits for a line that says the data folder is ours, and looks at the database.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from webapp.commands.exits import DATABASE, SETTINGS
+from webapp.kernel.settings import Settings, SettingsError, load_settings
+
+
+def main() -> int:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return SETTINGS
+    print(json.dumps(_facts(settings)), flush=True)
+    if not sys.stdin.readline():
+        return 0
+    return _look_at_database(settings)
+
+
+def _facts(settings: Settings) -> dict[str, object]:
+    return {
+        "data": str(settings.data),
+        "host": settings.host,
+        "port": settings.port,
+        "workers": settings.workers,
+        "web_threads": settings.web_threads,
+        "own_redis": not settings.redis_url,
+    }
+
+
+def _look_at_database(settings: Settings) -> int:
+    from webapp.commands.db import State, WrongDatabase, migrate, state_of
+
+    try:
+        state = state_of(settings)
+        if state is State.BEHIND and settings.on_sqlite:
+            migrate(settings)
+        elif state is not State.NEWEST:
+            print(state.value, file=sys.stderr)
+            return DATABASE
+    except WrongDatabase as error:
+        print(error, file=sys.stderr)
+        return DATABASE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""`deckhand status`: the health of each part of the instance that holds a data folder."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+from webapp.commands.instance import running
+
+PATIENCE_S = 5
+
+
+@click.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Its data folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(data: Path | None, *, as_json: bool) -> None:
+    """Tell the health of each part. Ends with 0 when all are well, 1 otherwise."""
+    facts = running(data or _data_from_settings())
+    report = {"running": False} if facts is None else _report(facts)
+    click.echo(json.dumps(report) if as_json else _in_words(report))
+    sys.exit(0 if report.get("ok") else 1)
+
+
+def _data_from_settings() -> Path:
+    from webapp.kernel.settings import SettingsError, load_settings
+
+    try:
+        return load_settings().data
+    except SettingsError as error:
+        raise click.UsageError("\n".join(error.problems)) from None
+
+
+def _report(facts: dict[str, Any]) -> dict[str, Any]:
+    """Join what the supervisor says about processes with what the web process says about parts."""
+    answer = _ask(str(facts.get("url", "")))
+    children = facts.get("children", [])
+    well = all(child["state"] == "up" for child in children) and answer is not None
+    well = well and answer.get("ok", answer.get("status") == "ok") is not False if answer else False
+    return {"running": True, "ok": bool(well), **facts, "web": answer}
+
+
+def _ask(url: str) -> dict[str, Any] | None:
+    parts = urlsplit(url)
+    client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
+    try:
+        client.request("GET", "/status", headers={"Accept": "application/json"})
+        answer = json.loads(client.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        client.close()
+    return answer if isinstance(answer, dict) else None
+
+
+def _in_words(report: dict[str, Any]) -> str:
+    if not report["running"]:
+        return "Deckhand doesn't run on this data folder. Start it with `deckhand up`."
+    minutes = (int(time.time()) - int(report.get("started", time.time()))) // 60
+    lines = [f"Deckhand at {report.get('url')}, process {report.get('pid')}, up {minutes} min"]
+    for child in report.get("children", []):
+        again = f", started again {child['restarts']} times" if child["restarts"] else ""
+        lines.append(f"  {child['name']:10} {child['state']}, process {child['pid']}{again}")
+    if report["web"] is None:
+        lines.append("  The web process doesn't answer. Its log says why.")
+    for name, value in (report["web"] or {}).items():
+        lines.append(f"  {name:10} {value if isinstance(value, str) else json.dumps(value)}")
+    return "\n".join(lines)
