@@ -1,0 +1,164 @@
+"""Fixtures that every room of tests may use. The database is a fresh copy for each test.
+
+DECKHAND_TEST_DB is `sqlite` (the default) or `postgres`; `make test` runs both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import services
+from webapp.commands.db import MIGRATIONS, migrate
+from webapp.kernel.settings import Settings, load_settings
+
+DIALECT = os.environ.get("DECKHAND_TEST_DB", "sqlite")
+KEYS = {name: f"{name.lower()}-of-the-tests-0f1e2d3c4b5a" for name in ("SECRET_KEY", "MASTER_KEY")}
+KEYS["AUDIT_KEY"] = "audit-key-of-the-tests-9a8b7c6d5e4f"
+
+
+@pytest.fixture(scope="session")
+def dialect() -> str:
+    """Return which database this pass of the suite runs on."""
+    return DIALECT
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[services.Postgres]:
+    """A PostgreSQL server of this session's own."""
+    server = services.Postgres()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def empty_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Callable[[], str]:
+    """Return a function that makes a database without tables and returns its URL."""
+    if DIALECT == "postgres":
+        server: services.Postgres = request.getfixturevalue("postgres")
+        return server.create
+    folder = tmp_path_factory.mktemp("empty")
+    count = iter(range(1_000_000))
+    return lambda: f"sqlite:///{folder / f'{next(count)}.sqlite3'}"
+
+
+@pytest.fixture(scope="session")
+def migrated_database(empty_database: Callable[[], str], tmp_path_factory: Any) -> str:
+    """Return the URL of the migrated database that others are copied from: never write to it."""
+    url = empty_database()
+    if (MIGRATIONS / "env.py").exists():
+        migrate(test_settings(tmp_path_factory.mktemp("migrated"), url))
+    else:
+        _create_tables(url)
+    return url
+
+
+def _create_tables(url: str) -> None:
+    from importlib import import_module
+
+    from webapp.access.tenancy import owned_tables, policy_statements
+    from webapp.kernel.db import Base, make_engine, writing
+
+    root = Path(__file__).parents[1]
+    for path in root.glob("webapp/**/models.py"):
+        import_module(".".join(path.relative_to(root).with_suffix("").parts))
+    engine = make_engine(url)
+    with writing(), engine.begin() as connection:
+        Base.metadata.create_all(connection)
+        if DIALECT == "postgres":
+            for table in owned_tables():
+                for statement in policy_statements(table):
+                    connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+@pytest.fixture
+def database_url(
+    migrated_database: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """Return the URL of a fresh database at the newest schema."""
+    if DIALECT == "postgres":
+        server: services.Postgres = request.getfixturevalue("postgres")
+        url = server.create(template=services.database_name(migrated_database))
+        yield url
+        server.drop(url)
+    else:
+        copy = tmp_path / "deckhand.sqlite3"
+        shutil.copyfile(migrated_database.removeprefix("sqlite:///"), copy)
+        yield f"sqlite:///{copy}"
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Valkey]:
+    """A Valkey server of this session's own."""
+    server = services.Valkey(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis_url(valkey: services.Valkey) -> Iterator[str]:
+    """Return the URL of a Valkey; what a test leaves in it is wiped."""
+    yield valkey.url
+    import redis
+
+    with redis.Redis.from_url(valkey.url) as client:
+        client.flushall()
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings of the profile `testing` on a database of this test's own."""
+    return test_settings(tmp_path, database_url, REDIS_URL=redis_url)
+
+
+def test_settings(data: Path, url: str, **more: str) -> Settings:
+    """Return settings for tests; `more` are environment variables."""
+    place = {"APP_ENV": "testing", "DATA": str(data), "DATABASE_URL": url}
+    return load_settings({**KEYS, **place, "LOG_LEVEL": "warning", **more})
+
+
+test_settings.__test__ = False  # type: ignore[attr-defined]  # a maker, not a test
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Tell pytest-playwright to drive this machine's Chromium."""
+    path = services.chromium()
+    assert path, "Chromium is not installed: apt-get install chromium"
+    return {"executable_path": path, "args": services.chromium_flags()}
+
+
+def _forbidden(item: str, why: str) -> str:
+    return f"{item}: {why}, and CI allows no test that does not run"
+
+
+if os.environ.get("CI") == "true":
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(item: pytest.Item) -> Any:
+        """Turn every skip and every expected failure into a failure."""
+        report = yield
+        if report.skipped or hasattr(report, "wasxfail"):
+            report.outcome = "failed"
+            report.longrepr = _forbidden(item.nodeid, "skipped or expected to fail")
+            report.__dict__.pop("wasxfail", None)
+        return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(collector: pytest.Collector) -> Any:
+        """Turn a file that skips itself into a failure."""
+        report = yield
+        if report.skipped:
+            report.outcome = "failed"
+            report.longrepr = _forbidden(collector.nodeid, "skipped")
+        return report
+
+    def pytest_deselected(items: list[pytest.Item]) -> None:
+        """Fail when tests were left out by -k or -m."""
+        raise pytest.UsageError(_forbidden(items[0].nodeid, f"{len(items)} deselected"))
