@@ -14,6 +14,7 @@ from typing import Any
 from flask import Blueprint, Flask, Response, abort, current_app, request, send_from_directory
 
 from webapp.web import formats, shapes
+from webapp.web.doors import Policy, declare
 
 FOLDERS = {"": "dist", "vendor/": "vendor"}
 TYPES = {
@@ -128,6 +129,7 @@ def init_app(app: Flask, static: Path | None = None) -> None:
     assets = Assets(static or _static_folder(), watch=bool(app.debug or app.testing))
     app.extensions["assets"] = assets
     app.register_blueprint(blueprint)
+    declare(app, "assets.send", Policy("none"))
     helpers: dict[str, Any] = {"asset": assets.url, "integrity": assets.integrity}
     app.jinja_env.globals.update(helpers)
     app.jinja_env.filters.update(formats.FILTERS | shapes.FILTERS)
