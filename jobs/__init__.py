@@ -1,0 +1,1 @@
+"""What happens outside of web requests: workers, the steward, and the job that rings them."""

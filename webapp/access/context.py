@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Concatenate, Literal, ParamSpec, TypeVar
+from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -36,6 +36,13 @@ class Actor:
     name: str
     role: Role | None
     staff: bool = False
+
+
+SYSTEM: Final = Actor("system", None, "Deckhand", None)
+"""The machine itself: its own upkeep, in no organization and with no role in any."""
+
+NOWHERE: Final = UUID(int=0)
+"""The organization of upkeep: no row has it, so nothing is seen without a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +105,18 @@ def requires(
         return guarded
 
     return decorate
+
+
+def system_only(
+    function: Callable[Concatenate[Context, P], R],
+) -> Callable[Concatenate[Context, P], R]:
+    """Let only the machine's own upkeep call a service function; no role of a person may."""
+
+    @wraps(function)
+    def guarded(ctx: Context, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if ctx.actor is not SYSTEM:
+            raise Forbidden("E-ROLE", who="Only the machine itself", what="do its upkeep")
+        return function(ctx, *args, **kwargs)
+
+    guarded.permission = "system"  # type: ignore[attr-defined]  # read by a test of all services
+    return guarded

@@ -157,9 +157,9 @@ def _write_to_organization_only(session: Session, *_: Any) -> None:
     for row in rows:
         if not isinstance(row, OrganizationOwned):
             continue
-        if row in session.new and row.organization_id is None:
-            row.organization_id = scope  # type: ignore[assignment]  # None raises below
-        if scope is None or row.organization_id != scope:
+        if row in session.new and row.__dict__.get("organization_id") is None and scope is not None:
+            row.organization_id = scope
+        if scope is None or row.__dict__.get("organization_id", scope) != scope:
             raise UnscopedAccess(f"{type(row).__name__} written outside its organization")
 
 

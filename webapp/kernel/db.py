@@ -7,7 +7,7 @@ transactions that begin inside them may do.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from webapp.kernel import jsons
@@ -33,11 +33,13 @@ __all__ = [
     "Base",
     "Id",
     "Json",
+    "Sessions",
     "UtcDateTime",
     "database_url",
     "is_away",
     "is_reading",
     "make_engine",
+    "make_sessions",
     "reading",
     "writing",
 ]
@@ -177,3 +179,11 @@ def is_away(error: BaseException) -> bool:
         text = str(error.orig)
         return any(word in text for word in ("locked", "busy", "full", "I/O", "unable to open"))
     return False
+
+
+Sessions: TypeAlias = sessionmaker[Session]
+
+
+def make_sessions(engine: Engine) -> Sessions:
+    """Return a maker of sessions for work outside of web requests; rows stay readable after."""
+    return sessionmaker(engine, expire_on_commit=False)

@@ -17,3 +17,15 @@ def dumps(value: Any) -> str:
 def loads(text: str | bytes) -> Any:
     """Return the value; numbers with a fraction become `Decimal`."""
     return simplejson.loads(text, use_decimal=True)
+
+
+def canonical(value: Any) -> str:
+    """Return one text for equal values: sorted keys, no spaces; for hashing and signing."""
+    return simplejson.dumps(
+        value,
+        use_decimal=True,
+        separators=(",", ":"),
+        sort_keys=True,
+        ensure_ascii=False,
+        allow_nan=False,
+    )

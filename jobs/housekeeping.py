@@ -1,0 +1,32 @@
+"""Forget what is kept only for a while, so that a busy machine's disk stays flat."""
+
+from __future__ import annotations
+
+import logging
+
+from webapp.accounts.service import forget_sessions
+
+from jobs.base import Machine
+from webapp.access.idempotency import forget_answers
+from webapp.files.service import forget_old_files
+from webapp.live.relay import forget_deliveries
+from webapp.runs.upkeep import forget_workers
+
+log = logging.getLogger(__name__)
+
+VERBS = (
+    forget_answers,
+    forget_deliveries,
+    forget_old_files,
+    forget_sessions,
+    forget_workers,
+)
+
+
+def tidy(machine: Machine) -> int:
+    """Run every verb of forgetting, each in a transaction of its own; returns how much went."""
+    gone = 0
+    for forget in VERBS:
+        with machine.unit() as ctx:
+            gone += forget(ctx)
+    return gone

@@ -1,0 +1,81 @@
+"""A worker process: RQ listens in the main thread, the runner works in its own.
+
+RQ only rings. When Redis is away, the runner's sweep finds the work all the same, and this loop
+tries to listen again. SIGTERM ends the listening, then the runner finishes or hands back.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from types import FrameType
+
+import redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
+from rq.timeouts import TimerDeathPenalty
+from webapp.runs.execution.runner import QUEUE, Runner, make_runner
+
+from jobs.base import prepare
+from jobs.runs import on_poke
+from webapp.kernel.heartbeat import beat
+from webapp.live.redis import connect
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 9.0
+_RETRY_S = 1.0
+
+
+class Ear(SimpleWorker):
+    """Hears the bell. Keeps no results, forks nothing, and leaves the signals to us."""
+
+    death_penalty_class = TimerDeathPenalty  # no SIGALRM: jobs return at once
+
+    def _install_signal_handlers(self) -> None:
+        return None
+
+
+def main() -> None:
+    """Work until SIGTERM or SIGINT."""
+    settings = prepare()
+    runner = make_runner(settings)
+    stopping = threading.Event()
+    ears: list[Ear] = []
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        for ear in ears:
+            ear._stop_requested = True
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    runner.start()
+    on_poke(runner.wake)
+    beat(runner.is_alive)
+    threading.Thread(
+        target=_listen, args=(settings.redis_url, runner, ears, stopping), daemon=True, name="ear"
+    ).start()
+    stopping.wait()
+    runner.drain(DRAIN_S)
+
+
+def _listen(url: str, runner: Runner, ears: list[Ear], stopping: threading.Event) -> None:
+    """Hear rings until asked to stop; whatever happens to Redis, come back to it."""
+    while not stopping.is_set():
+        try:
+            connection = connect(url, timeout_s=60)
+            queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
+            ear = Ear([queue], connection=connection, serializer=JSONSerializer, worker_ttl=60)
+            ear.log_result_lifespan = False
+            ears[:] = [ear]
+            ear.work(logging_level="WARNING")
+        except (redis.RedisError, OSError) as error:
+            log.warning("the bell is silent, the sweep works on: %s", error)
+            runner.wake()
+        stopping.wait(_RETRY_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""Answers kept under the caller's key, so that a repeated request does its work once.
+
+The row is written in the transaction of the work itself: there is no "running" state to take
+over. A rival with the same key waits on the row (PostgreSQL) or before the turnstile (SQLite)
+and then finds the answer. Rows live for 72 hours.
+
+Source: IETF draft-ietf-httpapi-idempotency-key-header, and Stripe's rule that the first status
+and body are answered again, whatever they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Index, LargeBinary, SmallInteger, String, delete, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.access.context import Context, system_only
+from webapp.access.tenancy import OrganizationOwned, across_organizations
+from webapp.kernel.clock import now
+from webapp.kernel.crashpoints import crashpoint
+from webapp.kernel.db import Base, Id, Json, UtcDateTime
+from webapp.kernel.errors import BadRequest, Conflict, Invalid
+
+KEPT: Final = timedelta(hours=72)
+LONGEST_KEY: Final = 255
+_RIVAL_WAIT_MS: Final = 2000
+
+
+class IdempotentAnswer(OrganizationOwned, Base):
+    """What was answered to (route, key); a row exists only committed."""
+
+    __tablename__ = "idem"
+
+    organization_id: Mapped[UUID] = mapped_column(Id, primary_key=True, sort_order=-1)
+    route: Mapped[str] = mapped_column(String(120), primary_key=True)
+    key: Mapped[str] = mapped_column(String(LONGEST_KEY), primary_key=True)
+    principal: Mapped[str] = mapped_column(String(80))
+    request_sha: Mapped[str] = mapped_column(String(64))
+    status: Mapped[int] = mapped_column(SmallInteger, default=0)
+    headers: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    body: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    __table_args__ = (Index("idem_made", "made_at"), {"sqlite_with_rowid": False})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A stored HTTP answer, byte for byte."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+def check_key(key: str | None) -> str:
+    """Return the key of a request that needs one, or say what is wrong with it."""
+    if key is None or not key.strip():
+        raise BadRequest("E-IDEM-MISSING")
+    if len(key) > LONGEST_KEY or not key.isprintable():
+        raise BadRequest("E-IDEM-LONG")
+    return key
+
+
+def claim(ctx: Context, route: str, key: str, request: bytes) -> Answer | None:
+    """Take (route, key) for this transaction, or return what was answered to it before.
+
+    Raises:
+        Invalid: the key was used for another request.
+        Conflict: the first request is still at work after 2 s.
+    """
+    digest = hashlib.sha256(request).hexdigest()
+    actor = f"{ctx.actor.kind}:{ctx.actor.id or ''}"
+    row = {
+        "organization_id": ctx.organization_id,
+        "route": route,
+        "key": key,
+        "principal": actor,
+        "request_sha": digest,
+        "status": 0,
+        "headers": {},
+        "body": b"",
+        "made_at": now(),
+    }
+    crashpoint("web.in_idempotency_insert")
+    if _insert(ctx, row):
+        return None
+    kept = ctx.session.get(IdempotentAnswer, (ctx.organization_id, route, key))
+    if kept is None or kept.status == 0:
+        raise Conflict("E-IDEM-BUSY", retry_after=1)
+    if kept.request_sha != digest:
+        raise Invalid([], code="E-IDEM-OTHER")
+    return Answer(kept.status, kept.body, dict(kept.headers))
+
+
+def keep(ctx: Context, route: str, key: str, answer: Answer) -> None:
+    """Store what is about to be answered, in the transaction that did the work."""
+    ctx.session.execute(
+        update(IdempotentAnswer)
+        .where(IdempotentAnswer.route == route, IdempotentAnswer.key == key)
+        .values(status=answer.status, headers=answer.headers, body=answer.body),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _insert(ctx: Context, row: dict[str, object]) -> bool:
+    table = IdempotentAnswer
+    if ctx.session.get_bind().dialect.name == "sqlite":
+        result = ctx.session.connection().execute(
+            sqlite.insert(table).on_conflict_do_nothing().values(**row)
+        )
+        return result.rowcount == 1
+    ctx.session.execute(
+        text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": str(_RIVAL_WAIT_MS)}
+    )
+    try:
+        result = ctx.session.connection().execute(
+            postgresql.insert(table).on_conflict_do_nothing().values(**row)
+        )
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") == "55P03":  # lock_not_available
+            raise Conflict("E-IDEM-BUSY", retry_after=1) from error
+        raise
+    return result.rowcount == 1
+
+
+@system_only
+def forget_answers(ctx: Context) -> int:
+    """Delete answers older than 72 hours; returns how many."""
+    with across_organizations(ctx.session, "forget answers whose time is over"):
+        result = ctx.session.execute(
+            delete(IdempotentAnswer).where(IdempotentAnswer.made_at < now() - KEPT),
+            execution_options={"synchronize_session": False},
+        )
+    return result.rowcount  # type: ignore[attr-defined]  # a DELETE's result counts

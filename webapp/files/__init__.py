@@ -1,0 +1,1 @@
+"""Bytes: uploads, results and bundled examples, kept once by their content."""

@@ -1,0 +1,1 @@
+"""Telling pages and workers that something changed: a doorbell, never the truth."""

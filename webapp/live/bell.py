@@ -1,0 +1,130 @@
+"""Send hints: wake the workers through RQ, and tell pages through Socket.IO.
+
+Rings are coalesced: `SET bell NX` before enqueueing, and the worker deletes it before it claims,
+so a burst of starts costs one job (RULINGS.md 2.1.2). Losing a hint costs latency only: the
+sweep finds ready runs and pages ask every few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from datetime import datetime
+from typing import Any, Final
+
+import redis
+import rq
+import socketio
+from rq.serializers import JSONSerializer
+
+from webapp.kernel.clock import now
+from webapp.kernel.hints import Ring, Tell
+from webapp.live.redis import connect
+
+log = logging.getLogger(__name__)
+
+NAMESPACE: Final = "/live"
+POKE: Final = "jobs.runs.poke"
+ENDED: Final = "deckhand:ended"
+"""The channel that carries the public ids of runs that are over."""
+
+_REST_S: Final = 1.0
+_ENDS: Final = frozenset({"run.done", "run.failed", "run.cancelled", "run.needs_review"})
+
+
+def bell_key(queue_name: str) -> str:
+    """Return the key that says "this queue was rung and no worker has looked yet"."""
+    return f"deckhand:bell:{queue_name}"
+
+
+class RedisBell:
+    """Sends hints at once, in the calling thread. After a failure it rests for a second."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = connect(url)
+        self._manager = socketio.RedisManager(
+            url,
+            write_only=True,
+            logger=_quiet,
+            redis_options={"socket_timeout": 1.0, "socket_connect_timeout": 0.5},
+        )
+        self._queues: dict[str, rq.Queue] = {}
+        self._rest_until = 0.0
+
+    def send(self, hints: list[Ring | Tell]) -> None:
+        if time.monotonic() < self._rest_until:
+            return
+        try:
+            for hint in hints:
+                if isinstance(hint, Ring):
+                    self._ring(hint.queue)
+                else:
+                    self._tell(hint)
+        except (redis.RedisError, OSError) as error:
+            self._rest_until = time.monotonic() + _REST_S
+            log.warning("hints were lost, the sweep repairs them: %s", error)
+
+    def _ring(self, name: str) -> None:
+        if self._redis.set(bell_key(name), 1, nx=True, px=1000):
+            known = self._queues.get(name)
+            if known is None:
+                known = rq.Queue(name, connection=self._redis, serializer=JSONSerializer)
+                self._queues[name] = known
+            known.enqueue(POKE, job_timeout=-1, result_ttl=0, failure_ttl=60, ttl=60)
+
+    def _tell(self, hint: Tell) -> None:
+        self._manager.emit(
+            "event",
+            envelope(hint.room, hint.seq, hint.type, hint.data),
+            namespace=NAMESPACE,
+            room=hint.room,
+        )
+        if hint.type in _ENDS and hint.room.startswith("run:"):
+            self._redis.publish(ENDED, hint.room.removeprefix("run:"))
+
+
+class BackgroundBell:
+    """Sends hints from a thread of its own, so that a commit never waits for Redis."""
+
+    def __init__(self, bell: RedisBell, most_waiting: int = 10_000) -> None:
+        self._bell = bell
+        self._waiting: queue.Queue[list[Ring | Tell]] = queue.Queue(most_waiting)
+        threading.Thread(target=self._work, name="bell", daemon=True).start()
+
+    def send(self, hints: list[Ring | Tell]) -> None:
+        try:
+            self._waiting.put_nowait(hints)
+        except queue.Full:
+            log.warning("hints were dropped: more than %s wait", self._waiting.maxsize)
+
+    def _work(self) -> None:
+        while True:
+            hints = self._waiting.get()
+            while len(hints) < 500:
+                try:
+                    hints = hints + self._waiting.get_nowait()
+                except queue.Empty:
+                    break
+            self._bell.send(hints)
+
+
+class SilentBell:
+    """For commands and tests that need no bell: the sweep finds what they leave."""
+
+    def send(self, hints: list[Ring | Tell]) -> None:
+        return None
+
+
+def envelope(
+    room: str, seq: int, type: str, data: dict[str, Any], at: datetime | None = None
+) -> dict[str, Any]:
+    """Return an event as browsers get it (UX.md 8.4); `seq` 0 means "not numbered"."""
+    moment = (at or now()).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"v": 1, "room": room, "seq": seq, "at": moment, "type": type, "data": data}
+
+
+# Its own messages are errors without a cause; ours say what it means.
+_quiet = logging.getLogger("deckhand.socketio")
+_quiet.setLevel(logging.CRITICAL)

@@ -1,0 +1,1 @@
+"""Runs: one execution of one version of a plan, from start to end."""

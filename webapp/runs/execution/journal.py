@@ -1,0 +1,140 @@
+"""The engine's journal of one run, kept in the database behind the run's fence."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, Final
+
+from webapp.engine.journal import Batch, End, Event, HandBack, Park, Record
+from webapp.files.shelf import Shelf
+from webapp.kernel import jsons
+from webapp.kernel.clock import now
+from webapp.runs.execution.claims import Claimed
+from webapp.runs.execution.statements import Sql
+from webapp.runs.execution.writer import JournalWriter, Write
+
+INLINE_BYTES: Final = 32 * 1024
+"""Larger results go to the shelf, so that rows stay small."""
+
+_BEGUN: Final = frozenset({"intent", "waiting"})
+
+
+class RunJournal:
+    """`ports.Journal` of one claimed run."""
+
+    def __init__(
+        self,
+        claimed: Claimed,
+        writer: JournalWriter,
+        sql: Sql,
+        shelf: Shelf,
+        worker: str,
+        lease_ms: int,
+    ) -> None:
+        self._claimed = claimed
+        self._writer = writer
+        self._sql = sql
+        self._shelf = shelf
+        self._worker = worker
+        self._lease_ms = lease_ms
+
+    async def commit(self, batch: Batch) -> None:
+        """Make the batch durable; see `ports.Journal`."""
+        ending = batch.end or batch.park
+        await self._write(
+            [await self._row(record) for record in batch.records],
+            batch.events,
+            ending,
+            done=batch.done_delta,
+            cost=batch.cost_nano,
+            ran_ms=round(batch.ran_s * 1000),
+            begins=batch.has_intents,
+        )
+
+    async def hand_back(self, back: HandBack) -> None:
+        """Give the run to whoever claims it next."""
+        await self._write([], [Event("run.requeued", {"cause": back.cause})], back)
+
+    async def _write(
+        self,
+        rows: list[dict[str, Any]],
+        events: list[Event],
+        ending: End | Park | HandBack | None,
+        *,
+        done: int = 0,
+        cost: int = 0,
+        ran_ms: int = 0,
+        begins: bool = False,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        result_file = None
+        if isinstance(ending, End) and ending.result is not None:
+            _, result_file = await self._inline(ending.result)
+        write = Write(
+            run=self._claimed.run_id,
+            organization=self._claimed.organization_id,
+            fence=self._claimed.fence,
+            lease_ms=self._lease_ms,
+            rows=rows,
+            events=events,
+            done=done,
+            cost=cost,
+            ran_ms=ran_ms,
+            begins=begins,
+            ending=ending,
+            started_at=self._claimed.started_at,
+            loop=loop,
+            future=loop.create_future(),
+            result_file=result_file,
+        )
+        self._writer.submit(write)
+        await write.future
+
+    async def _row(self, record: Record) -> dict[str, Any]:
+        result, result_file = await self._inline(record.result)
+        at = self._sql.moment(now())
+        return {
+            "run": self._sql.id(self._claimed.run_id),
+            "org": self._sql.id(self._claimed.organization_id),
+            "path": record.path,
+            "attempt": record.attempt,
+            "step_id": record.step_id,
+            "kind": record.kind,
+            "state": record.state,
+            "effect": record.effect,
+            "idem_key": record.idem_key,
+            "request": record.request,
+            "result": result,
+            "result_file": result_file,
+            "error": self._sql.json(_error(record)),
+            "fence": self._claimed.fence,
+            "started_at": at,
+            "done_at": None if record.state in _BEGUN else at,
+            "due_at": self._due(record),
+            "cost": record.cost_nano,
+            "tokens_in": record.tokens_in,
+            "tokens_out": record.tokens_out,
+            "worker": self._worker,
+        }
+
+    def _due(self, record: Record) -> Any:
+        due = record.due_at
+        if due is None and record.due_s is not None:
+            due = now() + timedelta(seconds=record.due_s)
+        return self._sql.moment(due)
+
+    async def _inline(self, value: Any) -> tuple[str | None, str | None]:
+        """Return the JSON of a value, or the shelf's name of it when it is large."""
+        if value is None:
+            return None, None
+        text = jsons.dumps(value)
+        if len(text) <= INLINE_BYTES:
+            return text, None
+        return None, await asyncio.to_thread(self._shelf.put, text.encode())
+
+
+def _error(record: Record) -> dict[str, Any] | None:
+    if record.reason:
+        return {"reason": record.reason} | (record.error or {})
+    return record.error

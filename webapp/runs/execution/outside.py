@@ -1,0 +1,102 @@
+"""The engine's ports of one run, filled with the real outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from webapp.access.context import Actor, Context
+from webapp.access.permissions import Role
+from webapp.engine.errors import StepError
+from webapp.engine.ports import HttpAnswer
+from webapp.files.service import get_file, keep_file
+from webapp.kernel.clock import now
+from webapp.kernel.db import Sessions, reading, writing
+from webapp.kernel.errors import AppError
+from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge
+from webapp.kernel.settings import Settings
+
+
+class WallClock:
+    """Times people see, and a monotonic one for limits."""
+
+    def now(self) -> datetime:
+        return now()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class GuardedHttp:
+    """`ports.Http` over the one outbound client; its errors say whether anything was sent."""
+
+    def __init__(self, client: HttpClient) -> None:
+        self._client = client
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> HttpAnswer:
+        try:
+            answer = await self._client.request(method, url, headers, body, timeout_s, max_bytes)
+        except OutboundError as error:
+            large = isinstance(error, OutboundTooLarge)
+            code = "E-HTTP-LARGE" if large else "E-HTTP-REACH"
+            raise StepError(
+                code, error.reason, proven=not error.sent, retryable=not large
+            ) from None
+        return HttpAnswer(
+            status=answer.status,
+            headers=answer.headers,
+            body=answer.body,
+            url=answer.url,
+        )
+
+
+class RunFiles:
+    """`ports.Files` of one organization's run; each call is a transaction of its own."""
+
+    def __init__(
+        self, sessions: Sessions, settings: Settings, organization: UUID, run: str
+    ) -> None:
+        self._sessions = sessions
+        self._settings = settings
+        self._organization = organization
+        self._run = run
+
+    async def read(self, file_id: str) -> bytes:
+        try:
+            return await asyncio.to_thread(self._read, file_id)
+        except AppError as error:
+            text = f"The file cannot be read: {error.title}"
+            raise StepError("E-FILE", text, proven=True, retryable=False) from None
+
+    async def write(self, content: bytes, name: str, media_type: str) -> str:
+        return await asyncio.to_thread(self._write, content, name, media_type)
+
+    def _read(self, file_id: str) -> bytes:
+        with reading(), self._sessions() as session:
+            return get_file(self._context(session), file_id)[1]
+
+    def _write(self, content: bytes, name: str, media_type: str) -> str:
+        with writing(), self._sessions() as session:
+            kept = keep_file(self._context(session), name, media_type, content)
+            session.commit()
+            return kept.id
+
+    def _context(self, session: Session) -> Context:
+        actor = Actor("system", None, f"run {self._run}", Role.MEMBER)
+        return Context(session, self._organization, actor, self._settings, request_id=self._run)

@@ -1,0 +1,174 @@
+"""The SQL of the hot path, written once for both databases (TABLES.md measured it).
+
+Statements go to the driver as text, since building them anew costs more than running them on
+SQLite. `:name` becomes the driver's own mark; ids, moments and JSON are turned into what the
+column holds by `Sql`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from functools import cache
+from typing import Any, Final
+from uuid import UUID
+
+from webapp.kernel import jsons
+from webapp.kernel.db import from_micros, to_micros
+
+CLAIM: Final = """
+UPDATE lease SET state = 'running', worker = :worker, boot = :boot, fence = fence + 1,
+       lease_until = {now} + :lease_ms, seq = seq + 1, due_at = NULL, wait_reason = NULL
+ WHERE run_id IN (SELECT run_id FROM lease WHERE queue = :queue AND state = 'ready'
+                   ORDER BY vtime LIMIT :most {skip_locked})
+RETURNING run_id, organization_id, fence, seq, ran_ms, done, cost_nano, cancel_at"""
+
+ANY_READY: Final = "SELECT 1 FROM lease WHERE queue = :queue AND state = 'ready' LIMIT 1"
+
+BEGIN_RUN: Final = """
+UPDATE run SET state = 'running', started_at = COALESCE(started_at, :at), reason = NULL
+ WHERE id = :run
+RETURNING id, workflow_id, version_id, inputs, queued_at, started_at, started_by_name, kind"""
+
+STEPS: Final = """
+SELECT path, attempt, step_id, kind, state, effect, idem_key, request, result, result_file,
+       error, due_at, started_at, cost_nano, tokens_in, tokens_out
+  FROM step WHERE run_id = :run ORDER BY path, attempt"""
+
+# 0 rows: the fence moved on, or the run is to be cancelled and the batch begins something new.
+ADVANCE: Final = """
+UPDATE lease SET seq = seq + :events, done = done + :done, cost_nano = cost_nano + :cost,
+       ran_ms = ran_ms + :ran_ms, lease_until = {now} + :lease_ms
+ WHERE run_id = :run AND fence = :fence AND state = 'running'
+   AND (cancel_at IS NULL OR :begins = 0)
+RETURNING seq, done, cost_nano"""
+
+WHY_NOT: Final = "SELECT fence, cancel_at FROM lease WHERE run_id = :run AND state = 'running'"
+
+WRITE_STEP: Final = """
+INSERT INTO step (run_id, path, attempt, organization_id, step_id, kind, state, effect, idem_key,
+                  request, result, result_file, error, fence, seq, started_at, done_at, due_at,
+                  cost_nano, tokens_in, tokens_out, worker)
+VALUES (:run, :path, :attempt, :org, :step_id, :kind, :state, :effect, :idem_key,
+        :request, :result, :result_file, :error, :fence, :seq, :started_at, :done_at, :due_at,
+        :cost, :tokens_in, :tokens_out, :worker)
+ON CONFLICT (run_id, path, attempt) DO UPDATE SET
+   state = excluded.state, request = COALESCE(excluded.request, step.request),
+   result = excluded.result, result_file = excluded.result_file, error = excluded.error,
+   fence = excluded.fence, seq = excluded.seq, done_at = excluded.done_at,
+   due_at = excluded.due_at, cost_nano = excluded.cost_nano, tokens_in = excluded.tokens_in,
+   tokens_out = excluded.tokens_out, worker = excluded.worker"""
+
+WRITTEN: Final = """
+SELECT state, fence FROM step WHERE run_id = :run AND path = :path AND attempt = :attempt"""
+
+WRITE_EVENT: Final = """
+INSERT INTO event (run_id, seq, organization_id, at, type, data)
+VALUES (:run, :seq, :org, :at, :type, :data)"""
+
+END_RUN: Final = """
+UPDATE run SET state = :state, reason = :reason, problems = :problems, result = :result,
+       result_file = :result_file, error = :error, finished_at = :at, took_ms = :took_ms,
+       cost_nano = :cost, steps_done = :done, seq = :seq
+ WHERE id = :run"""
+
+DROP_LEASE: Final = "DELETE FROM lease WHERE run_id = :run AND fence = :fence"
+
+PARK_LEASE: Final = """
+UPDATE lease SET state = 'waiting', wait_reason = :reason, worker = NULL, lease_until = NULL,
+       due_at = CASE WHEN :due_ms < 0 THEN NULL ELSE {now} + :due_ms END
+ WHERE run_id = :run AND fence = :fence"""
+
+PARK_RUN: Final = "UPDATE run SET state = :state, reason = :reason WHERE id = :run"
+
+HAND_BACK: Final = """
+UPDATE lease SET state = 'ready', worker = NULL, lease_until = NULL, seq = seq + 1
+ WHERE run_id = :run AND fence = :fence AND state = 'running'
+RETURNING seq"""
+
+BEAT: Final = """
+UPDATE lease SET lease_until = {now} + :lease_ms
+ WHERE worker = :worker AND state = 'running'
+RETURNING run_id, fence, cancel_at"""
+
+ANY_LOST: Final = """
+SELECT 1 FROM lease
+ WHERE (state = 'running' AND {lost}) OR (state = 'waiting' AND ({due})) LIMIT 1"""
+
+TAKE_BACK: Final = """
+UPDATE lease SET state = 'ready', vtime = 0, worker = NULL, lease_until = NULL, seq = seq + 1
+ WHERE state = 'running' AND {lost} AND cancel_at IS NULL
+RETURNING run_id, organization_id, seq"""
+
+WAKE: Final = """
+UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, seq = seq + 1
+ WHERE run_id IN (SELECT run_id FROM lease WHERE state = 'waiting' AND ({due}) LIMIT 200)
+RETURNING run_id, organization_id, seq"""
+
+FAIR_CLAIMED: Final = """
+UPDATE fair SET waiting = waiting - :count WHERE queue = :queue AND organization_id = :org"""
+
+SEEN: Final = """
+INSERT INTO worker (id, host, pid, boot, version, started_at, seen_at, running)
+VALUES (:id, :host, :pid, :boot, :version, :started_at, :seen_at, :running)
+ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, running = excluded.running"""
+
+SEE_EVERYTHING: Final = "SELECT set_config('app.organization_id', '*', true)"
+
+_MARK: Final = re.compile(r"(?<!:):([a-z_]+)")
+
+
+class Sql:
+    """What differs between the databases: marks, the lease clock, and how values are kept."""
+
+    def __init__(self, dialect: str) -> None:
+        self.postgresql = dialect == "postgresql"
+        if self.postgresql:
+            self._words = {
+                "now": "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                "skip_locked": "FOR UPDATE SKIP LOCKED",
+                "lost": "lease_until < (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+                "due": "due_at <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
+            }
+        else:
+            # Boot-clock times compare only within one boot: after a reboot all are over.
+            self._words = {
+                "now": "now_ms()",
+                "skip_locked": "",
+                "lost": "(lease_until < now_ms() OR boot <> :boot)",
+                "due": "due_at <= now_ms() OR (due_at IS NOT NULL AND boot <> :boot)",
+            }
+        self._texts: dict[str, str] = {}
+
+    def __call__(self, statement: str) -> str:
+        """Return the driver's text of a statement above."""
+        known = self._texts.get(statement)
+        if known is None:
+            known = statement.format(**self._words)
+            if self.postgresql:
+                known = _MARK.sub(r"%(\1)s", known)
+            self._texts[statement] = known
+        return known
+
+    def id(self, value: UUID) -> Any:
+        return value if self.postgresql else value.bytes
+
+    def read_id(self, value: Any) -> UUID:
+        return value if self.postgresql else UUID(bytes=value)
+
+    def moment(self, value: datetime | None) -> Any:
+        return value if value is None or self.postgresql else to_micros(value)
+
+    def read_moment(self, value: Any) -> datetime | None:
+        return value if value is None or self.postgresql else from_micros(value)
+
+    def json(self, value: Any) -> str | None:
+        return None if value is None else jsons.dumps(value)
+
+    def read_json(self, value: Any) -> Any:
+        return jsons.loads(value) if isinstance(value, str) and not self.postgresql else value
+
+
+@cache
+def sql_for(dialect: str) -> Sql:
+    return Sql(dialect)

@@ -1,0 +1,318 @@
+"""One thread per worker writes the journals of all its runs, many in one commit.
+
+The asyncio loop never waits for a lock or a disk itself: another process that holds the writer's
+place would freeze every stream, cancel and heartbeat of this worker (RULINGS.md 2.1.4). What has
+queued up while one commit was on its way goes into the next one together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from webapp.engine.journal import (
+    CancelRequested,
+    End,
+    Event,
+    HandBack,
+    LostLease,
+    Park,
+    Record,
+)
+from webapp.kernel.clock import now
+from webapp.kernel.db import is_away
+from webapp.runs.execution import statements as st
+
+log = logging.getLogger(__name__)
+
+_MOST_IN_ONE_COMMIT = 256
+
+
+@dataclass(slots=True, eq=False)
+class Write:
+    """What one run wants durable, and the future that hears of it.
+
+    Attributes:
+        rows: parameters of `WRITE_STEP` but for `seq`.
+        seq: number of its last event, known after the commit.
+    """
+
+    run: UUID
+    organization: UUID
+    fence: int
+    lease_ms: int
+    rows: list[dict[str, Any]]
+    events: list[Event]
+    done: int
+    cost: int
+    ran_ms: int
+    begins: bool
+    ending: End | Park | HandBack | None
+    started_at: datetime
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[int]
+    result_file: str | None = None
+    seq: int = 0
+    refused: Exception | None = None
+    doubtful: bool = field(default=False)
+    """An earlier try may have been committed before the connection broke."""
+
+
+class JournalWriter:
+    """Group commit: `submit` from the loop, one thread, one connection, one transaction."""
+
+    def __init__(
+        self, engine: Engine, worker: str, told: Callable[[list[Write]], None] | None = None
+    ) -> None:
+        self._engine = engine
+        self._sql = st.sql_for(engine.dialect.name)
+        self._worker = worker
+        self._told = told or (lambda _: None)
+        self._waiting: deque[Write] = deque()
+        self._more = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, write: Write) -> None:
+        self._waiting.append(write)
+        self._more.set()
+
+    def close(self) -> None:
+        """Write what waits, then end the thread."""
+        self._closing = True
+        self._more.set()
+        self._thread.join(timeout=10)
+
+    def _work(self) -> None:
+        while True:
+            self._more.wait()
+            self._more.clear()
+            while self._waiting:
+                batch: list[Write] = []
+                while self._waiting and len(batch) < _MOST_IN_ONE_COMMIT:
+                    batch.append(self._waiting.popleft())
+                self._write(batch)
+            if self._closing:
+                return
+
+    def _write(self, batch: list[Write]) -> None:
+        """Commit `batch`; while the database is away, keep trying: nothing accepted is lost."""
+        pause = 0.05
+        while True:
+            try:
+                self._commit(batch)
+                break
+            except Exception as error:  # noqa: BLE001  # every failure must reach its run
+                if is_away(error):
+                    log.warning("journal waits for the database: %s", type(error).__name__)
+                    for write in batch:
+                        write.doubtful = True
+                    time.sleep(pause)  # a back-off of this thread, which has nothing else to do
+                    pause = min(pause * 2, 2.0)
+                elif len(batch) > 1:
+                    for write in batch:  # one bad write must not take the others with it
+                        self._write([write])
+                    return
+                else:
+                    batch[0].refused = error
+                    break
+        self._told([write for write in batch if write.refused is None])
+        _answer(batch)
+
+    def _commit(self, batch: list[Write]) -> None:
+        for write in batch:
+            write.refused = None
+        with self._engine.connect() as connection, connection.begin():
+            driver: Any = connection.connection.driver_connection
+            if self._sql.postgresql:
+                self._commit_pipelined(driver, batch)
+            else:
+                self._commit_here(driver.cursor(), batch)
+
+    def _commit_here(self, cursor: Any, batch: list[Write]) -> None:
+        for write in batch:
+            if write.doubtful and self._is_written(cursor, write):
+                continue
+            row = cursor.execute(self._sql(st.ADVANCE), self._advance(write)).fetchone()
+            if row is None:
+                write.refused = self._why_not(cursor, write)
+                continue
+            self._write_rest(cursor, write, row)
+
+    def _commit_pipelined(self, driver: Any, batch: list[Write]) -> None:
+        """Two round trips for the whole batch: all fences, then all rows."""
+        with driver.pipeline() as pipeline:
+            driver.execute(st.SEE_EVERYTHING)
+            cursors = [
+                driver.cursor().execute(self._sql(st.ADVANCE), self._advance(write))
+                for write in batch
+                if not write.doubtful
+            ]
+            pipeline.sync()
+            answers = iter([cursor.fetchone() for cursor in cursors])
+            for write in batch:
+                if write.doubtful:
+                    if self._is_written(driver.cursor(), write):
+                        continue
+                    row = (
+                        driver.cursor()
+                        .execute(self._sql(st.ADVANCE), self._advance(write))
+                        .fetchone()
+                    )
+                else:
+                    row = next(answers)
+                if row is None:
+                    write.refused = self._why_not(driver.cursor(), write)
+                else:
+                    self._write_rest(driver.cursor(), write, row)
+
+    def _advance(self, write: Write) -> dict[str, Any]:
+        return {
+            "run": self._sql.id(write.run),
+            "fence": write.fence,
+            "events": len(write.events),
+            "done": write.done,
+            "cost": write.cost,
+            "ran_ms": write.ran_ms,
+            "lease_ms": write.lease_ms,
+            "begins": int(write.begins),
+        }
+
+    def _is_written(self, cursor: Any, write: Write) -> bool:
+        """Whether a try whose answer was lost had been committed all the same."""
+        if not write.rows:
+            return False
+        first = write.rows[0]
+        cursor.execute(
+            self._sql(st.WRITTEN),
+            {"run": first["run"], "path": first["path"], "attempt": first["attempt"]},
+        )
+        row = cursor.fetchone()
+        return row is not None and tuple(row) == (first["state"], write.fence)
+
+    def _why_not(self, cursor: Any, write: Write) -> Exception:
+        cursor.execute(self._sql(st.WHY_NOT), {"run": self._sql.id(write.run)})
+        row = cursor.fetchone()
+        if row is not None and row[0] == write.fence and row[1] is not None:
+            return CancelRequested()
+        return LostLease()
+
+    def _write_rest(self, cursor: Any, write: Write, row: Any) -> None:
+        """Write the rows, the events and the end behind the fence update that returned `row`."""
+        write.seq, done, cost = row
+        for values in write.rows:
+            values["seq"] = write.seq
+        if write.rows:
+            cursor.executemany(self._sql(st.WRITE_STEP), write.rows)
+        if write.events:
+            self._write_events(cursor, write)
+        if write.ending is not None:
+            self._settle(cursor, write, done, cost)
+
+    def _write_events(self, cursor: Any, write: Write) -> None:
+        run, org, at = self._sql.id(write.run), self._sql.id(write.organization), now()
+        first = write.seq - len(write.events) + 1
+        cursor.executemany(
+            self._sql(st.WRITE_EVENT),
+            [
+                {
+                    "run": run,
+                    "org": org,
+                    "seq": first + place,
+                    "at": self._sql.moment(at),
+                    "type": event.type,
+                    "data": self._sql.json(event.data),
+                }
+                for place, event in enumerate(write.events)
+            ],
+        )
+
+    def _settle(self, cursor: Any, write: Write, done: int, cost: int) -> None:
+        run = self._sql.id(write.run)
+        fenced = {"run": run, "fence": write.fence}
+        ending = write.ending
+        if isinstance(ending, HandBack):
+            cursor.execute(self._sql(st.HAND_BACK), fenced)
+            parked = {"run": run, "state": "queued", "reason": ending.cause}
+            cursor.execute(self._sql(st.PARK_RUN), parked)
+        elif isinstance(ending, Park) or (
+            isinstance(ending, End) and ending.state == "needs_review"
+        ):
+            reason = ending.reason if isinstance(ending, Park) else "review"
+            due_ms = _due_ms(ending) if isinstance(ending, Park) else -1
+            cursor.execute(self._sql(st.PARK_LEASE), fenced | {"reason": reason, "due_ms": due_ms})
+            state = "waiting" if isinstance(ending, Park) else "needs_review"
+            cursor.execute(self._sql(st.PARK_RUN), {"run": run, "state": state, "reason": reason})
+        elif isinstance(ending, End):
+            self._end(cursor, write, ending, done, cost)
+
+    def _end(self, cursor: Any, write: Write, end: End, done: int, cost: int) -> None:
+        at = now()
+        cursor.execute(
+            self._sql(st.END_RUN),
+            {
+                "run": self._sql.id(write.run),
+                "state": end.state,
+                "reason": (end.error or {}).get("code"),
+                "problems": end.problems,
+                "result": None if write.result_file else self._sql.json(end.result),
+                "result_file": write.result_file,
+                "error": self._sql.json(end.error),
+                "at": self._sql.moment(at),
+                "took_ms": max(0, round((at - write.started_at).total_seconds() * 1000)),
+                "cost": cost,
+                "done": done,
+                "seq": write.seq,
+            },
+        )
+        cursor.execute(
+            self._sql(st.DROP_LEASE), {"run": self._sql.id(write.run), "fence": write.fence}
+        )
+
+
+def _due_ms(park: Park) -> int:
+    """Return milliseconds until the sooner of the two due times; -1 for "until told"."""
+    waits = []
+    if park.due_in_s is not None:
+        waits.append(park.due_in_s)
+    if park.due_at is not None:
+        waits.append((park.due_at - now()).total_seconds())
+    return max(0, round(min(waits) * 1000)) if waits else -1
+
+
+def _answer(batch: list[Write]) -> None:
+    """Wake the futures, once per loop."""
+    loops: dict[asyncio.AbstractEventLoop, list[Write]] = {}
+    for write in batch:
+        loops.setdefault(write.loop, []).append(write)
+    for loop, writes in loops.items():
+        try:
+            loop.call_soon_threadsafe(_set_results, writes)
+        except RuntimeError:  # the loop has ended: nobody waits any more
+            log.debug("the loop ended before its answer")
+
+
+def _set_results(writes: list[Write]) -> None:
+    for write in writes:
+        if write.future.done():
+            continue
+        if write.refused is None:
+            write.future.set_result(write.seq)
+        else:
+            write.future.set_exception(write.refused)
+
+
+__all__ = ["JournalWriter", "Record", "Write"]

@@ -1,0 +1,201 @@
+"""Runs and what happens to them; the shapes of the hot path were measured (TABLES.md).
+
+`run` is written three times: start, first claim, end. What changes with every step lives in
+`lease`, a small row that is deleted at the end, so that lists stay stable and heartbeats are
+cheap. Times of the lease are milliseconds of the database's lease clock (`statements.now_ms`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from webapp.access.tenancy import OrganizationOwned, own, owned
+from webapp.kernel.clock import now
+from webapp.kernel.db import Base, Id, Json, UtcDateTime
+from webapp.kernel.ids import new_id
+
+
+class Run(OrganizationOwned, Base):
+    """One execution. States and who may change them: PLAN.md section 2."""
+
+    __tablename__ = "run"
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True, default=new_id)
+    workflow_id: Mapped[UUID] = mapped_column(Id)
+    version_id: Mapped[UUID] = mapped_column(Id)
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    reason: Mapped[str | None] = mapped_column(String(40))
+    """Why it waits, pauses or failed: person, time, retry … or a catalogue code."""
+    problems: Mapped[bool] = mapped_column(default=False)
+    kind: Mapped[str] = mapped_column(String(12), default="normal")
+    started_by_kind: Mapped[str] = mapped_column(String(10))
+    started_by: Mapped[UUID | None] = mapped_column(Id)
+    started_by_name: Mapped[str] = mapped_column(String(120))
+    idem_key: Mapped[str | None] = mapped_column(String(300))
+    """Where it came from, once: the Idempotency-Key, "form:…", "example:…"."""
+    inputs: Mapped[dict[str, Any]] = mapped_column(Json)
+    result: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    result_file: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    took_ms: Mapped[int | None] = mapped_column(BigInteger)
+    cost_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    steps_done: Mapped[int] = mapped_column(Integer, default=0)
+    seq: Mapped[int] = mapped_column(Integer, default=1)
+    """The number of its last event, once it is over; before that the lease counts."""
+
+    __table_args__ = (
+        *own(),
+        *owned("workflow", "version"),
+        Index("run_org", "organization_id", text("id DESC")),
+        Index("run_org_state", "organization_id", "state", text("id DESC")),
+        Index("run_org_workflow", "organization_id", "workflow_id", text("id DESC")),
+        Index("run_org_by", "organization_id", "started_by", text("id DESC")),
+        Index(
+            "run_org_idem",
+            "organization_id",
+            "idem_key",
+            unique=True,
+            postgresql_where=text("idem_key IS NOT NULL"),
+            sqlite_where=text("idem_key IS NOT NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in {"done", "failed", "cancelled"}
+
+
+class Lease(OrganizationOwned, Base):
+    """The live part of a run: who works on it, until when, and how far it is.
+
+    `lease_until` and `seq` are in no index: heartbeats and steps stay HOT updates.
+    """
+
+    __tablename__ = "lease"
+
+    run_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    queue: Mapped[str] = mapped_column(String(40), default="runs")
+    state: Mapped[str] = mapped_column(String(8))
+    vtime: Mapped[int] = mapped_column(BigInteger)
+    due_at: Mapped[int | None] = mapped_column(BigInteger)
+    wait_reason: Mapped[str | None] = mapped_column(String(12))
+    worker: Mapped[str | None] = mapped_column(String(60))
+    boot: Mapped[str | None] = mapped_column(String(40))
+    lease_until: Mapped[int | None] = mapped_column(BigInteger)
+    fence: Mapped[int] = mapped_column(Integer, default=0)
+    seq: Mapped[int] = mapped_column(Integer, default=1)
+    done: Mapped[int] = mapped_column(Integer, default=0)
+    total: Mapped[int] = mapped_column(Integer, default=0)
+    cost_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    ran_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    """Working time so far, waiting not counted; against the plan's `limits.seconds`."""
+    cancel_at: Mapped[int | None] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        Index(
+            "lease_ready",
+            "queue",
+            "vtime",
+            postgresql_where=text("state = 'ready'"),
+            sqlite_where=text("state = 'ready'"),
+        ),
+        Index(
+            "lease_due",
+            "due_at",
+            postgresql_where=text("state = 'waiting'"),
+            sqlite_where=text("state = 'waiting'"),
+        ),
+        Index(
+            "lease_worker",
+            "worker",
+            postgresql_where=text("state = 'running'"),
+            sqlite_where=text("state = 'running'"),
+        ),
+        {
+            "sqlite_with_rowid": False,
+            "postgresql_with": {"fillfactor": 50, "autovacuum_vacuum_scale_factor": 0.01},
+        },
+    )
+
+
+class Step(OrganizationOwned, Base):
+    """One attempt at one step of a run; "task" in the API."""
+
+    __tablename__ = "step"
+
+    run_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    path: Mapped[str] = mapped_column(String(400), primary_key=True)
+    attempt: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    step_id: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(String(16))
+    state: Mapped[str] = mapped_column(String(10))
+    effect: Mapped[str] = mapped_column(String(14))
+    idem_key: Mapped[str] = mapped_column(String(40))
+    request: Mapped[bytes | None] = mapped_column(LargeBinary)
+    result: Mapped[Any | None] = mapped_column(Json)
+    result_file: Mapped[str | None] = mapped_column(String(64))
+    error: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    fence: Mapped[int] = mapped_column(Integer)
+    seq: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When a waiting step or the next attempt is due, by the wall clock, for people."""
+    cost_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    tokens_in: Mapped[int] = mapped_column(Integer, default=0)
+    tokens_out: Mapped[int] = mapped_column(Integer, default=0)
+    worker: Mapped[str | None] = mapped_column(String(60))
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Event(OrganizationOwned, Base):
+    """What happened to a run, in order; never updated."""
+
+    __tablename__ = "event"
+
+    run_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    type: Mapped[str] = mapped_column(String(24))
+    data: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Fair(Base):
+    """One organization's place in a queue: a virtual time that advances with each start.
+
+    Source: start-time fair queueing, Goyal, Vin and Cheng (1996), SIGCOMM.
+    """
+
+    __tablename__ = "fair"
+
+    queue: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    last_vtime: Mapped[int] = mapped_column(BigInteger, default=0)
+    waiting: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class WorkerSeen(Base):
+    """A worker as the staff pages and /status show it; nothing depends on it."""
+
+    __tablename__ = "worker"
+
+    id: Mapped[str] = mapped_column(String(60), primary_key=True)
+    host: Mapped[str] = mapped_column(String(120))
+    pid: Mapped[int] = mapped_column(Integer)
+    boot: Mapped[str] = mapped_column(String(40))
+    version: Mapped[str] = mapped_column(String(20))
+    started_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    running: Mapped[int] = mapped_column(Integer, default=0)

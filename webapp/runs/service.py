@@ -1,0 +1,298 @@
+"""Start, follow and stop runs. Working on them is `execution/`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.audit.service import record
+from webapp.engine.plan import Plan
+from webapp.files.service import describe_file
+from webapp.kernel.clock import boot_ms, now
+from webapp.kernel.crashpoints import crashpoint
+from webapp.kernel.errors import Conflict, Gone, LimitReached, NotFound
+from webapp.kernel.ids import new_id, public_id
+from webapp.runs import queries, transitions
+from webapp.runs.inputs import read_inputs
+from webapp.runs.models import Event, Fair, Lease, Run, Step
+from webapp.runs.plans import plan_of
+from webapp.runs.words import run_word
+from webapp.workflows.service import version_to_run
+
+QUEUE: Final = "runs"
+MOST_WAITING: Final = 10_000
+_TURN: Final = 1_000_000
+"""How far an organization's virtual time moves with each of its starts."""
+
+Which = int | Literal["live", "draft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a run form asks, and how the workflow is called."""
+
+    workflow_id: UUID
+    workflow_name: str
+    version: int | None
+    plan: Plan
+
+
+@requires(Permission.START_RUNS)
+def start_run(
+    ctx: Context, workflow_id: UUID, given: dict[str, Any], version: Which = "live", *, key: str
+) -> Run:
+    """Accept a run: once this is committed, it will be done whatever breaks.
+
+    Args:
+        given: answers to the plan's questions, as texts of a form or values of JSON.
+        key: where it came from, once ("form:…", an Idempotency-Key); a second run with the same
+            key cannot be.
+
+    Raises:
+        Invalid: answers to correct.
+        Conflict: there is no live version.
+        LimitReached: too many of the organization's runs wait.
+    """
+    chosen = version_to_run(ctx, workflow_id, version)
+    plan = plan_of(chosen.id, chosen.plan)
+    inputs = read_inputs(plan.inputs, given, today=_today, has_file=lambda name: _has(ctx, name))
+    at = now()
+    run = Run(
+        id=new_id(),
+        organization_id=ctx.organization_id,
+        workflow_id=chosen.workflow_id,
+        version_id=chosen.id,
+        kind="tryout" if chosen.number is None else "normal",
+        started_by_kind=ctx.actor.kind,
+        started_by=ctx.actor.id,
+        started_by_name=ctx.actor.name,
+        idem_key=key,
+        inputs=inputs,
+        queued_at=at,
+    )
+    lease = Lease(
+        run_id=run.id,
+        organization_id=ctx.organization_id,
+        queue=QUEUE,
+        state="ready",
+        vtime=0,
+        total=sum(1 for _ in plan.walk()),
+    )
+    queued = Event(
+        run_id=run.id,
+        organization_id=ctx.organization_id,
+        seq=1,
+        at=at,
+        type="run.queued",
+        data={"by": ctx.actor.kind},
+    )
+    ctx.session.add_all([run, lease, queued])
+    ctx.session.flush()  # the row that all starts of a queue share is locked last, so shortest
+    lease.vtime = _next_turn(ctx)
+    ctx.session.flush()
+    crashpoint("web.after_insert_before_commit")
+    ctx.hints.ring(QUEUE)
+    ctx.hints.tell(_runs_room(ctx), "run.queued", run=public_id("run", run.id))
+    return run
+
+
+def _today() -> date:
+    return now().date()
+
+
+def _has(ctx: Context, file_id: str) -> bool:
+    try:
+        describe_file(ctx, file_id)
+    except (NotFound, Gone):
+        return False
+    return True
+
+
+def _next_turn(ctx: Context) -> int:
+    """Return the virtual time of the organization's next run and take its place in line.
+
+    An organization that comes late starts at the head of the queue, not at zero.
+    """
+    head = (
+        select(func.coalesce(func.min(Lease.__table__.c.vtime), 0))
+        .where(Lease.__table__.c.queue == QUEUE, Lease.__table__.c.state == "ready")
+        .where(Lease.__table__.c.vtime > 0)
+        .scalar_subquery()
+    )
+    table = Fair.__table__
+    on_sqlite = ctx.session.get_bind().dialect.name == "sqlite"
+    insert: Any = sqlite.insert if on_sqlite else postgresql.insert
+    greatest = func.max if on_sqlite else func.greatest
+    statement = (
+        insert(table)
+        .values(
+            queue=QUEUE,
+            organization_id=ctx.organization_id,
+            last_vtime=head + _TURN,
+            waiting=1,
+        )
+        .on_conflict_do_update(
+            index_elements=["queue", "organization_id"],
+            set_={
+                "last_vtime": greatest(table.c.last_vtime, head) + _TURN,
+                "waiting": table.c.waiting + 1,
+            },
+            where=table.c.waiting < MOST_WAITING,
+        )
+        .returning(table.c.last_vtime)
+    )
+    turn = ctx.session.connection().execute(statement).scalar_one_or_none()
+    if turn is None:
+        raise LimitReached("E-QUEUE", waiting=f"{MOST_WAITING:,}", retry_after=5)
+    return int(turn)
+
+
+@requires(Permission.START_RUNS)
+def run_form(ctx: Context, workflow_id: UUID, version: Which = "live") -> Form:
+    """Return what a run of this version would ask."""
+    chosen = version_to_run(ctx, workflow_id, version)
+    return Form(chosen.workflow_id, "", chosen.number, plan_of(chosen.id, chosen.plan))
+
+
+@requires(Permission.VIEW_RUNS)
+def find_run(ctx: Context, run_id: UUID) -> queries.RunRow:
+    """Return a run with its live part."""
+    return queries.find(ctx, run_id)
+
+
+@requires(Permission.VIEW_RUNS)
+def list_runs(
+    ctx: Context, filters: queries.Filters, before: UUID | None, most: int
+) -> list[queries.RunRow]:
+    """Return up to `most` runs, newest first, older than the run `before`."""
+    return queries.page(ctx, filters, before, most)
+
+
+@requires(Permission.VIEW_RUNS)
+def run_events(ctx: Context, run_id: UUID, after: int = 0, most: int = 500) -> list[Event]:
+    """Return what happened to a run behind event `after`, in order."""
+    queries.find(ctx, run_id)
+    return list(queries.events(ctx, run_id, after, min(most, 500)))
+
+
+@requires(Permission.VIEW_RUNS)
+def run_seq(ctx: Context, run_id: UUID) -> int:
+    """Return the number of the run's newest event; a room of the live socket starts there."""
+    return queries.find(ctx, run_id).seq
+
+
+@requires(Permission.CONTROL_RUNS)
+def cancel_run(ctx: Context, run_id: UUID) -> queries.RunRow:
+    """Stop a run: from the commit on it begins nothing new. Finished steps stay finished.
+
+    A run that nobody works on is cancelled at once; a worker has 10 s to stop in order, then the
+    sweep does it for it.
+
+    Raises:
+        Conflict: the run is already over.
+    """
+    row = queries.find(ctx, run_id)
+    run, lease = row.run, _lock(ctx, run_id)
+    if lease is None:
+        word = run_word(run.state, run.reason, problems=run.problems)
+        raise Conflict("E-RUN-OVER", word=word.text)
+    record(ctx, "run.cancelled", public_id("run", run.id), before={"state": run.state})
+    if lease.state == "running":
+        if lease.cancel_at is None:
+            lease.cancel_at = lease_now(ctx)
+            _event(ctx, lease, "run.cancelling", {"by": ctx.actor.name})
+    else:
+        close_cancelled(ctx, run, lease)
+    ctx.session.flush()
+    return queries.find(ctx, run_id)
+
+
+def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
+    """End a run that no worker holds any more as cancelled.
+
+    When a step that must happen at most once was in flight, nobody can know whether it did: the
+    run then needs a decision instead.
+    """
+    open_steps = ctx.session.scalars(
+        select(Step).where(Step.run_id == run.id, Step.state.in_(["intent", "waiting"]))
+    ).all()
+    doubtful = [s for s in open_steps if s.state == "intent" and s.effect == "at_most_once"]
+    seq = lease.seq + 1
+    for step in open_steps:
+        step.state = "unknown" if step in doubtful else "cancelled"
+        step.done_at, step.seq = now(), seq
+    if doubtful:
+        transitions.check(run.state, "needs_review")
+        run.state, run.reason = "needs_review", "review"
+        lease.state, lease.wait_reason, lease.worker = "waiting", "review", None
+        lease.cancel_at = lease.lease_until = None
+        lease.fence += 1
+        _event(ctx, lease, "run.needs_review", {"steps": len(doubtful)})
+        return
+    transitions.check(run.state, "cancelled")
+    run.state, run.reason, run.finished_at = "cancelled", None, now()
+    run.took_ms = _took_ms(run)
+    run.cost_nano, run.steps_done = lease.cost_nano, lease.done
+    _event(ctx, lease, "run.cancelled", {"by": ctx.actor.name})
+    run.seq = lease.seq
+    if lease.fence == 0:
+        _leave_line(ctx, lease.queue)
+    ctx.session.execute(delete(Lease).where(Lease.run_id == run.id))
+    ctx.session.expunge(lease)
+
+
+def _lock(ctx: Context, run_id: UUID) -> Lease | None:
+    """Return the lease so that no worker moves it meanwhile; SQLite writers are alone anyway."""
+    query = select(Lease).where(Lease.run_id == run_id).with_for_update()
+    return ctx.session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+
+
+def _event(ctx: Context, lease: Lease, type: str, data: dict[str, Any]) -> None:
+    lease.seq += 1
+    ctx.session.add(
+        Event(
+            run_id=lease.run_id,
+            organization_id=ctx.organization_id,
+            seq=lease.seq,
+            at=now(),
+            type=type,
+            data=data,
+        )
+    )
+    ctx.session.flush()  # the lease may be deleted next
+    public = public_id("run", lease.run_id)
+    ctx.hints.tell(f"run:{public}", type, lease.seq, **data)
+    ctx.hints.tell(_runs_room(ctx), type, run=public)
+
+
+def _leave_line(ctx: Context, queue: str) -> None:
+    ctx.session.execute(
+        update(Fair)
+        .where(Fair.queue == queue, Fair.organization_id == ctx.organization_id)
+        .values(waiting=Fair.waiting - 1)
+    )
+
+
+def _took_ms(run: Run) -> int | None:
+    if run.started_at is None or run.finished_at is None:
+        return None
+    return max(0, round((run.finished_at - run.started_at).total_seconds() * 1000))
+
+
+def lease_now(ctx: Context) -> int:
+    """Return the present of the database's lease clock, in milliseconds."""
+    if ctx.session.get_bind().dialect.name == "sqlite":
+        return boot_ms()
+    seconds = ctx.session.scalar(select(func.extract("epoch", func.clock_timestamp())))
+    return round(float(seconds or 0) * 1000)
+
+
+def _runs_room(ctx: Context) -> str:
+    return f"runs:{public_id('org', ctx.organization_id)}"

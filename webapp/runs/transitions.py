@@ -1,0 +1,26 @@
+"""Which state a run may go to from which; a write that is not in it is a bug (PLAN.md 2)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ALLOWED: Final[dict[str, frozenset[str]]] = {
+    "queued": frozenset({"running", "cancelled", "paused"}),
+    "running": frozenset(
+        {"queued", "waiting", "paused", "needs_review", "done", "failed", "cancelled"}
+    ),
+    "waiting": frozenset({"queued", "running", "paused", "cancelled"}),
+    "paused": frozenset({"queued", "cancelled"}),
+    "needs_review": frozenset({"queued", "cancelled"}),
+    "done": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+
+OVER: Final = frozenset(state for state, after in ALLOWED.items() if not after)
+
+
+def check(before: str, after: str) -> None:
+    """Raise when a run cannot go from `before` to `after`."""
+    if after not in ALLOWED[before]:
+        raise ValueError(f"a run that is {before} cannot become {after}")

@@ -1,0 +1,63 @@
+"""The words people see for states of runs and steps: one function each, asked everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A state in words.
+
+    Attributes:
+        mark: key of the status mark on pages (`data-state`).
+        text: "Finished with problems".
+    """
+
+    mark: str
+    text: str
+
+
+_RUN = {
+    "queued": Word("queued", "Queued"),
+    "running": Word("running", "Running"),
+    "paused": Word("paused", "Paused"),
+    "needs_review": Word("attention", "Needs your decision"),
+    "done": Word("done", "Done"),
+    "failed": Word("failed", "Failed"),
+    "cancelled": Word("cancelled", "Cancelled"),
+}
+
+_STEP = {
+    "intent": Word("running", "Running"),
+    "succeeded": Word("done", "Done"),
+    "failed": Word("failed", "Failed"),
+    "unknown": Word("attention", "Did it happen?"),
+    "waiting": Word("waiting", "Waiting"),
+    "skipped": Word("skipped", "Skipped"),
+    "cancelled": Word("cancelled", "Cancelled"),
+    "reused": Word("reused", "Reused"),
+}
+
+
+def run_word(
+    state: str, reason: str | None = None, *, problems: bool = False, cancelling: bool = False
+) -> Word:
+    """Return a run's word, as list, header, API and mails show it."""
+    if cancelling and state in {"running", "queued"}:
+        return Word("cancelled", "Cancelling…")
+    if state == "waiting":
+        person = reason == "person"
+        return Word("person", "Waiting for a person") if person else Word("waiting", "Waiting")
+    if state == "done" and problems:
+        return Word("attention", "Finished with problems")
+    return _RUN[state]
+
+
+def step_word(state: str, *, again: bool = False, off: bool = False) -> Word:
+    """Return a step's word; `again` says that another attempt follows a failed one."""
+    if state == "failed" and again:
+        return Word("retry", "Trying again")
+    if state == "skipped" and off:
+        return Word("skipped", "Off")
+    return _STEP[state]

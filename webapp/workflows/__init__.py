@@ -1,0 +1,1 @@
+"""Workflows: drafts, checks, versions and the builder."""
