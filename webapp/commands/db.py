@@ -11,9 +11,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError
 
-from webapp.commands.exits import DATABASE
+from webapp.commands.exits import DATABASE, settings_or_end
 from webapp.kernel.db import make_engine
-from webapp.kernel.settings import Settings, SettingsError, load_settings
+from webapp.kernel.settings import Settings
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 
@@ -71,7 +71,7 @@ def db() -> None:
 @db.command()
 def upgrade() -> None:
     """Bring the database to the newest schema."""
-    settings = _settings()
+    settings = settings_or_end()
     state = _state(settings)
     if state is State.NEWER:
         click.echo(state.value, err=True)
@@ -84,16 +84,9 @@ def upgrade() -> None:
 @db.command()
 def check() -> None:
     """Say whether the database is at the newest schema."""
-    state = _state(_settings())
+    state = _state(settings_or_end())
     click.echo(state.value, err=state is not State.NEWEST)
     sys.exit(0 if state is State.NEWEST else DATABASE)
-
-
-def _settings() -> Settings:
-    try:
-        return load_settings()
-    except SettingsError as error:
-        raise click.UsageError("\n".join(error.problems)) from None
 
 
 def _state(settings: Settings) -> State:

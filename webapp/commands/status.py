@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from webapp.commands.exits import settings_or_end
 from webapp.commands.instance import running
 
 PATIENCE_S = 5
@@ -22,19 +23,10 @@ PATIENCE_S = 5
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(data: Path | None, *, as_json: bool) -> None:
     """Tell the health of each part. Ends with 0 when all are well, 1 otherwise."""
-    facts = running(data or _data_from_settings())
+    facts = running(data or settings_or_end().data)
     report = {"running": False} if facts is None else _report(facts)
     click.echo(json.dumps(report) if as_json else _in_words(report))
     sys.exit(0 if report.get("ok") else 1)
-
-
-def _data_from_settings() -> Path:
-    from webapp.kernel.settings import SettingsError, load_settings
-
-    try:
-        return load_settings().data
-    except SettingsError as error:
-        raise click.UsageError("\n".join(error.problems)) from None
 
 
 def _report(facts: dict[str, Any]) -> dict[str, Any]:
