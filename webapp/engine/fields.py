@@ -55,8 +55,15 @@ def _schema(field: Field) -> dict[str, Any]:
     return {**schema, "description": words} if words else schema
 
 
-def fit(fields: Sequence[Field], given: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def fit(
+    fields: Sequence[Field], given: Any, today: str | None = None
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Read `given` as a record of these fields.
+
+    Args:
+        fields: what is wanted.
+        given: a record; anything else counts as an empty one.
+        today: what the default "today" of a date means, as ISO.
 
     Returns:
         The values, each in its field's type and with defaults filled in, and a sentence for
@@ -67,6 +74,9 @@ def fit(fields: Sequence[Field], given: Any) -> tuple[dict[str, Any], dict[str, 
     problems: dict[str, str] = {}
     for field in fields:
         name = str(field.name)
+        if field.type == "date" and field.default == "today" and is_empty(record.get(name)):
+            values[name] = today
+            continue
         values[name] = _fitted(field, record.get(name), name, problems)
     return values, problems
 
@@ -123,7 +133,7 @@ def _read(field: Field, value: Any) -> Any:
             return as_truth(value)
         case "date":
             day = as_day(value)
-            return "today" if value == "today" else day.isoformat() if day else None
+            return day.isoformat() if day else None
         case "datetime":
             moment = as_moment(value)
             return moment.isoformat() if moment else None
