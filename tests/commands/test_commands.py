@@ -1,0 +1,128 @@
+"""What the command line says and how it ends."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import pytest
+
+from tests.conftest import KEYS
+from webapp.commands import main
+from webapp.commands.exits import DATABASE, SETTINGS
+from webapp.commands.policy import COMMANDS
+from webapp.kernel.settings import Settings
+
+
+def env_of(settings: Settings) -> dict[str, str]:
+    place = {"APP_ENV": "testing", "DATA": str(settings.data), "REDIS_URL": settings.redis_url}
+    return {**KEYS, **place, "DATABASE_URL": settings.database_url}
+
+
+def deckhand(*words: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "webapp.commands", *words],
+        env={"PATH": "/usr/bin:/bin", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def words_of(group: click.Group, *before: str) -> list[str]:
+    found = []
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            found += words_of(command, *before, name)
+        else:
+            found.append(" ".join([*before, name]))
+    return found
+
+
+def test_every_command_is_declared() -> None:
+    assert sorted(words_of(main)) == sorted(COMMANDS)
+
+
+def test_a_key_can_be_made_before_set_up(settings: Settings) -> None:
+    done = deckhand("keys", "create", "--name", "Import", "--json", env=env_of(settings))
+
+    made: dict[str, Any] = json.loads(done.stdout)
+    assert set(made) == {"id", "name", "key", "prefix", "organization_id", "role"}
+    assert (made["name"], made["role"]) == ("Import", "admin")
+    assert made["key"].startswith("dh_live_")
+
+
+def test_a_key_for_an_unknown_organization_is_refused_in_words(settings: Settings) -> None:
+    done = deckhand("keys", "create", "--name", "A", "--org", "nowhere", env=env_of(settings))
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_policy_lists_commands_too(settings: Settings) -> None:
+    done = deckhand("policy", "--json", env=env_of(settings))
+
+    found = json.loads(done.stdout)
+    assert found["CLI keys create"] == {
+        "auth": "shell",
+        "permission": "keys.manage",
+        "public": False,
+    }
+    assert None not in found.values()
+
+
+def test_a_database_at_the_newest_schema_is_said_to_be(settings: Settings) -> None:
+    done = deckhand("db", "check", env=env_of(settings))
+
+    assert (done.returncode, "newest" in done.stdout) == (0, True)
+
+
+def test_an_empty_database_is_behind_until_it_is_upgraded(
+    settings: Settings, empty_database: Any
+) -> None:
+    env = {**env_of(settings), "DATABASE_URL": empty_database()}
+
+    before = deckhand("db", "check", env=env)
+    upgrade = deckhand("db", "upgrade", env=env)
+    after = deckhand("db", "check", env=env)
+
+    assert (before.returncode, upgrade.returncode, after.returncode) == (DATABASE, 0, 0)
+    assert "db upgrade" in before.stderr
+
+
+def test_a_database_of_a_newer_version_is_refused(settings: Settings) -> None:
+    from sqlalchemy import text
+
+    from webapp.kernel.db import make_engine, writing
+
+    engine = make_engine(settings.database_url)
+    with writing(), engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'from_the_future'"))
+    engine.dispose()
+
+    check = deckhand("db", "check", env=env_of(settings))
+    upgrade = deckhand("db", "upgrade", env=env_of(settings))
+
+    assert (check.returncode, upgrade.returncode) == (DATABASE, DATABASE)
+    assert "newer version" in check.stderr
+
+
+@pytest.mark.parametrize("words", [("up",), ("db", "check"), ("status",), ("policy",)])
+def test_wrong_settings_are_told_together(settings: Settings, words: tuple[str, ...]) -> None:
+    done = deckhand(*words, env={**env_of(settings), "LEASE_S": "0", "PORT": "high"})
+
+    assert done.returncode == SETTINGS
+    assert "LEASE_S" in done.stderr
+    assert "PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_status_says_when_nothing_runs(settings: Settings) -> None:
+    done = deckhand("status", "--json", env=env_of(settings))
+
+    assert (done.returncode, json.loads(done.stdout)) == (1, {"running": False})

@@ -1,0 +1,5 @@
+"""`python -m webapp.commands` is `deckhand`."""
+
+from webapp.commands import main
+
+main()
