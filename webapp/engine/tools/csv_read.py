@@ -116,8 +116,10 @@ def read(data: bytes | str, args: Args) -> Table:
         raise Unreadable("The file is empty. Its first line must have the column headings.")
     if len(headings) > MOST_COLUMNS:
         raise Unreadable(f"The file has {len(headings):,} columns; {MOST_COLUMNS} can be read.")
-    columns = args.columns or _all_as_text(headings)
-    places = _places(columns, headings)
+    if args.columns:
+        columns, places = args.columns, _places(args.columns, headings)
+    else:
+        columns, places = _all_as_text(headings), list(range(len(headings)))
     return _typed(records, columns, places, headings, args.most)
 
 
@@ -186,7 +188,8 @@ def _all_as_text(headings: list[str]) -> list[Column]:
         name = bare if re.match("[a-z]", bare) else f"column_{number}"
         names.append(name if name not in names else f"{name}_{number}")
     return [
-        Column(name=name, heading=heading) for name, heading in zip(names, headings, strict=True)
+        Column(name=name, heading=heading[:200])
+        for name, heading in zip(names, headings, strict=True)
     ]
 
 
