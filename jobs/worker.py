@@ -15,12 +15,12 @@ import redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
-from webapp.runs.execution.runner import QUEUE, Runner, make_runner
 
 from jobs.base import prepare
 from jobs.runs import on_poke
 from webapp.kernel.heartbeat import beat
 from webapp.live.redis import connect
+from webapp.runs.execution.runner import QUEUE, Runner, make_runner
 
 log = logging.getLogger(__name__)
 

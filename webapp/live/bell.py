@@ -66,6 +66,15 @@ class RedisBell:
             self._rest_until = time.monotonic() + _REST_S
             log.warning("hints were lost, the sweep repairs them: %s", error)
 
+    def answer(self, queue_name: str) -> None:
+        """Take note of a ring, so that the next start rings again; before looking for work."""
+        if time.monotonic() < self._rest_until:
+            return
+        try:
+            self._redis.delete(bell_key(queue_name))
+        except (redis.RedisError, OSError):
+            self._rest_until = time.monotonic() + _REST_S
+
     def _ring(self, name: str) -> None:
         if self._redis.set(bell_key(name), 1, nx=True, px=1000):
             known = self._queues.get(name)

@@ -44,16 +44,16 @@ class TextStreams:
     def __init__(self, url: str, bell: Bell) -> None:
         self._redis = connect(url)
         self._bell = bell
-        self._streams: dict[tuple[str, str, str, int], _Stream] = {}
+        self._streams: dict[tuple[str, str, int], _Stream] = {}
         self._lock = threading.Lock()
         self._more = threading.Event()
         threading.Thread(target=self._work, name="texts", daemon=True).start()
 
-    def emit(self, run: str, step: str, path: str, attempt: int, offset: int, text: str) -> None:
+    def emit(self, run: str, path: str, attempt: int, offset: int, text: str) -> None:
         if offset > _LONGEST:
             return
         with self._lock:
-            stream = self._streams.setdefault((run, step, path, attempt), _Stream(offset))
+            stream = self._streams.setdefault((run, path, attempt), _Stream(offset))
             stream.pieces.append(text)
             stream.size += len(text)
         self._more.set()
@@ -65,10 +65,10 @@ class TextStreams:
             time.sleep(_PAUSE_S)  # the rate of telling, not a wait for anything
             with self._lock:
                 ready, self._streams = self._streams, {}
-            for (run, step, path, attempt), stream in ready.items():
-                self._send(run, step, path, attempt, stream)
+            for (run, path, attempt), stream in ready.items():
+                self._send(run, path, attempt, stream)
 
-    def _send(self, run: str, step: str, path: str, attempt: int, stream: _Stream) -> None:
+    def _send(self, run: str, path: str, attempt: int, stream: _Stream) -> None:
         text = "".join(stream.pieces)
         key = text_key(run, path, attempt)
         try:
@@ -85,8 +85,8 @@ class TextStreams:
         offset = stream.offset
         for start in range(0, len(text), _MOST):
             piece = text[start : start + _MOST]
-            data = {"step": step, "path": path, "attempt": attempt, "off": offset, "text": piece}
-            self._bell.send([Tell(f"text:{run}:{step}", "step.text", 0, data)])
+            data = {"step": path, "attempt": attempt, "off": offset, "text": piece}
+            self._bell.send([Tell(f"text:{run}:{path}", "step.text", 0, data)])
             offset += len(piece)
 
 

@@ -139,6 +139,21 @@ class Claims:
                 {"count": count, "queue": self._queue, "org": self._sql.id(organization)},
             )
 
+    def plan(self, run: Claimed) -> tuple[dict[str, Any], int | None, str]:
+        """Return the run's plan document, the version's number and the organization's slug."""
+        with reading(), self._engine.connect() as connection, connection.begin():
+            cursor = self._cursor(connection)
+            cursor.execute(self._sql(st.PLAN), {"version": self._sql.id(run.version_id)})
+            document, number, slug = cursor.fetchone()
+        return self._sql.read_json(document), number, slug
+
+    def release(self, run_id: UUID, fence: int) -> None:
+        """Give back a run that this worker holds but does not work on."""
+        with self._engine.connect() as connection, connection.begin():
+            self._cursor(connection).execute(
+                self._sql(st.HAND_BACK), {"run": self._sql.id(run_id), "fence": fence}
+            )
+
     def records(self, run: Claimed, shelf: Shelf) -> list[Record]:
         """Return the run's journal for a replay; nothing for a run nobody has begun."""
         if run.fresh:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -13,13 +14,88 @@ from sqlalchemy.orm import Session
 from webapp.access.context import Actor, Context
 from webapp.access.permissions import Role
 from webapp.engine.errors import StepError
-from webapp.engine.ports import HttpAnswer
+from webapp.engine.ports import HttpAnswer, Ports
+from webapp.engine.providers import Providers
 from webapp.files.service import get_file, keep_file
+from webapp.files.shelf import DiskShelf
+from webapp.kernel.addresses import AllowList
 from webapp.kernel.clock import now
+from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import Sessions, reading, writing
 from webapp.kernel.errors import AppError
+from webapp.kernel.hints import Bell
 from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge
 from webapp.kernel.settings import Settings
+from webapp.live.texts import TextStreams
+from webapp.runs.execution.claims import Claimed
+
+
+class Outside:
+    """The means that all runs of a worker share."""
+
+    def __init__(
+        self, settings: Settings, sessions: Sessions, shelf: DiskShelf, bell: Bell
+    ) -> None:
+        self.settings = settings
+        self.shelf = shelf
+        self._sessions = sessions
+        self._texts = TextStreams(settings.redis_url, bell)
+        self._clock = WallClock()
+        self._http: HttpClient | None = None
+        self._models: Providers | None = None
+
+    def ports(self, claimed: Claimed) -> Ports:
+        """Return the engine's ports for one run."""
+        if self._http is None or self._models is None:
+            allow = AllowList(self.settings.outbound_allow)
+            self._http = HttpClient(allow)
+            self._models = self._providers(allow)
+        run = claimed.public
+
+        def emit(path: str, attempt: int, offset: int, text: str) -> None:
+            self._texts.emit(run, path, attempt, offset, text)
+
+        return Ports(
+            clock=self._clock,
+            http=GuardedHttp(self._http),
+            models=self._models,
+            files=RunFiles(self._sessions, self.settings, claimed.organization_id, run),
+            emit=emit,
+            crash=crashpoint,
+        )
+
+    def facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
+        """Return what values of a run may name beside its inputs."""
+        return {
+            "run": {
+                "id": claimed.public,
+                "link": f"{self.settings.base_url}/o/{slug}/runs/{claimed.public}",
+                "started_at": claimed.queued_at.isoformat(),
+                "started_by": claimed.started_by_name,
+                "version": number,
+                "rehearsal": False,
+            },
+            "zone": "UTC",
+        }
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+        if self._models is not None:
+            await self._models.close()
+
+    def _providers(self, allow: AllowList) -> Providers:
+        def client() -> Any:
+            from webapp.kernel.http_for_models import guarded_client_for_models
+
+            return guarded_client_for_models(allow)
+
+        return Providers(
+            self.settings.model_base_url,
+            self.settings.model_api_key.get_secret_value(),
+            self.settings.model_name,
+            client,
+        )
 
 
 class WallClock:

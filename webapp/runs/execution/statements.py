@@ -30,6 +30,11 @@ UPDATE run SET state = 'running', started_at = COALESCE(started_at, :at), reason
  WHERE id = :run
 RETURNING id, workflow_id, version_id, inputs, queued_at, started_at, started_by_name, kind"""
 
+PLAN: Final = """
+SELECT version.plan, version.number, organization.slug
+  FROM version JOIN organization ON organization.id = version.organization_id
+ WHERE version.id = :version"""
+
 STEPS: Final = """
 SELECT path, attempt, step_id, kind, state, effect, idem_key, request, result, result_file,
        error, due_at, started_at, cost_nano, tokens_in, tokens_out

@@ -1,0 +1,342 @@
+"""One worker's runs: an asyncio loop in a thread of its own, up to RUNS_PER_WORKER at once.
+
+The loop drives plans. A claims thread asks the database for work, the journal writer makes
+commits, and a keeper thread renews the leases - only while the loop still turns, or a hung loop
+would keep its runs for ever (RULINGS.md 2.1.3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from webapp.engine.driver import drive
+from webapp.engine.journal import Batch, End, Event, HandBack, LostLease, Park
+from webapp.engine.plan import PlanTooNew
+from webapp.files.shelf import DiskShelf
+from webapp.kernel.clock import boot_id, now
+from webapp.kernel.crashpoints import crashpoint
+from webapp.kernel.db import is_away, make_engine, make_sessions
+from webapp.kernel.hints import Hints, Tell
+from webapp.kernel.ids import new_id, public_id
+from webapp.kernel.settings import Settings
+from webapp.live.bell import BackgroundBell, RedisBell
+from webapp.runs.execution.claims import Claimed, Claims, Held
+from webapp.runs.execution.journal import RunJournal
+from webapp.runs.execution.outside import Outside
+from webapp.runs.execution.statements import sql_for
+from webapp.runs.execution.writer import JournalWriter, Write
+from webapp.runs.plans import plan_of
+
+log = logging.getLogger(__name__)
+
+QUEUE: Final = "runs"
+BEAT_S: Final = 2.0
+LATE_LOOP_S: Final = 5.0
+_NEWER_WORKER_S: Final = 30.0
+_SEEN_S: Final = 10.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True, eq=False)
+class Active:
+    """A run this worker works on."""
+
+    claimed: Claimed
+    cancel: asyncio.Event
+    task: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class Runner:
+    """See the module. `start`, then `wake` for every ring, `drain` at the end."""
+
+    settings: Settings
+    claims: Claims
+    writer: JournalWriter
+    outside: Outside
+    bell: RedisBell
+    later: BackgroundBell
+    name: str
+    dialect: str
+    active: dict[UUID, Active] = field(default_factory=dict)
+    ticked: float = field(default_factory=time.monotonic)
+    _loop: asyncio.AbstractEventLoop | None = None
+    _ring: asyncio.Event = field(default_factory=asyncio.Event)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: threading.Event = field(default_factory=threading.Event)
+    _ready: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+    _idle: set[tuple[UUID, int]] = field(default_factory=set)
+    _asking: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="claims")
+    )
+
+    # From other threads
+
+    def start(self) -> None:
+        """Begin to work; returns when the loop turns."""
+        self.writer.start()
+        self._thread = threading.Thread(target=self._turn, name="runner", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+        threading.Thread(target=self._keep, name="keeper", daemon=True).start()
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._on_loop(self._ring.set)
+
+    def is_alive(self) -> bool:
+        """Whether the loop turned within the last seconds; the supervisor is told so."""
+        return time.monotonic() - self.ticked < LATE_LOOP_S
+
+    def drain(self, seconds: float) -> None:
+        """Begin nothing new; finish what runs or hand it back within `seconds`."""
+        self._closing.set()
+        self._on_loop(self._stop.set)
+        self._on_loop(self._ring.set)
+        if self._thread is not None:
+            self._thread.join(timeout=seconds)
+        self.writer.close()
+
+    def _on_loop(self, act: Callable[[], object]) -> None:
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended: nothing is left to tell
+                self._loop.call_soon_threadsafe(act)
+
+    # The loop
+
+    def _turn(self) -> None:
+        asyncio.run(self._work())
+
+    async def _work(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        ticking = asyncio.create_task(self._tick())
+        self._ready.set()
+        while not self._stop.is_set():
+            rung, free = self._ring.is_set(), self.settings.runs_per_worker - len(self.active)
+            self._ring.clear()
+            claimed = await self._claim(free, rung) if free > 0 else []
+            for run in claimed:
+                self._begin(run)
+            if not claimed and not self._stop.is_set():
+                await self._rest()
+        await self._finish()
+        ticking.cancel()
+        await self.outside.close()
+
+    async def _claim(self, free: int, rung: bool) -> list[Claimed]:
+        try:
+            return await self._in_thread(lambda: self._ask(free, rung))
+        except Exception as error:
+            if not is_away(error):
+                log.exception("claiming failed")
+            return []
+
+    def _ask(self, free: int, rung: bool) -> list[Claimed]:
+        if rung:
+            self.bell.answer(QUEUE)
+        crashpoint("worker.after_dequeue")
+        hints = Hints()
+        claimed = self.claims.claim(free, hints)
+        crashpoint("worker.after_lease")
+        hints.flush(self.later)
+        return claimed
+
+    async def _rest(self) -> None:
+        """Wait for a ring, or until the next sweep is due."""
+        with suppress(TimeoutError):
+            pause = BEAT_S * random.uniform(0.8, 1.2)  # noqa: S311  jitter
+            await asyncio.wait_for(self._ring.wait(), pause)
+
+    async def _finish(self) -> None:
+        """Wait for the drivers, which have heard `stop`."""
+        tasks = [active.task for active in self.active.values() if active.task is not None]
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        while True:
+            self.ticked = time.monotonic()
+            await asyncio.sleep(0.5)
+
+    async def _in_thread(self, act: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._asking, act)
+
+    # One run
+
+    def _begin(self, claimed: Claimed) -> None:
+        active = Active(claimed, asyncio.Event())
+        if claimed.cancelling:
+            active.cancel.set()
+        self.active[claimed.run_id] = active
+        active.task = asyncio.create_task(self._run(active), name=claimed.public)
+
+    async def _run(self, active: Active) -> None:
+        claimed = active.claimed
+        journal = RunJournal(
+            claimed,
+            self.writer,
+            sql_for(self.dialect),
+            self.outside.shelf,
+            self.name,
+            self.settings.lease_s * 1000,
+        )
+        try:
+            outcome = await self._drive(active, journal)
+            if isinstance(outcome, HandBack):
+                await journal.hand_back(outcome)
+        except LostLease:
+            log.info("run %s went to another worker", claimed.public)
+        except PlanTooNew:
+            log.warning("run %s needs a newer worker", claimed.public)
+            await journal.commit(Batch(park=Park("time", due_in_s=_NEWER_WORKER_S)))
+        except Exception as error:  # noqa: BLE001  whatever it is, the run must not hang
+            if is_away(error):
+                log.warning("run %s waits for the database", claimed.public)
+            else:
+                await self._fail(claimed, journal, error)
+        finally:
+            self.active.pop(claimed.run_id, None)
+            self._ring.set()
+
+    async def _drive(self, active: Active, journal: RunJournal) -> Any:
+        claimed = active.claimed
+        document, number, slug = await self._in_thread(lambda: self.claims.plan(claimed))
+        plan = plan_of(claimed.version_id, document)
+        records = []
+        if not claimed.fresh:
+            shelf = self.outside.shelf
+            records = await self._in_thread(lambda: self.claims.records(claimed, shelf))
+        return await drive(
+            plan,
+            claimed.inputs,
+            self.outside.facts(claimed, number, slug),
+            records,
+            journal,
+            self.outside.ports(claimed),
+            spent_s=claimed.ran_s,
+            stop=self._stop,
+            cancel=active.cancel,
+        )
+
+    async def _fail(self, claimed: Claimed, journal: RunJournal, cause: Exception) -> None:
+        """End a run that met a bug of ours, with a reference that the log explains."""
+        ref = public_id("err", new_id())[-8:]
+        log.error("run %s failed on our side, %s", claimed.public, ref, exc_info=cause)
+        error = {
+            "code": "E-OURS",
+            "text": f"Something went wrong on our side. The code {ref} stands in the log.",
+            "ref": ref,
+        }
+        with suppress(LostLease):
+            await journal.commit(
+                Batch(
+                    events=[Event("run.failed", {"code": "E-OURS"})],
+                    end=End("failed", error=error),
+                )
+            )
+
+    # The keeper
+
+    def _keep(self) -> None:
+        """Renew leases, hear of cancels, take back what others lost, say that we live."""
+        seen = 0.0
+        started_at = now()
+        pause = min(BEAT_S, self.settings.lease_s / 4)
+        while not self._closing.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311  jitter
+            try:
+                if self.is_alive():
+                    crashpoint("worker.in_heartbeat")
+                    self._renew()
+                hints = Hints()
+                if self.claims.take_back(hints):
+                    self.wake()
+                hints.flush(self.later)
+                if time.monotonic() - seen > _SEEN_S:
+                    seen = time.monotonic()
+                    self.claims.see(self._mark(started_at))
+            except Exception as error:
+                if not is_away(error):
+                    log.exception("keeping failed")
+
+    def _renew(self) -> None:
+        before = dict(self.active)
+        held = self.claims.beat()
+        for run_id, active in before.items():
+            found = held.get(run_id)
+            if found is None or found.fence != active.claimed.fence:
+                if active.task is not None and not active.task.done():
+                    log.info("run %s is lost", active.claimed.public)
+                    self._on_loop(active.task.cancel)
+            elif found.cancelling:
+                crashpoint("worker.in_cancel")
+                self._on_loop(active.cancel.set)
+        self._release_idle(held)
+
+    def _release_idle(self, held: dict[UUID, Held]) -> None:
+        """Give back runs that are ours by the database and that nobody here works on.
+
+        They are released at the second sight, since a claim may be on its way to the loop.
+        """
+        idle = {(run, found.fence) for run, found in held.items() if run not in self.active}
+        for run, fence in idle & self._idle:
+            self.claims.release(run, fence)
+        self._idle = idle
+
+    def _mark(self, started_at: Any) -> dict[str, Any]:
+        return {
+            "id": self.name,
+            "host": socket.gethostname()[:120],
+            "pid": os.getpid(),
+            "boot": boot_id()[:40],
+            "version": "0.1.0",
+            "started_at": started_at,
+            "seen_at": now(),
+            "running": len(self.active),
+        }
+
+
+def make_runner(settings: Settings) -> Runner:
+    """Put a worker together from the settings; nothing is opened yet."""
+    engine = make_engine(settings.database_url, pool_size=4, max_overflow=8)
+    name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id().hex[-6:]}"
+    bell = RedisBell(settings.redis_url)
+    later = BackgroundBell(bell)
+    return Runner(
+        settings=settings,
+        claims=Claims(engine, name, settings.lease_s, QUEUE),
+        writer=JournalWriter(engine, name, lambda writes: _tell(later, writes)),
+        outside=Outside(settings, make_sessions(engine), DiskShelf(settings.data / "files"), later),
+        bell=bell,
+        later=later,
+        name=name,
+        dialect=engine.dialect.name,
+    )
+
+
+def _tell(bell: BackgroundBell, writes: list[Write]) -> None:
+    """Say what a commit changed, in the rooms of its runs."""
+    hints: list[Any] = []
+    for write in writes:
+        run = public_id("run", write.run)
+        first = write.seq - len(write.events) + 1
+        for place, event in enumerate(write.events):
+            hints.append(Tell(f"run:{run}", event.type, first + place, event.data))
+        if isinstance(write.ending, End) and write.events:
+            room = f"runs:{public_id('org', write.organization)}"
+            hints.append(Tell(room, write.events[-1].type, 0, {"run": run}))
+    if hints:
+        bell.send(hints)
