@@ -17,6 +17,8 @@ from tests import services
 from webapp.commands.db import MIGRATIONS, migrate
 from webapp.kernel.settings import Settings, load_settings
 
+pytest_plugins = ["tests.fixtures"]
+
 DIALECT = os.environ.get("DECKHAND_TEST_DB", "sqlite")
 KEYS = {name: f"{name.lower()}-of-the-tests-0f1e2d3c4b5a" for name in ("SECRET_KEY", "MASTER_KEY")}
 KEYS["AUDIT_KEY"] = "audit-key-of-the-tests-9a8b7c6d5e4f"
@@ -51,7 +53,7 @@ def empty_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Cal
 def migrated_database(empty_database: Callable[[], str], tmp_path_factory: Any) -> str:
     """Return the URL of the migrated database that others are copied from: never write to it."""
     url = empty_database()
-    if (MIGRATIONS / "env.py").exists():
+    if any((MIGRATIONS / "versions").glob("*.py")):
         migrate(test_settings(tmp_path_factory.mktemp("migrated"), url))
     else:
         _create_tables(url)
