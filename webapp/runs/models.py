@@ -54,10 +54,10 @@ class Run(OrganizationOwned, Base):
     __table_args__ = (
         *own(),
         *owned("workflow", "version"),
-        Index("run_org", "organization_id", text("id DESC")),
-        Index("run_org_state", "organization_id", "state", text("id DESC")),
-        Index("run_org_workflow", "organization_id", "workflow_id", text("id DESC")),
-        Index("run_org_by", "organization_id", "started_by", text("id DESC")),
+        Index("run_org", "organization_id", "id"),
+        Index("run_org_state", "organization_id", "state", "id"),
+        Index("run_org_workflow", "organization_id", "workflow_id", "id"),
+        Index("run_org_by", "organization_id", "started_by", "id"),
         Index(
             "run_org_idem",
             "organization_id",

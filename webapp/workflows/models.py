@@ -31,7 +31,7 @@ class Workflow(OrganizationOwned, Base):
 
     __table_args__ = (
         *own(),
-        Index("workflow_org", "organization_id", text("id DESC")),
+        Index("workflow_org", "organization_id", "id"),
         Index(
             "workflow_org_name",
             "organization_id",
