@@ -30,10 +30,8 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds that no change of the wall clock touches."""
+        """Seconds that no change of the wall clock touches, as `time.monotonic` counts them."""
         ...
-
-    async def sleep(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)

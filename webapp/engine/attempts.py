@@ -1,0 +1,92 @@
+"""One attempt of one step: the part that touches the outside."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded
+from webapp.engine.errors import StepError
+from webapp.engine.ports import Work
+
+log = logging.getLogger(__name__)
+
+
+class Doubt(BaseException):
+    """An effect inside the attempt is in doubt. Not an Exception: no step may swallow it."""
+
+    def __init__(self, error: StepError) -> None:
+        super().__init__(error.code)
+        self.error = error
+
+
+async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
+    """Perform the frozen request within its time limit; return how it went.
+
+    Only a cancellation is raised.
+    """
+    perform = start.step.kind.perform
+    assert perform is not None
+    limit_s = start.step.timeout_s
+    clock = asyncio.timeout(limit_s)
+    try:
+        async with clock:
+            result = await perform(request, work)
+    except StepError as error:
+        return Failed(error, spent(work))
+    except Doubt as doubt:
+        return Doubtful(doubt.error, spent(work))
+    except TimeoutError:
+        if not clock.expired():
+            return Failed(ours(start, proven=False), spent(work))
+        return Failed(_too_long(limit_s or 0), spent(work))
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        # Step code gave itself up; nobody asked it to.
+        return Failed(ours(start, proven=False), spent(work))
+    except Exception:
+        log.exception("step %s of kind %s has a fault", start.path, start.step.kind_name)
+        return Failed(ours(start, proven=False), spent(work))
+    return Succeeded(result, spent(work))
+
+
+def compute(start: Start, act: Callable[[Any, Any], Any]) -> Any:
+    """Run a step's synchronous part.
+
+    Raises:
+        StepError: what the step says, or E-OURS for a fault of ours.
+    """
+    try:
+        return act(start.step.config, start.scope)
+    except StepError:
+        raise
+    except Exception as fault:
+        log.exception("step %s of kind %s has a fault", start.path, start.step.kind_name)
+        raise ours(start, proven=True) from fault
+
+
+def spent(work: Work) -> Spent:
+    return Spent(work.cost_nano, work.tokens_in, work.tokens_out)
+
+
+def ours(start: Start, *, proven: bool) -> StepError:
+    text = "Something went wrong on our side while this step was at work."
+    facts = {"kind": start.step.kind_name}
+    return StepError("E-OURS", text, proven=proven, retryable=False, facts=facts)
+
+
+def _too_long(limit_s: float) -> StepError:
+    text = f"This step took longer than {span(limit_s)}, so we stopped it."
+    return StepError("E-TIME", text, proven=False, facts={"limit_s": limit_s})
+
+
+def span(seconds: float) -> str:
+    """Write a time span as people say it: "5 minutes", "90 seconds"."""
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size and seconds % size == 0:
+            count = int(seconds // size)
+            return f"{count} {word}" + ("" if count == 1 else "s")
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"

@@ -1,0 +1,459 @@
+"""Runs a plan: does what the scheduler says, and writes down what happened.
+
+One loop per run. Each turn takes all outcomes that have come in, asks the scheduler what follows,
+settles what needs no outside at once, makes one durable commit of it all ("finished N, started
+N+1"), and only then starts what was written as an intent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from webapp.engine.attempts import attempt, compute, span
+from webapp.engine.calls import Calls
+from webapp.engine.canonical import from_bytes
+from webapp.engine.commands import (
+    Cancel,
+    Command,
+    Due,
+    Failed,
+    Finish,
+    Outcome,
+    RetryLater,
+    Settle,
+    Spent,
+    Start,
+    Stopped,
+    Succeeded,
+    Wait,
+    Waits,
+)
+from webapp.engine.errors import StepError
+from webapp.engine.journal import (
+    CancelRequested,
+    End,
+    HandBack,
+    Park,
+    Record,
+    idem_key,
+)
+from webapp.engine.moments import now_values
+from webapp.engine.pen import Pen
+from webapp.engine.plan import Limits, Plan
+from webapp.engine.ports import Journal, Ports, Work
+from webapp.engine.scheduler import Scheduler
+from webapp.engine.steps.wait import waits
+from webapp.engine.timers import Timers
+
+QUICK = 32
+"""Steps without intent in one commit."""
+SHORT_S = 1.0
+"""A shorter wait is waited here; for a longer one the lease is given back."""
+CANCEL_GRACE_S = 5.0
+"""How long an effect that must not be in doubt may still finish after a cancel."""
+
+
+async def drive(
+    plan: Plan,
+    inputs: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    records: Iterable[Record],
+    journal: Journal,
+    ports: Ports,
+    limits: Limits | None = None,
+    *,
+    spent_s: float = 0.0,
+    stop: asyncio.Event | None = None,
+    cancel: asyncio.Event | None = None,
+    grace_s: float = 8.0,
+) -> End | Park | HandBack:
+    """Run `plan` from where `records` leave it until it ends, waits, or is handed back.
+
+    What is returned has been committed already, except a HandBack, which the caller writes.
+
+    Args:
+        plan: a live plan, best one that is kept between runs: it is compiled once.
+        inputs: by name, complete with defaults.
+        facts: `run` (with `id`), `zone`; handed to values, tools and providers.
+        records: rows of earlier executions of this run; see `journal.Record`.
+        journal: where batches go.
+        ports: everything outside.
+        limits: instead of the plan's.
+        spent_s: running time of earlier executions, of `limits.seconds`.
+        stop: set when the worker is to go: nothing new is started, and what runs has `grace_s`.
+        cancel: set when the run is to be cancelled.
+        grace_s: see `stop`.
+
+    Raises:
+        LostLease: another worker owns the run. Everything was stopped, nothing written.
+        asyncio.CancelledError: likewise.
+    """
+    driver = Driver(plan, inputs, facts, list(records), journal, ports, limits)
+    driver.timers.limit_run(driver.scheduler.limits.seconds - spent_s)
+    return await driver.run(stop, cancel, grace_s)
+
+
+class Driver:
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        records: list[Record],
+        journal: Journal,
+        ports: Ports,
+        limits: Limits | None,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.facts = facts
+        self.run_id = str(facts["run"]["id"])
+        self.journal = journal
+        self.ports = ports
+        self.scheduler = Scheduler(plan, inputs, facts, records, limits)
+        self.pen = Pen(records, self.loop.time())
+        self.timers = Timers(self.loop, ports.clock, self.wake)
+        self.todo: deque[Command] = deque()
+        self.launching: dict[str, tuple[Start, Record]] = {}
+        """Intents of the next commit."""
+        self.requests: dict[str, Record] = {}
+        """Intents by path, with their frozen bytes, until the path is settled."""
+        self.tasks: dict[str, asyncio.Task[Outcome]] = {}
+        self.works: dict[str, Work] = {}
+        self.landed: deque[tuple[str, asyncio.Task[Outcome]]] = deque()
+        self.calls: dict[str, list[Record]] = {}
+        self.commits: list[tuple[Record, asyncio.Future[None]]] = []
+        """Rows of tool calls that wait for the next commit."""
+        self.stuck: set[str] = set()
+        """Agents that can't go on because the worker is to go."""
+        self.end: End | None = None
+        self.stopping = False
+        self.cancel_asked = False
+        self.cancelling = False
+        self.waiter: asyncio.Future[None] | None = None
+
+    async def run(
+        self, stop: asyncio.Event | None, cancel: asyncio.Event | None, grace_s: float
+    ) -> End | Park | HandBack:
+        watchers = [
+            self.loop.create_task(self._watch(event, act))
+            for event, act in ((stop, partial(self._stop, grace_s)), (cancel, self._ask_cancel))
+            if event is not None
+        ]
+        try:
+            self._tick()
+            self.todo.extend(self.scheduler.begin())
+            return await self._loop()
+        finally:
+            self.timers.close()
+            for task in (*watchers, *self.tasks.values()):
+                task.cancel()
+            await asyncio.gather(*watchers, *self.tasks.values(), return_exceptions=True)
+
+    async def _loop(self) -> End | Park | HandBack:
+        while True:
+            self._work_off()
+            await self._commit()
+            if self.end is not None:
+                return self.end
+            if not self._has_news:
+                if (verdict := self._rest()) is not None:
+                    return await self._settle(verdict)
+                await self._sleep()
+            self._tick()
+
+    # What the scheduler says
+
+    def _tick(self) -> None:
+        """Hear everything that has come in since the last turn."""
+        if self.cancel_asked and not self.cancelling:
+            self.cancelling = True
+            self.ports.crash("worker.in_cancel")
+            self.todo.extend(self.scheduler.cancel())
+        self.scheduler.set_now(now_values(self.ports.clock.now(), self.facts.get("zone")))
+        while self.landed:
+            path, task = self.landed.popleft()
+            if self.tasks.get(path) is task:
+                self._land(path, task)
+        for path in self.timers.due():
+            self._due(path)
+        if self.timers.run_is_over and not self.scheduler.ended:
+            self.timers.run_is_over = False
+            limit = span(self.scheduler.limits.seconds)
+            text = f"This run took longer than {limit}, so we stopped it."
+            self.todo.extend(self.scheduler.fail("E-TIME", text))
+
+    def _work_off(self) -> None:
+        """Do the scheduler's commands; stop when the next commit is big enough."""
+        while self.todo and self.pen.quick < QUICK:
+            command = self.todo.popleft()
+            match command:
+                case Settle(record):
+                    self._write(record)
+                case Start():
+                    if not self.stopping:
+                        self._start(command)
+                case Cancel(path):
+                    self._stop_path(path)
+                case RetryLater(path, after_s):
+                    self.timers.set(path, after_s)
+                case Wait(path, record):
+                    self.timers.wait(path, record)
+                case Finish(end):
+                    self.end = end
+                    self.todo.clear()
+
+    def _write(self, record: Record) -> None:
+        request = self.requests.get(record.path)
+        if request is not None:
+            record.idem_key = request.idem_key
+            if record.ends_path:
+                del self.requests[record.path]
+        self.pen.write(record, self.loop.time())
+
+    def _start(self, start: Start) -> None:
+        try:
+            if start.step.kind.pure:
+                assert start.step.kind.compute is not None
+                result = compute(start, start.step.kind.compute)
+                outcome: Outcome = Succeeded(result)
+            elif start.step.instant:
+                outcome = Waits(compute(start, waits))
+            else:
+                self._intend(start)
+                return
+        except StepError as error:
+            error.proven, error.retryable = True, False  # nothing was sent, and nothing changes
+            outcome = Failed(error)
+        self._tell(start.path, outcome)
+
+    def _tell(self, path: str, outcome: Outcome) -> None:
+        # What follows goes first, so that a path is followed before the next one is begun.
+        self.todo.extendleft(reversed(self.scheduler.take(path, outcome)))
+
+    def _intend(self, start: Start) -> None:
+        """Write what will be done, with the bytes it will be done with.
+
+        Raises:
+            StepError: the settings can't be made into a request.
+        """
+        step, found = start.step, start.found
+        earlier = self.requests.get(start.path) or found
+        request = earlier.request if earlier is not None else None
+        if request is None:
+            assert step.kind.prepare is not None
+            request = compute(start, step.kind.prepare)
+        record = Record(
+            start.path, start.attempt, step.id, step.kind_name, "intent", step.effect,
+            idem_key(self.run_id, start.path), request,
+        )  # fmt: skip
+        resumed = found is not None and found.state == "intent"
+        self.requests[start.path] = record
+        self.pen.write(record, self.loop.time(), resumed=resumed)
+        self.launching[start.path] = (start, record)
+
+    # The outside
+
+    def _launch(self) -> None:
+        if not self.launching:
+            return
+        self.ports.crash("worker.after_intent_before_effect")
+        for path, (start, record) in self.launching.items():
+            limit_s = start.step.timeout_s
+            deadline = None if limit_s is None else self.ports.clock.monotonic() + limit_s
+            work = Work(
+                self.run_id, path, start.attempt, record.idem_key, deadline,
+                self.ports, start.meter, self.facts,
+            )  # fmt: skip
+            if start.step.kind_name == "agent":
+                earlier = self.calls.pop(path, None) or self.scheduler.found.calls(path)
+                work.caller = Calls(self, start, work, earlier)
+            assert record.request is not None
+            task = self.loop.create_task(attempt(start, record.request, work))
+            self.tasks[path] = task
+            self.works[path] = work
+            task.add_done_callback(partial(self._landing, path))
+        self.launching.clear()
+
+    def _landing(self, path: str, task: asyncio.Task[Outcome]) -> None:
+        self.landed.append((path, task))
+        self.wake()
+
+    def _land(self, path: str, task: asyncio.Task[Outcome]) -> None:
+        del self.tasks[path]
+        work = self.works.pop(path)
+        self.stuck.discard(path)
+        if isinstance(work.caller, Calls):
+            self.calls[path] = work.caller.made + work.caller.earlier
+        if task.cancelled():
+            if self.stopping and not self.scheduler.ended and not self.cancelling:
+                return  # the row stays an intent, for the worker that comes next
+            spent = Spent(work.cost_nano, work.tokens_in, work.tokens_out)
+            self.todo.extend(self.scheduler.take(path, Stopped(spent=spent)))
+            return
+        self.todo.extend(self.scheduler.take(path, task.result()))
+
+    def _due(self, path: str) -> None:
+        record = self.timers.take_wait(path)
+        if record is None:
+            self.todo.extend(self.scheduler.take(path, Due()))
+            return
+        outcome = waited(record, str(self.scheduler.now["time"]))
+        self.todo.extend(self.scheduler.take(path, outcome))
+
+    def _stop_path(self, path: str) -> None:
+        self.timers.drop(path)
+        if path in self.launching:
+            del self.launching[path]
+            self._tell(path, Stopped(begun=False))
+        elif (task := self.tasks.get(path)) is not None:
+            caller = self.works[path].caller
+            calling = isinstance(caller, Calls) and caller.holding
+            if self.requests[path].effect == "at_most_once" or calling:
+                self.loop.call_later(CANCEL_GRACE_S, task.cancel)
+            else:
+                task.cancel()
+
+    # Tool calls of agents
+
+    async def commit_call(self, path: str, record: Record, phase: str, tool: str) -> None:
+        """Write the row of a tool call and return when it is durable."""
+        durable: asyncio.Future[None] = self.loop.create_future()
+        if record.state == "intent" and (self.stopping or self.cancel_asked):
+            self.stuck.add(path)
+            self.wake()
+            await durable  # never: this attempt is about to be cancelled
+        self.leave_call(record)
+        self.pen.say_tool(record, phase, tool)
+        self.commits.append((record, durable))
+        self.wake()
+        await durable
+
+    def leave_call(self, record: Record) -> None:
+        """Write the row of a tool call without waiting for it."""
+        self.pen.put_call(record)
+
+    # The journal
+
+    async def _commit(self) -> None:
+        """Make everything written so far durable, then start what was intended."""
+        if self.stopping:
+            self._unlaunch()
+        if self.pen.is_empty and self.end is None:
+            return
+        self._crash_before()
+        calls, self.commits = self.commits, []
+        batch = self.pen.batch(self.loop.time(), self.end)
+        try:
+            await self.journal.commit(batch)
+        except CancelRequested:
+            self._refused(calls)
+            return
+        self.pen.committed(self.loop.time())
+        for _, durable in calls:
+            if not durable.done():
+                durable.set_result(None)
+        self.ports.crash(
+            "worker.after_record_before_next"
+            if self.end is None
+            else "worker.after_terminal_before_ack"
+        )
+        if not self.cancel_asked:
+            self._launch()
+
+    def _crash_before(self) -> None:
+        if self.end is not None:
+            self.ports.crash("worker.before_terminal")
+        elif self.launching:
+            self.ports.crash("worker.before_intent")
+        else:
+            self.ports.crash("worker.after_effect_before_record")
+
+    def _refused(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> None:
+        """The run is to be cancelled: keep what was done, begin nothing."""
+        self.pen.take_back()
+        for record, durable in calls:
+            if record.state == "intent":
+                self.pen.drop(record)  # its attempt is cancelled and never gets an answer
+            else:
+                self.commits.append((record, durable))
+        self.cancel_asked = True
+
+    def _unlaunch(self) -> None:
+        """The worker is to go: leave what was not written as an intent to the next one."""
+        for _, record in self.launching.values():
+            self.pen.drop(record)
+        self.launching.clear()
+
+    async def _settle(self, verdict: End | Park | HandBack) -> End | Park | HandBack:
+        if isinstance(verdict, End):
+            self.end = verdict
+            await self._commit()
+        elif isinstance(verdict, Park):
+            await self.journal.commit(self.pen.batch(self.loop.time(), park=verdict))
+        return verdict
+
+    # Rest
+
+    @property
+    def _has_news(self) -> bool:
+        waits_for_cancel = self.cancel_asked and not self.cancelling
+        return bool(self.todo or self.landed or self.commits) or (
+            self.timers.ready or waits_for_cancel
+        )
+
+    def _rest(self) -> End | Park | HandBack | None:
+        """Return how to leave the run when nothing is at work; None: stay."""
+        if self.stopping and self.tasks.keys() <= self.stuck:
+            return HandBack()
+        if self.tasks:
+            return None
+        soon = self.timers.next_s()
+        if soon is not None and soon <= SHORT_S:
+            return None
+        park = self.timers.park()
+        if park is not None:
+            return park
+        if not self.scheduler.unknown:
+            raise RuntimeError("nothing is open, and the run has not ended")
+        return End("needs_review", problems=self.scheduler.problems)
+
+    async def _sleep(self) -> None:
+        self.timers.arm()
+        self.waiter = self.loop.create_future()
+        await self.waiter
+        self.waiter = None
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def _watch(self, event: asyncio.Event, act: Callable[[], None]) -> None:
+        await event.wait()
+        act()
+        self.wake()
+
+    def _stop(self, grace_s: float) -> None:
+        self.stopping = True
+        self.loop.call_later(grace_s, self._grace_is_over)
+
+    def _grace_is_over(self) -> None:
+        for task in self.tasks.values():
+            task.cancel()
+
+    def _ask_cancel(self) -> None:
+        self.cancel_asked = True
+
+
+def waited(record: Record, now: str) -> Outcome:
+    """What a wait has come to when its time is over."""
+    found = from_bytes(record.request) if record.request else {}
+    if found.get("signal") is None:
+        return Succeeded({"at": now})
+    if found.get("fail_at_timeout", True):
+        text = f"Nobody sent the signal “{found['signal']}” in time."
+        return Failed(StepError("E-SIGNAL-LATE", text, proven=True, retryable=False))
+    return Succeeded({"at": now, "signal": None})

@@ -1,0 +1,96 @@
+"""From pydantic's errors to sentences for people, with JSON pointers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from webapp.engine.plan import PlanProblem
+
+WAITING = frozenset({"C-FIELD-EMPTY", "C-FIELD-RANGE", "C-KIND-UNKNOWN"})
+WORDS = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "decimal_type": "a number",
+    "bool_type": "yes or no",
+    "list_type": "a list",
+    "dict_type": "a record",
+    "model_type": "a record",
+    "model_attributes_type": "a record",
+    "none_required": "empty",
+}
+LIMITS = {
+    "greater_than_equal": "must be at least {ge}",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be at most {le}",
+    "less_than": "must be less than {lt}",
+    "string_too_long": "must have {max_length} characters or fewer",
+    "string_too_short": "must have {min_length} characters or more",
+    "too_long": "holds at most {max_length}",
+    "too_short": "needs at least {min_length}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "string_pattern_mismatch": "has a letter or sign that can't stand there",
+    "finite_number": "must be a real number",
+}
+
+
+def may_wait(problem: PlanProblem) -> bool:
+    """Whether a draft may hold it: something to be filled in, not something unreadable."""
+    return problem.code in WAITING
+
+
+def problems_of(error: ValidationError, doc: Any, at: str) -> list[PlanProblem]:
+    """Return one problem per place of `doc`, which lies at pointer `at`."""
+    found: dict[str, PlanProblem] = {}
+    for detail in error.errors(include_url=False):
+        problem = _problem(detail, doc, at)
+        found.setdefault(problem.pointer, problem)
+    return list(found.values())
+
+
+def _problem(detail: ErrorDetails, doc: Any, at: str) -> PlanProblem:
+    kind, context = detail["type"], detail.get("ctx", {})
+    pointer, key = _pointer(detail["loc"], doc)
+    pointer = at + pointer
+    label = key.replace("_", " ").capitalize() or "This"
+    match kind:
+        case "plan_grammar":
+            return PlanProblem(pointer + context["at"], "P-VALUE", context["text"])
+        case "plan_empty":
+            return PlanProblem(pointer + context["at"], "C-FIELD-EMPTY", context["text"])
+        case "missing":
+            return PlanProblem(pointer, "C-FIELD-EMPTY", f"{label} is missing")
+        case "extra_forbidden":
+            return PlanProblem(pointer, "P-KEY", f"There is no setting called {key!r} here")
+        case "union_tag_invalid" | "union_tag_not_found":
+            return PlanProblem(pointer, "P-VALUE", f"{label} has a word that is not known here")
+        case "value_error":
+            return PlanProblem(
+                pointer, "C-FIELD-RANGE", detail["msg"].removeprefix("Value error, ")
+            )
+    if kind in LIMITS:
+        return PlanProblem(pointer, "C-FIELD-RANGE", f"{label} {LIMITS[kind].format(**context)}")
+    return PlanProblem(pointer, "P-TYPE", f"{label} must be {WORDS.get(kind, 'written otherwise')}")
+
+
+def _pointer(loc: tuple[int | str, ...], doc: Any) -> tuple[str, str]:
+    """Return the JSON pointer and the last key of a pydantic location.
+
+    Pydantic names the branches of unions among the keys; they lead nowhere in the document.
+    """
+    pointer, last = "", ""
+    for n, key in enumerate(loc):
+        try:
+            doc = doc[key]
+        except (KeyError, IndexError, TypeError):
+            if not (isinstance(doc, dict) and n == len(loc) - 1):
+                continue
+        escaped = str(key).replace("~", "~0").replace("/", "~1")
+        pointer += f"/{escaped}"
+        last = last if isinstance(key, int) else str(key)
+    return pointer, last

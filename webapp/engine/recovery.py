@@ -1,0 +1,116 @@
+"""What an interrupted execution left in the journal, looked up by path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from webapp.engine.compiled import StepPlan
+from webapp.engine.journal import Record
+from webapp.engine.plan import FAILURE, Step
+
+CALL = "/call_"
+"""Before the number of a tool call in its path; no step's id looks like this."""
+
+
+class Found:
+    """The last row of each path, handed out once, when the path is reached."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        self._last: dict[str, Record] = {}
+        self._costs: dict[str, int] = {}
+        self._calls: dict[str, list[Record]] = {}
+        self.cost_nano = 0
+        self.had_failures = False
+        """A step failed for good, so a run that ends well has had problems."""
+        for record in records:
+            self._add(record)
+        self._open = [record for record in self._last.values() if not record.ends_path]
+
+    def _add(self, record: Record) -> None:
+        path = record.path
+        if CALL in path:
+            path = path[: path.rindex(CALL)]
+            self._calls.setdefault(path, []).append(record)
+        else:
+            last = self._last.get(path)
+            if last is None or record.attempt > last.attempt:
+                self._last[path] = record
+            if record.state == "failed" and record.ends_path:
+                self.had_failures = True
+        if record.cost_nano:
+            self.cost_nano += record.cost_nano
+            self._costs[path] = self._costs.get(path, 0) + record.cost_nano
+
+    def take(self, path: str) -> Record | None:
+        return self._last.pop(path, None)
+
+    def calls(self, path: str) -> list[Record]:
+        """Return the tool calls that the agent at `path` had made."""
+        return self._calls.pop(path, [])
+
+    def has_call_in_doubt(self, path: str) -> bool:
+        """Whether a call of the agent at `path` may have had an effect that must not repeat."""
+        calls = self._calls.get(path, ())
+        return any(call.state == "unknown" or in_doubt(call) for call in calls)
+
+    def cost(self, path: str) -> int:
+        return self._costs.get(path, 0)
+
+    def cost_below(self, path: str) -> int:
+        """Return what the step at `path` and everything inside it has cost."""
+        inside = (f"{path}:", f"{path}[", f"{path}{FAILURE}")
+        return sum(cost for at, cost in self._costs.items() if at == path or at.startswith(inside))
+
+    def open_below(self, prefixes: tuple[str, ...]) -> list[Record]:
+        """Take off the rows that are not final and were not reached yet."""
+        found = [r for r in self._open if r.path.startswith(prefixes) and r.path in self._last]
+        for record in found:
+            del self._last[record.path]
+        return found
+
+
+def in_doubt(record: Record) -> bool:
+    """Whether the row's effect may have happened and must not happen twice."""
+    return record.state == "intent" and record.effect == "at_most_once"
+
+
+def restored(step: StepPlan, record: Record, found: Found) -> dict[str, Any]:
+    """Return the values, by step id, that can be seen of a finished step's blocks.
+
+    Nothing inside an `each` can be seen from outside.
+    """
+    result = record.result or {}
+    match step.kind_name:
+        case "if":
+            seen = [str(result.get("branch"))]
+        case "parallel":
+            seen = list(result.get("finished", []))
+        case _:
+            seen = []
+    values: dict[str, Any] = {}
+    for key in seen:
+        _restore(step.step.blocks.get(key, []), f"{record.path}:{key}/", found, values)
+    return values
+
+
+def _restore(steps: list[Step], prefix: str, found: Found, values: dict[str, Any]) -> None:
+    for step in steps:
+        path = prefix + step.id
+        record = found.take(path)
+        if record is None:
+            continue
+        if record.state == "failed":
+            values[step.id] = {"failed": True, "error": record.error}
+            if step.on_failure.do == "branch":
+                _restore(step.blocks.get(FAILURE, []), f"{path}{FAILURE}/", found, values)
+            continue
+        result = record.result or {}
+        if record.state in {"succeeded", "reused"}:
+            values[step.id] = result
+        if step.kind == "if":
+            branch = str(result.get("branch"))
+            _restore(step.blocks.get(branch, []), f"{path}:{branch}/", found, values)
+        elif step.kind == "parallel":
+            for lane in result.get("finished", []):
+                _restore(step.blocks.get(lane, []), f"{path}:{lane}/", found, values)

@@ -1,0 +1,68 @@
+"""Rows of the journal, made from what the scheduler knows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from webapp.engine.canonical import to_bytes
+from webapp.engine.commands import Spent
+from webapp.engine.errors import StepError
+from webapp.engine.journal import Record, State
+from webapp.engine.ports import WaitFor
+
+if TYPE_CHECKING:
+    from webapp.engine.frames import Closing, Task
+
+
+def row(
+    task: Task,
+    state: State,
+    spent: Spent | None = None,
+    *,
+    result: Any = None,
+    error: dict[str, Any] | None = None,
+    request: bytes | None = None,
+    reason: str = "",
+) -> Record:
+    step = task.step
+    record = Record(
+        task.path, task.attempt, step.id, step.kind_name, state, step.effect,
+        request=request, result=result, error=error, reason=reason,
+    )  # fmt: skip
+    if spent is not None:
+        record.cost_nano = spent.cost_nano
+        record.tokens_in = spent.tokens_in
+        record.tokens_out = spent.tokens_out
+    return record
+
+
+def closed_row(record: Record, reason: Closing) -> Record:
+    """The row of a path that ended because something around it did."""
+    if reason in {"", "cancelled"}:
+        return replace(record, state="cancelled", request=None)
+    return replace(record, state="skipped", reason=reason, request=None)
+
+
+def doubtful_row(record: Record) -> Record:
+    """The row of an intent that was found after a loss, of an effect that must not repeat."""
+    text = "The machine stopped while this step was at work. It may have had its effect."
+    error = {"code": "E-WORKER", "text": text, "attempts": record.attempt}
+    return replace(record, state="unknown", error=error)
+
+
+def problem(task: Task, error: StepError) -> dict[str, Any]:
+    """A failure as the journal, `on_failure` and the page see it."""
+    facts = {"facts": error.facts} if error.facts else {}
+    return {
+        "code": error.code,
+        "text": error.text,
+        "attempts": task.attempt,
+        "step": task.step.id,
+        "path": task.path,
+        **facts,
+    }
+
+
+def wait_request(what: WaitFor) -> bytes:
+    return to_bytes({"signal": what.signal, "fail_at_timeout": what.fail_at_timeout})

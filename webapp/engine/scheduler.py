@@ -1,0 +1,517 @@
+"""Decides what comes next. Pure: no clock, no I/O, no threads, no randomness.
+
+Given a plan, the inputs and the rows of an earlier, interrupted execution, `begin` says what to
+start; each `take` of an outcome says what follows from it. A path whose row is final is fed that
+row the moment it is reached, so a replay is the same code as the first time, and what was
+finished is never started again.
+
+Everything moves by a list of small moves that is worked off in a loop, never by recursion, so
+that an `each` over ten thousand finished items is as flat as one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from webapp.engine.commands import (
+    Cancel,
+    Command,
+    Doubtful,
+    Due,
+    Failed,
+    Finish,
+    Outcome,
+    RetryLater,
+    Settle,
+    Spent,
+    Start,
+    Stopped,
+    Succeeded,
+    Wait,
+    Waits,
+)
+from webapp.engine.compiled import StepPlan, compiled, nano
+from webapp.engine.errors import StepError
+from webapp.engine.frames import (
+    FRAMES,
+    Block,
+    Closing,
+    Error,
+    FailureFrame,
+    RootFrame,
+    Task,
+    decisions,
+    put,
+)
+from webapp.engine.journal import End, Record
+from webapp.engine.plan import Limits, Plan
+from webapp.engine.ports import Meter
+from webapp.engine.recovery import Found, in_doubt, restored
+from webapp.engine.rows import closed_row, doubtful_row, problem, row, wait_request
+from webapp.engine.values import Scope, render
+
+Values = Mapping[str, Any]
+
+
+class Scheduler:
+    """The state of one run.
+
+    Args:
+        plan: a live plan.
+        inputs: what Start asked for, by name.
+        facts: `run` (id, link, started_at, ...), `zone`, `files`; handed to values.
+        records: rows of an earlier execution of the same run; see `journal.Record`.
+        limits: instead of the plan's own.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: Values,
+        facts: Values,
+        records: Iterable[Record] = (),
+        limits: Limits | None = None,
+    ) -> None:
+        self.plan = plan
+        self.limits = limits or plan.limits
+        self.steps = compiled(plan)
+        self.now: Values = {}
+        self.found = Found(records)
+        self.problems = self.found.had_failures
+        self.executions = 0
+        self.running = 0
+        """Started steps that take one of the `at_once` places."""
+        self.unknown = 0
+        self.ended = False
+        self.meter = Meter(nano(self.limits.cost_usd))
+        self.meter.add(self.found.cost_nano)
+        self._roots: dict[str, Any] = {"start": inputs, "run": facts.get("run", {}), "now": {}}
+        self._scope = Scope(self._roots, facts=facts)
+        self._moves: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._ready: deque[Task] = deque()
+        self._tasks: dict[str, Task] = {}
+        self._commands: list[Command] = []
+        self._root = RootFrame(self, None)
+        self._ending: End | None = None
+
+    # From outside
+
+    def set_now(self, now: Values) -> None:
+        """Say what `now` means for everything that begins from here on."""
+        self.now = now
+        self._roots["now"] = now
+
+    def begin(self) -> list[Command]:
+        block = Block(self._root, "", self.plan.steps, "", self._scope, self.meter)
+        self._root.blocks[""] = block
+        self.later(self.advance, block)
+        return self._work()
+
+    def take(self, path: str, outcome: Outcome) -> list[Command]:
+        """Hear how what was started at `path` went; return what follows."""
+        task = self._tasks.get(path)
+        if task is not None:
+            self._take(task, outcome)
+        return self._work()
+
+    def cancel(self) -> list[Command]:
+        """End the run as cancelled, once everything open has ended."""
+        self._end(End("cancelled"), "cancelled")
+        return self._work()
+
+    def fail(self, code: str, text: str) -> list[Command]:
+        """End the run as failed by one of its limits, once everything open has ended."""
+        self._end(End("failed", error={"code": code, "text": text}), "cancelled")
+        return self._work()
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing runs or is about to: what is open waits for a time, a signal or a person."""
+        return not self.running and not self._ready
+
+    @property
+    def waiting(self) -> bool:
+        """Some path waits for a time, a retry or a signal."""
+        return any(task.state in {"waiting", "retrying"} for task in self._tasks.values())
+
+    # For frames
+
+    def later(self, move: Callable[[Any], None], about: Any) -> None:
+        self._moves.append((move, about))
+
+    def advance(self, block: Block) -> None:
+        """Go to the block's next step."""
+        if block.closed:
+            return
+        block.task = None
+        if block.closing:
+            self.block_ended(block)
+        elif block.index == len(block.steps):
+            block.closed = True
+            block.owner.block_done(block)
+        else:
+            step = self.steps[block.steps[block.index].id]
+            block.index += 1
+            self._visit(block, step)
+
+    def close_block(self, block: Block, reason: Closing) -> None:
+        """Start nothing more in the block, and stop what runs in it."""
+        if block.closing or block.closed:
+            return
+        block.closing = reason
+        task = block.task
+        if task is None:
+            return  # its next move finds it closing
+        match task.state:
+            case "running":
+                self._commands.append(Cancel(task.path))
+            case "ready" | "waiting" | "retrying":
+                self._drop(task)
+            case "holding":
+                assert task.frame is not None
+                task.frame.close(reason)
+
+    def block_ended(self, block: Block) -> None:
+        """A closing block has nothing open any more."""
+        if not block.closed:
+            block.closed = True
+            block.owner.block_closed(block)
+
+    def fail_block(self, block: Block, error: Error) -> None:
+        if block.closing:
+            self.block_ended(block)
+        elif not block.closed:
+            block.closed = True
+            block.owner.block_failed(block, error)
+
+    def close_found(self, prefixes: Iterable[str], reason: Closing) -> bool:
+        """Settle rows that an interrupted execution left open below the paths.
+
+        Returns:
+            Whether nothing stays open; an effect in doubt does.
+        """
+        clear = True
+        for record in self.found.open_below(tuple(prefixes)):
+            if record.state == "unknown" or in_doubt(record):
+                clear = False
+                self.unknown += 1
+                if record.state != "unknown":
+                    self._settle(doubtful_row(record))
+            else:
+                self._settle(closed_row(record, reason))
+        return clear
+
+    def settle_intent(self, task: Task, request: bytes) -> None:
+        self._settle(row(task, "intent", request=request))
+
+    def holder_succeeded(self, task: Task, result: dict[str, Any]) -> None:
+        self._settle(row(task, "succeeded", result=result))
+        self._succeed(task, result)
+
+    def holder_failed(self, task: Task, error: Error) -> None:
+        self._settle(row(task, "failed", error=error))
+        self._failed(task, error)
+
+    def holder_closed(self, task: Task, reason: Closing) -> None:
+        self._settle(closed_row(row(task, "intent"), reason))
+        self._over(task)
+        self.block_ended(task.block)
+
+    def failure_handled(self, task: Task) -> None:
+        """The failure branch is done: the run goes on behind the step."""
+        error = task.scope.roots[task.step.id]["error"]
+        put(task.scope, {task.step.id: {"failed": True, "error": error}})
+        self._over(task)
+        self.later(self.advance, task.block)
+
+    def run_done(self) -> None:
+        self._settle_result(End("done", problems=self.problems))
+
+    def run_failed(self, error: Error) -> None:
+        self._ending = End("failed", error=error, problems=self.problems)
+        self.run_closed()
+
+    def run_closed(self) -> None:
+        """Everything open has ended after the run was told to end."""
+        assert self._ending is not None
+        if not self.close_found(("",), "cancelled"):
+            return  # an effect in doubt keeps the run open until a person has decided
+        if self._ending.state == "done":
+            self._settle_result(self._ending)
+        else:
+            self._finish(self._ending)
+
+    # One step
+
+    def _visit(self, block: Block, step: StepPlan) -> None:
+        path = block.prefix + step.id
+        meter = block.meter if step.limit_nano is None else Meter(step.limit_nano, block.meter)
+        task = Task(step, path, block, meter)
+        block.task = task
+        self.executions += 1
+        if self.executions > self.limits.steps:
+            text = f"This run reached its limit of {self.limits.steps:,} steps, so we stopped it."
+            self._over(task)
+            block.task = None
+            self._end(End("failed", error={"code": "E-STEPS", "text": text}), "cancelled")
+            self.later(self.advance, block)
+            return
+        record = self.found.take(path)
+        if record is not None:
+            if meter is not self.meter:
+                self._count_again(meter, path, record)
+            self._replay(task, record)
+        elif step.step.off:
+            self._settle(row(task, "skipped", reason="off"))
+            self._over(task)
+            self.later(self.advance, block)
+        else:
+            self._open(task, {})
+
+    def _count_again(self, meter: Meter, path: str, record: Record) -> None:
+        """Charge what an earlier execution spent to the limits around a step.
+
+        The run's own meter has it from the start; what lies inside a step that isn't finished
+        is counted when it is reached.
+        """
+        spent = self.found.cost_below(path) if record.ends_path else self.found.cost(path)
+        meter.add(spent)
+        self.meter.spent_nano -= spent
+
+    def _open(self, task: Task, decided: dict[str, Any]) -> None:
+        frame = FRAMES.get(task.step.kind_name)
+        if frame is None:
+            self._start(task)
+            return
+        task.state = "holding"
+        holder = frame(self, task)
+        task.frame = holder
+        try:
+            holder.begin(decided)
+        except StepError as error:
+            self.holder_failed(task, problem(task, error))
+
+    def _start(self, task: Task) -> None:
+        task.state = "ready"
+        if task.step.instant:
+            self._launch(task)
+        else:
+            self._ready.append(task)
+
+    def _launch(self, task: Task) -> None:
+        task.state = "running"
+        self._tasks[task.path] = task
+        found, task.found = task.found, None
+        self._commands.append(
+            Start(task.path, task.step, task.attempt, task.scope, task.meter, found)
+        )
+
+    def _fill_places(self) -> None:
+        while self._ready and self.running < self.limits.at_once:
+            task = self._ready.popleft()
+            if task.state == "ready":
+                task.counted = True
+                self.running += 1
+                self._launch(task)
+
+    # What an attempt came to
+
+    def _take(self, task: Task, outcome: Outcome) -> None:
+        if task.counted:
+            task.counted = False
+            self.running -= 1
+        match outcome:
+            case Due():
+                task.attempt += 1
+                self._start(task)
+            case Succeeded(result, spent):
+                self._settle(row(task, "succeeded", spent, result=result))
+                self._succeed(task, result)
+            case Failed(error, spent):
+                self._attempt_failed(task, error, spent)
+            case Doubtful(error, spent):
+                self._in_doubt(task, error, spent)
+            case Stopped(begun, spent):
+                self._stopped(task, begun, spent)
+            case Waits(what):
+                self._wait(task, what)
+
+    def _attempt_failed(self, task: Task, error: StepError, spent: Spent) -> None:
+        if not (task.step.may_repeat or error.proven):
+            self._in_doubt(task, error, spent)
+            return
+        facts = problem(task, error)
+        after_s = None
+        if not task.block.closing:
+            after_s = task.step.retry_after(error, task.attempt, task.path)
+        if after_s is None:
+            self._settle(row(task, "failed", spent, error=facts))
+            self._failed(task, facts)
+            return
+        found = row(task, "failed", spent, error={**facts, "again": True})
+        found.due_s = after_s
+        self._settle(found)
+        self._retry(task, found, after_s)
+
+    def _retry(self, task: Task, found: Record, after_s: float) -> None:
+        task.state = "retrying"
+        task.found = found
+        self._tasks[task.path] = task
+        self._commands.append(RetryLater(task.path, after_s))
+
+    def _stopped(self, task: Task, begun: bool, spent: Spent) -> None:
+        if begun and not task.step.may_repeat:
+            text = "This step was stopped while it was at work. It may have had its effect."
+            error = StepError("E-STOPPED", text, proven=False)
+            self._in_doubt(task, error, spent)
+            return
+        reason = task.block.closing or "cancelled"
+        self._settle(closed_row(row(task, "intent", spent), reason))
+        self._over(task)
+        if task.block.closing:
+            self.block_ended(task.block)
+
+    def _in_doubt(self, task: Task, error: StepError, spent: Spent) -> None:
+        self._settle(row(task, "unknown", spent, error=problem(task, error)))
+        self._keep_unknown(task)
+
+    def _keep_unknown(self, task: Task) -> None:
+        task.state = "unknown"
+        self._tasks[task.path] = task
+        self.unknown += 1
+
+    def _wait(self, task: Task, what: Any) -> None:
+        record = row(task, "waiting", request=wait_request(what))
+        record.due_s, record.due_at = what.due_s, what.due_at
+        self._settle(record)
+        if task.block.closing:
+            self._drop(task)
+        else:
+            self._await(task, record)
+
+    def _await(self, task: Task, record: Record) -> None:
+        task.state = "waiting"
+        self._tasks[task.path] = task
+        self._commands.append(Wait(task.path, record))
+
+    def _drop(self, task: Task) -> None:
+        """Close what has not begun, or waits; a row that says otherwise is corrected."""
+        if task.state != "ready" or task.found is not None:
+            self._commands.append(Cancel(task.path))
+            self._settle(closed_row(row(task, "intent"), task.block.closing or "cancelled"))
+        self._over(task)
+        self.later(self.block_ended, task.block)
+
+    def _succeed(self, task: Task, result: dict[str, Any]) -> None:
+        put(task.scope, {task.step.id: result})
+        self._over(task)
+        if task.step.kind_name == "stop":
+            self._stop(task, result)
+        self.later(self.advance, task.block)
+
+    def _stop(self, task: Task, result: dict[str, Any]) -> None:
+        if result.get("as") == "failed":
+            error = {"code": "E-STOP", "text": str(result.get("message") or ""), "path": task.path}
+            self._end(End("failed", error={**error, "step": task.step.id}), "not_needed")
+        else:
+            self._end(End("done"), "not_needed")
+
+    def _failed(self, task: Task, error: Error) -> None:
+        """A step failed for good: what its `on_failure` says."""
+        do = task.step.step.on_failure.do
+        if do == "stop" or task.block.closing:
+            self._over(task)
+            self.fail_block(task.block, error)
+            return
+        self.problems = True
+        put(task.scope, {task.step.id: {"failed": True, "error": error}})
+        if do == "continue":
+            self._over(task)
+            self.later(self.advance, task.block)
+            return
+        put(task.scope, {task.step.id: {"error": error}})
+        task.state = "holding"
+        self._tasks.pop(task.path, None)
+        task.frame = FailureFrame(self, task)
+        task.frame.begin({})
+
+    def _over(self, task: Task) -> None:
+        task.state = "closed"
+        self._tasks.pop(task.path, None)
+
+    # Rows of an earlier execution
+
+    def _replay(self, task: Task, record: Record) -> None:
+        task.attempt = record.attempt
+        match record.state:
+            case "succeeded" | "reused":
+                if task.step.kind.container:
+                    put(task.scope, restored(task.step, record, self.found))
+                self._succeed(task, record.result or {})
+            case "skipped" | "cancelled":
+                self._over(task)
+                self.later(self.advance, task.block)
+            case "failed" if record.ends_path:
+                self._failed(task, record.error or {})
+            case "failed":
+                self._retry(task, record, record.due_s or 0.0)
+            case "waiting":
+                self._await(task, record)
+            case "unknown":
+                self._replay_unknown(task, record)
+            case _:
+                self._replay_intent(task, record)
+
+    def _replay_intent(self, task: Task, record: Record) -> None:
+        if task.step.kind.container:
+            self._open(task, decisions(record.request))
+        elif in_doubt(record) or self.found.has_call_in_doubt(record.path):
+            self._settle(doubtful_row(record))
+            self._keep_unknown(task)
+        else:
+            task.found = record
+            self._start(task)
+
+    def _replay_unknown(self, task: Task, record: Record) -> None:
+        """Keep what nobody has decided; "do it again" was said of the row, or, for an agent, its
+        doubtful tool call has been decided.
+        """
+        again = (record.error or {}).get("decided") == "again"
+        settled_call = task.step.may_repeat and not self.found.has_call_in_doubt(record.path)
+        if again or settled_call:
+            self._retry(task, record, 0.0)
+        else:
+            self._keep_unknown(task)
+
+    # The run's end
+
+    def _end(self, end: End, reason: Closing) -> None:
+        if self._ending is None and not self.ended:
+            self._ending = end
+            self._root.close_blocks(reason)
+
+    def _settle_result(self, end: End) -> None:
+        try:
+            result = {one.name: render(one.value, self._scope) for one in self.plan.result}
+        except StepError as error:
+            self._finish(End("failed", error={"code": error.code, "text": error.text}))
+            return
+        self._finish(End("done", result=result, problems=self.problems))
+
+    def _finish(self, end: End) -> None:
+        if not self.ended:
+            self.ended = True
+            self._commands.append(Finish(end))
+
+    def _settle(self, record: Record) -> None:
+        self._commands.append(Settle(record))
+
+    def _work(self) -> list[Command]:
+        while self._moves:
+            move, about = self._moves.popleft()
+            move(about)
+        self._fill_places()
+        commands, self._commands = self._commands, []
+        return commands

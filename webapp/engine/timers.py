@@ -1,0 +1,117 @@
+"""What a run waits for that is a time."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from webapp.engine.journal import Park, Record
+from webapp.engine.ports import Clock
+
+
+class Timers:
+    """Times by path, and the run's own limit.
+
+    Args:
+        loop: whose clock counts.
+        clock: for waits until a wall time.
+        wake: called when something may be due.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self.run_is_over = False
+        self._loop = loop
+        self._clock = clock
+        self._wake = wake
+        self._at: dict[str, float] = {}
+        self._heap: list[tuple[float, str]] = []
+        self._waits: dict[str, Record] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._limit: asyncio.TimerHandle | None = None
+
+    def limit_run(self, seconds: float) -> None:
+        """Say so when the run has been at work for so long."""
+        self._limit = self._loop.call_later(max(seconds, 0.0), self._over)
+
+    def set(self, path: str, after_s: float) -> None:
+        """Be due at `path` in a while."""
+        at = self._loop.time() + max(after_s, 0.0)
+        self._at[path] = at
+        heapq.heappush(self._heap, (at, path))
+
+    def wait(self, path: str, record: Record) -> None:
+        """Be due at `path` when the waiting row says."""
+        self._waits[path] = record
+        times = []
+        if record.due_s is not None:
+            times.append(record.due_s)
+        if record.due_at is not None:
+            times.append((record.due_at - self._clock.now()).total_seconds())
+        if times:
+            self.set(path, min(times))
+
+    def drop(self, path: str) -> None:
+        self._at.pop(path, None)
+        self._waits.pop(path, None)
+
+    def due(self) -> list[str]:
+        """Take off what is due now."""
+        now, found = self._loop.time(), []
+        while self._heap and self._heap[0][0] <= now:
+            at, path = heapq.heappop(self._heap)
+            if self._at.get(path) == at:
+                del self._at[path]
+                found.append(path)
+        return found
+
+    def take_wait(self, path: str) -> Record | None:
+        """Return the waiting row at `path`; None: what was due is a retry."""
+        return self._waits.pop(path, None)
+
+    @property
+    def ready(self) -> bool:
+        return self.run_is_over or ((left := self.next_s()) is not None and left <= 0)
+
+    def next_s(self) -> float | None:
+        """Return the seconds until the next is due; None: nothing has a time."""
+        while self._heap and self._at.get(self._heap[0][1]) != self._heap[0][0]:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] - self._loop.time() if self._heap else None
+
+    def arm(self) -> None:
+        """Wake the run when the next is due."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        left = self.next_s()
+        if left is not None:
+            self._alarm = self._loop.call_later(max(left, 0.0), self._wake)
+
+    def park(self) -> Park | None:
+        """Return how to wait without a worker; None: nothing waits for a time or a signal."""
+        if not self._at:
+            return Park("signal") if self._waits else None
+        spans = [at for path, at in self._at.items() if not self._until(path)]
+        times = [until for path in self._at if (until := self._until(path)) is not None]
+        due_in_s = max(min(spans) - self._loop.time(), 0.0) if spans else None
+        reason: Literal["time", "retry"] = "time" if self._waits else "retry"
+        return Park(reason, due_in_s, min(times) if times else None)
+
+    def _until(self, path: str) -> datetime | None:
+        """The wall time for which `path` waits; a span is counted by a clock that can't jump."""
+        record = self._waits.get(path)
+        return None if record is None else record.due_at
+
+    def close(self) -> None:
+        for handle in (self._alarm, self._limit):
+            if handle is not None:
+                handle.cancel()
+
+    def _over(self) -> None:
+        self.run_is_over = True
+        self._wake()
