@@ -1,7 +1,7 @@
 // Text as a model writes it. Shown with textContent only, so that nothing in it can act as
 // HTML. The finished, cleaned text comes from the server and takes its place.
 //
-//   <p class="stream" aria-hidden="true" data-stream="text:run_…:s_3" data-length="120">…
+//   <p class="stream" aria-hidden="true" data-stream="text:run_…:s_3" data-attempt="1" data-length="120">…
 import { say } from "../say.js";
 import { join, leave } from "./socket.js";
 
@@ -21,10 +21,11 @@ export function followStream() {
   say("Writing…");
 }
 
-/** Append; return false when characters are missing, so that the part must be fetched. */
+/** Append; return false when the part must be fetched: text is missing, or began anew. */
 export function appendText({ room, data }) {
   const element = document.querySelector(`[data-stream="${CSS.escape(room)}"]`);
   if (!element) return true;
+  if (data.attempt !== undefined && String(data.attempt) !== element.dataset.attempt) return false;
   const shown = Number(element.dataset.length);
   if (data.off > shown) return false;
   // Offsets count characters as Python does, not the halves of JavaScript's strings.
