@@ -59,8 +59,10 @@ def migrate(settings: Settings) -> None:
 
     from webapp.app import create_app
 
-    with create_app(settings).app_context():
+    app = create_app(settings)
+    with app.app_context():
         flask_migrate.upgrade(directory=str(MIGRATIONS))
+        app.extensions["migrate"].db.engine.dispose()  # SQLite's log goes into the file
 
 
 @click.group()

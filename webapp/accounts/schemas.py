@@ -1,0 +1,122 @@
+"""What set-up, sign-in and the account page take."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+
+from webapp.kernel.drafts import Draft
+
+SHORTEST_PASSWORD = 12
+LONGEST_PASSWORD = 256
+
+
+def _email(text: str) -> str:
+    try:
+        # Names such as olga@box.local are right on a machine of one's own.
+        found = validate_email(
+            text, check_deliverability=False, test_environment=True, globally_deliverable=False
+        )
+    except EmailNotValidError:
+        raise ValueError("value is not a valid email address") from None
+    return found.normalized
+
+
+Email = Annotated[
+    str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(_email)
+]
+
+
+class _WithPassword(Draft):
+    model_config = ConfigDict(str_strip_whitespace=False)  # blanks are part of a password
+
+
+class SetUp(_WithPassword):
+    name: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        title="Your name",
+        min_length=1,
+        max_length=80,
+        json_schema_extra={"autocomplete": "name"},
+    )
+    email: Email = Field(
+        title="Email",
+        json_schema_extra={
+            "widget": "email",
+            "enter": "your email address",
+        },
+    )
+    password: str = Field(
+        title="Password",
+        description="At least 12 characters. A sentence works well.",
+        min_length=SHORTEST_PASSWORD,
+        max_length=LONGEST_PASSWORD,
+        json_schema_extra={
+            "widget": "password",
+            "enter": "a password",
+        },
+    )
+
+
+class SetupCode(Draft):
+    code: str = Field(
+        title="Set-up code",
+        description="It stands in the terminal where Deckhand was started.",
+        min_length=1,
+        max_length=200,
+        json_schema_extra={"autocomplete": "off", "enter": "the set-up code"},
+    )
+
+
+class SignIn(_WithPassword):
+    email: Annotated[str, StringConstraints(strip_whitespace=True)] = Field(
+        title="Email",
+        min_length=1,
+        max_length=254,
+        json_schema_extra={
+            "widget": "email",
+            "enter": "your email address",
+        },
+    )
+    password: str = Field(
+        title="Password",
+        min_length=1,
+        max_length=LONGEST_PASSWORD,
+        json_schema_extra={
+            "widget": "password",
+            "enter": "your password",
+        },
+    )
+
+
+class NewPassword(_WithPassword):
+    password: str = Field(
+        title="Present password",
+        min_length=1,
+        max_length=LONGEST_PASSWORD,
+        json_schema_extra={
+            "widget": "password",
+            "enter": "your present password",
+        },
+    )
+    new_password: str = Field(
+        title="New password",
+        description="At least 12 characters. A sentence works well.",
+        min_length=SHORTEST_PASSWORD,
+        max_length=LONGEST_PASSWORD,
+        json_schema_extra={
+            "widget": "password",
+            "enter": "a new password",
+        },
+    )
+
+
+class Appearance(Draft):
+    theme: Literal["system", "light", "dark"] = Field(
+        title="Appearance",
+        json_schema_extra={
+            "widget": "radios",
+            "labels": {"system": "As the system", "light": "Light", "dark": "Dark"},
+        },
+    )

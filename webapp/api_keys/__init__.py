@@ -1,0 +1,1 @@
+"""Keys that let programs use the API."""

@@ -1,0 +1,208 @@
+"""Join the parts. The only module that knows them all."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, current_app, request
+from flask_migrate import Migrate
+
+from webapp import tables
+from webapp.access.context import Actor
+from webapp.access.permissions import Permission
+from webapp.accounts import pages as accounts_pages
+from webapp.accounts import service as accounts
+from webapp.api_keys import service as api_keys
+from webapp.kernel import clock, logs
+from webapp.kernel.settings import Settings
+from webapp.live.bell import BackgroundBell, RedisBell
+from webapp.live.redis import connect
+from webapp.organizations import pages as organizations_pages
+from webapp.organizations import service as organizations
+from webapp.web import (
+    assets,
+    database,
+    doors,
+    errors,
+    formats,
+    limits,
+    said,
+    security,
+    sessions,
+    templates,
+)
+from webapp.web.database import brief_reading, brief_writing
+from webapp.web.doors import Policy
+from webapp.web.identities import KeyHolder, Place, Visitor
+from webapp.web.templates import NavItem
+
+PAGES: tuple[Any, ...] = (organizations_pages, accounts_pages)
+"""Modules with `doors`, whose pages and API routes are registered."""
+
+NAV: tuple[NavItem, ...] = (
+    NavItem("workflows", "Workflows", "/workflows", "workflow", Permission.VIEW_WORKFLOWS, "w"),
+    NavItem("runs", "Runs", "/runs", "run", Permission.VIEW_RUNS, "r"),
+)
+
+
+def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Flask:
+    """Return the application, ready to serve.
+
+    Args:
+        redis: a client for counters and last-seen marks; None counts in this process only.
+        bell: sends hints after commits; None leaves that to the sweep.
+    """
+    app = Flask("webapp", template_folder=str(_beside("templates")), static_folder=None)
+    app.config.update(
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+        TESTING=settings.app_env == "testing",
+        PROPAGATE_EXCEPTIONS=False,  # pages show bugs as people see them, in tests too
+        PROVIDE_AUTOMATIC_OPTIONS=False,
+        TEMPLATES_AUTO_RELOAD=settings.app_env == "development",
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    tables.load()
+    app.extensions.update(settings=settings, bell=bell)
+    app.extensions["identities"] = _Identities(settings, redis)
+    _toolkit(app, settings, redis)
+    for module in PAGES:
+        app.register_blueprint(module.doors)
+    security.exempt_api(app)
+    app.extensions["nav"].extend(NAV)
+    _common_doors(app)
+    return app
+
+
+def serve(settings: Settings) -> Flask:
+    """Return the application with everything around it, for a web process."""
+    logs.configure(settings.log_format, settings.log_level)
+    if not settings.redis_url:
+        return create_app(settings)
+    url = settings.redis_url
+    return create_app(settings, redis=connect(url), bell=BackgroundBell(RedisBell(url)))
+
+
+def _toolkit(app: Flask, settings: Settings, redis: Any) -> None:
+    database.init_app(app, settings.database_url)
+    Migrate(app, database.db, directory=str(_beside("migrations")))
+    security.begin(app)
+    doors.init_app(app)
+    security.init_app(app, settings)
+    sessions.init_app(app, settings)
+    said.init_app(app, secure=settings.https)
+    limits.init_app(app, redis)
+    errors.init_app(app)
+    templates.init_app(app)
+    app.jinja_env.filters.update(formats.FILTERS)
+    assets.init_app(app)
+    doors.declare(app, "assets.send", Policy("none"))
+
+
+def _common_doors(app: Flask) -> None:
+    def problem(code: str) -> str:
+        return errors.problem_page(code)
+
+    def csp() -> Response:
+        """Take a browser's report of something that our policy stopped."""
+        request.get_data()
+        return Response(status=204)
+
+    app.add_url_rule("/problems/<code>", "problem", problem)
+    app.add_url_rule("/csp", "csp", csp, methods=["POST"])
+    security.csrf.exempt(csp)
+    for endpoint in ("problem", "csp"):
+        doors.declare(app, endpoint, Policy("none"))
+
+
+def _beside(name: str) -> Path:
+    # In the source tree beside the package; in a wheel inside it.
+    package = Path(__file__).resolve().parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+class _Identities:
+    """What the web asks about people, organizations and keys."""
+
+    SEEN_EVERY = timedelta(minutes=5)
+
+    def __init__(self, settings: Settings, redis: Any) -> None:
+        self._settings, self._redis = settings, redis
+        self._keys = api_keys.KeyCache()
+
+    def visitor(self, session_hash: bytes) -> Visitor | None:
+        with brief_reading() as session:
+            found = accounts.find_session(session, session_hash)
+            if found is None:
+                return None
+            row, user = found
+            return Visitor(
+                session_hash=row.id_hash,
+                csrf_secret=row.csrf_secret,
+                user_id=user.id,
+                name=user.name,
+                email=user.email,
+                staff=user.staff,
+                theme=user.theme,
+                zone=user.zone,
+                seen_at=row.seen_at,
+                data=dict(row.data or {}),
+            )
+
+    def keep(self, session_hash: bytes, data: dict[str, Any]) -> None:
+        with brief_writing() as session:
+            accounts.keep_data(session, session_hash, data)
+
+    def seen(self, visitor: Visitor, *, may_write: bool) -> None:
+        at = clock.now()
+        if at - visitor.seen_at < self.SEEN_EVERY:
+            return
+        if may_write:
+            with brief_writing() as session:
+                accounts.note_seen(session, {visitor.session_hash: at})
+        else:
+            self._mark("dh:seen", visitor.session_hash.hex(), at.timestamp())
+
+    def place(self, user_id: UUID, slug: str) -> Place | None:
+        with brief_reading() as session:
+            found = organizations.membership_at(session, user_id, slug)
+            if found is None:
+                return None
+            organization, member = found
+            return Place(organization.id, organization.slug, organization.name, member.role)
+
+    def home(self, user_id: UUID) -> Place | None:
+        with brief_reading() as session:
+            slug = organizations.first_slug_of(session, user_id)
+        return self.place(user_id, slug) if slug else None
+
+    def key(self, raw: str) -> KeyHolder | None:
+        if not api_keys.has_key_form(raw):
+            return None
+        sealed = api_keys.cache_key(self._settings.master_key, raw)
+        key = self._keys.get(sealed)
+        if key is None:
+            asked_at = time.monotonic()
+            with brief_reading() as session:
+                key = api_keys.find_key(session, self._settings.master_key, raw)
+            if key is None:
+                return None
+            self._keys.put(sealed, key, asked_at)
+            self._mark("dh:used", str(key.id), clock.now().timestamp())
+        if not api_keys.address_allowed(key, request.remote_addr or ""):
+            return None
+        return KeyHolder(
+            Place(key.organization_id, key.slug, key.organization_name, key.role),
+            Actor("key", key.id, key.name, key.role),
+            key.rate,
+        )
+
+    def _mark(self, name: str, field: str, value: float) -> None:
+        """Note something for the steward to write; lost marks cost nothing."""
+        counters: limits.Counters = current_app.extensions["counters"]
+        counters.quietly(lambda redis: redis.hset(name, field, value))

@@ -1,0 +1,1 @@
+"""The tenant: an organization and who belongs to it."""

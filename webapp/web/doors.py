@@ -1,0 +1,375 @@
+"""Every way in from HTTP: who may enter is said where the door is, or it stays shut.
+
+    doors = Doors("workflows", __name__)
+
+    @doors.get("/o/<org>/workflows", permission=Permission.VIEW_WORKFLOWS)
+    def index(ctx: Context) -> str: ...
+
+A door authenticates, finds the organization (a stranger's is "not found"), checks the permission,
+opens the transaction (GET promises to change nothing), commits when the answer is below 400, and
+sends the hints after the commit. Views and services never commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Literal, TypeVar
+
+import structlog
+from flask import Blueprint, Flask, Response, current_app, g, make_response, request
+from pydantic import BaseModel
+
+from webapp.access import idempotency
+from webapp.access.context import Actor, Context
+from webapp.access.permissions import Permission, explain
+from webapp.kernel.crashpoints import crashpoint
+from webapp.kernel.db import reading, writing
+from webapp.kernel.drafts import storable
+from webapp.kernel.errors import BadRequest, Forbidden, Invalid, NotFound, SignedOut, Unavailable
+from webapp.kernel.hints import Hints
+from webapp.web import jsons, limits
+from webapp.web.database import db
+from webapp.web.identities import Place, identities, place, visitor
+
+log = structlog.get_logger("webapp.doors")
+
+View = TypeVar("View", bound=Callable[..., Any])
+Auth = Literal["session", "api_key", "none"]
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may enter a door; the view carries it as `view.policy`.
+
+    Attributes:
+        auth: how callers prove who they are.
+        permission: what their role must hold; None where no organization is involved.
+        once: whether a form's one-time field, or an Idempotency-Key, is honored ("required" asks
+            for it).
+        body: schema of the JSON body; answer: schema of what comes back; status: of success.
+    """
+
+    auth: Auth
+    permission: Permission | None = None
+    once: Literal["", "form", "optional", "required"] = ""
+    most_bytes: int = jsons.MOST_BYTES
+    body: type[BaseModel] | None = None
+    answer: Any = None
+    status: int = 200
+
+    @property
+    def public(self) -> bool:
+        return self.auth == "none"
+
+    def shown(self) -> dict[str, Any]:
+        permission = self.permission.value if self.permission else None
+        return {"auth": self.auth, "permission": permission, "public": self.public}
+
+
+class UndeclaredDoor(RuntimeError):
+    """A route was added beside `Doors`, so nobody said who may enter."""
+
+
+class Doors(Blueprint):
+    """A feature's pages. Each door says `permission=`, `signed_in=True` or `public=True`."""
+
+    def get(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("GET", rule, policy)
+
+    def post(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("POST", rule, policy)
+
+    def _door(self, method: str, rule: str, words: dict[str, Any]) -> Callable[[View], View]:
+        policy = self._policy(method, rule, **words)
+
+        def decorate(view: View) -> View:
+            self.add_url_rule(rule, view.__name__, _enter(policy, view), methods=[method])
+            return view
+
+        return decorate
+
+    def _policy(
+        self,
+        method: str,
+        rule: str,
+        *,
+        permission: Permission | None = None,
+        signed_in: bool = False,
+        public: bool = False,
+        most_bytes: int = jsons.MOST_BYTES,
+    ) -> Policy:
+        if [permission is not None, signed_in, public].count(True) != 1:
+            raise UndeclaredDoor(f"{method} {rule}: say permission=, signed_in or public")
+        if (permission is not None) != ("<org>" in rule) and permission not in _STAFF:
+            raise UndeclaredDoor(f"{method} {rule}: a permission and <org> belong together")
+        in_organization = method == "POST" and "<org>" in rule
+        return Policy(
+            "none" if public else "session",
+            permission,
+            once="form" if in_organization else "",
+            most_bytes=most_bytes,
+        )
+
+
+_STAFF = (Permission.USE_STAFF_PAGES,)
+
+
+class ApiDoors(Blueprint):
+    """A feature's JSON API under /api/v1, entered with an API key only.
+
+    A view gets `ctx`, the parts of the address and, with `body=Schema`, the parsed `body`; it
+    returns a model, a dict or a `Response`.
+    """
+
+    def __init__(self, name: str, import_name: str) -> None:
+        super().__init__(f"{name}_api", import_name, url_prefix="/api/v1")
+
+    def get(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("GET", rule, policy)
+
+    def post(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("POST", rule, policy)
+
+    def put(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("PUT", rule, policy)
+
+    def patch(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("PATCH", rule, policy)
+
+    def delete(self, rule: str, **policy: Any) -> Callable[[View], View]:
+        return self._door("DELETE", rule, policy)
+
+    def _door(self, method: str, rule: str, words: dict[str, Any]) -> Callable[[View], View]:
+        words.setdefault("once", "" if method == "GET" else "optional")
+        policy = Policy("api_key", **words)
+        if policy.permission is None:
+            raise UndeclaredDoor(f"{method} /api/v1{rule}: say permission=")
+
+        def decorate(view: View) -> View:
+            self.add_url_rule(rule, view.__name__, _enter(policy, view), methods=[method])
+            return view
+
+        return decorate
+
+
+def declare(app: Flask, endpoint: str, policy: Policy) -> None:
+    """Say who may enter a route that some library or blueprint added."""
+    setattr(app.view_functions[endpoint], "policy", policy)  # noqa: B010  (functions take it)
+
+
+def policy_of(app: Flask, endpoint: str | None) -> Policy | None:
+    found: Policy | None = getattr(app.view_functions.get(endpoint or ""), "policy", None)
+    return found
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["events"] = {}
+    app.extensions["commands"] = {}
+
+    @app.before_request
+    def only_declared() -> None:
+        if request.endpoint is None:
+            return
+        policy = policy_of(app, request.endpoint)
+        if policy is None:
+            if app.config.get("TESTING"):
+                raise UndeclaredDoor(request.endpoint)
+            log.error("undeclared_door", endpoint=request.endpoint)
+            raise Unavailable("E-BUSY", retry_after=60)
+        request.max_content_length = policy.most_bytes
+        _refuse_unstorable()
+
+
+def policies(app: Flask) -> dict[str, dict[str, Any]]:
+    """Return every way in as {"METHOD rule": {"auth", "permission", "public"}}.
+
+    Socket events stand there as "SOCKET name", commands as "CLI words". An undeclared route has
+    None, which a test refuses.
+    """
+    found: dict[str, Any] = {}
+    for rule in app.url_map.iter_rules():
+        policy = policy_of(app, rule.endpoint)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            found[f"{method} {rule.rule}"] = policy.shown() if policy else None
+    for kind, name in (("SOCKET", "events"), ("CLI", "commands")):
+        for words, entry in app.extensions[name].items():
+            found[f"{kind} {words}"] = entry
+    return dict(sorted(found.items(), key=lambda item: item[0].split(" ", 1)[::-1]))
+
+
+def _enter(policy: Policy, view: Callable[..., Any]) -> Callable[..., Response]:
+    @wraps(view)
+    def enter(**args: Any) -> Response:
+        safe = request.method in SAFE
+        actor, here = _who(policy, args)
+        mode: AbstractContextManager[None] = reading() if safe else writing()
+        with mode:
+            hints = Hints()
+            try:
+                response = _work(policy, view, args, actor, here, hints)
+                if safe or response.status_code >= 400:
+                    db.session.rollback()
+                else:
+                    crashpoint("web.after_insert_before_commit")
+                    db.session.commit()
+                    crashpoint("web.after_commit_before_response")
+            except BaseException:
+                db.session.rollback()
+                raise
+            finally:
+                db.session.close()
+        _send(hints)
+        return response
+
+    enter.policy = policy  # type: ignore[attr-defined]
+    return enter
+
+
+def _work(
+    policy: Policy,
+    view: Callable[..., Any],
+    args: dict[str, Any],
+    actor: Actor,
+    here: Place | None,
+    hints: Hints,
+) -> Response:
+    if here is None:
+        return _as_response(view(**args), policy)
+    if request.method not in SAFE:
+        crashpoint("web.before_tx")
+    ctx = Context(
+        db.session(),
+        here.organization_id,
+        actor,
+        current_app.extensions["settings"],
+        g.get("request_id", ""),
+        hints,
+    )
+    g.ctx = ctx
+    if policy.permission is not None:
+        ctx.require(policy.permission)
+    if policy.body is not None:
+        args["body"] = jsons.parse(policy.body)
+    return _once(policy, ctx, lambda: _as_response(view(ctx, **args), policy))
+
+
+def _who(policy: Policy, args: dict[str, Any]) -> tuple[Actor, Place | None]:
+    if policy.auth == "none":
+        return Actor("system", None, "nobody", None), None
+    if policy.auth == "api_key":
+        return _key_holder()
+    person = visitor()
+    if person is None:
+        raise SignedOut("E-SIGN-IN")
+    slug = args.pop("org", None)
+    if slug is None:
+        here = None
+        g.place = identities().home(person.user_id)  # only so that the page has its menu
+    else:
+        g.place = here = identities().place(person.user_id, slug)
+    actor = Actor(
+        "person", person.user_id, person.name, here.role if here else None, person.staff
+    )  # fmt: skip
+    g.actor = actor
+    if slug is not None and here is None:
+        g.denied = True
+        raise NotFound()
+    if policy.permission is Permission.USE_STAFF_PAGES and not person.staff:
+        raise Forbidden("E-ROLE", **explain(policy.permission))
+    return actor, here
+
+
+def _key_holder() -> tuple[Actor, Place]:
+    holder = identities().key(request.headers.get("X-API-Key", ""))
+    if holder is None:
+        g.denied = True
+        raise SignedOut("E-KEY")
+    limits.api_key(str(holder.actor.id), holder.rate)
+    g.actor, g.place = holder.actor, holder.place
+    return holder.actor, holder.place
+
+
+def _as_response(value: Any, policy: Policy) -> Response:
+    if policy.auth == "api_key" and not isinstance(value, Response):
+        return jsons.answer(value, policy.status)
+    return make_response(value)
+
+
+def _once(policy: Policy, ctx: Context, work: Callable[[], Response]) -> Response:
+    """Do the work once for each one-time field or Idempotency-Key; answer repeats as before."""
+    key = _key(policy)
+    if key is None:
+        return work()
+    route = f"{request.method} {request.url_rule.rule if request.url_rule else ''}"[:120]
+    try:
+        answered = idempotency.claim(ctx, route, key, _digestible(policy))
+    except Invalid as error:
+        if policy.once != "form":
+            raise
+        raise BadRequest("E-FORM-SENT") from error
+    if answered is not None:
+        db.session.rollback()
+        headers = {**answered.headers, "Idempotency-Replayed": "true"}
+        return Response(answered.body, answered.status, headers)
+    response = work()
+    if response.status_code < 400:
+        kept = {k: v for k, v in response.headers if k in _KEPT_HEADERS}
+        body = b"" if response.direct_passthrough else response.get_data()
+        idempotency.keep(ctx, route, key, idempotency.Answer(response.status_code, body, kept))
+    return response
+
+
+_KEPT_HEADERS = {"Content-Type", "Location", "HX-Redirect"}
+
+
+def _key(policy: Policy) -> str | None:
+    if policy.once == "form":
+        given = request.form.get("once", "")
+        return f"form:{given}" if 16 <= len(given) <= 64 and given.isprintable() else None
+    given_key = request.headers.get("Idempotency-Key")
+    if policy.once == "required" or (policy.once == "optional" and given_key is not None):
+        return idempotency.check_key(given_key)
+    return None
+
+
+def _digestible(policy: Policy) -> bytes:
+    """Return what makes two requests the same: address and content, not the form's tokens."""
+    if policy.once != "form":
+        return request.full_path.encode() + b"\0" + request.get_data(cache=True)
+    pairs = [pair for pair in request.form.items(multi=True) if pair[0] not in _TOKENS]
+    files = [(name, file.filename) for name, file in request.files.items(multi=True)]
+    return jsons.dump([request.path, pairs, files]).encode()
+
+
+_TOKENS = {"csrf_token", "once"}
+
+
+def _send(hints: Hints) -> None:
+    bell = current_app.extensions.get("bell")
+    if bell is not None:
+        hints.flush(bell)
+
+
+def _refuse_unstorable() -> None:
+    """Refuse texts that a database cannot keep, before they reach one."""
+    texts: Iterable[str] = [
+        *(request.view_args or {}).values(),
+        *(text for pair in request.args.items(multi=True) for text in pair),
+    ]
+    if not all(storable(text) for text in texts if isinstance(text, str)):
+        raise BadRequest("E-BAD-REQUEST", reason="The address holds a character that none may.")
+    if request.mimetype in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+        pairs = request.form.items(multi=True)
+        if not all(storable(text) for pair in pairs for text in pair):
+            raise BadRequest("E-BAD-REQUEST", reason="A field holds a character that none may.")
+
+
+def here() -> Place:
+    """Return the organization of this request, for building addresses."""
+    found = place()
+    assert found is not None
+    return found

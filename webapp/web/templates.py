@@ -1,0 +1,123 @@
+"""What every template can say without being given it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, g, request
+from flask_wtf.csrf import generate_csrf
+from markupsafe import Markup
+
+from webapp.access.permissions import Permission, Role, explain
+from webapp.kernel import clock
+from webapp.kernel.db import is_away
+from webapp.kernel.ids import public_id, short
+from webapp.web import security
+from webapp.web.htmx import is_htmx
+from webapp.web.identities import Visitor, may, place, visitor
+from webapp.web.said import said
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """An entry of the main menu.
+
+    Attributes:
+        id: what a page sets as `current`.
+        where: path behind /o/<org>, or a whole path.
+        key: letter after "g" that goes there.
+        short: also in the bar of narrow screens.
+    """
+
+    id: str
+    label: str
+    where: str
+    icon: str
+    permission: Permission
+    key: str = ""
+    short: bool = True
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["nav"] = []
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(
+        {
+            "Permission": Permission,
+            "Role": Role,
+            "csp_nonce": security.nonce,
+            "csrf_field": _csrf_field,
+            "explain": explain,
+            "may": may,
+            "now": clock.now,
+            "once": _once,
+            "once_field": _once_field,
+            "public": public_id,
+            "said": said,
+            "short": short,
+        }
+    )
+
+    @app.context_processor
+    def about_this_request() -> dict[str, Any]:
+        person, here = _me(), place()
+        mine = [(here.name, f"/o/{here.slug}/workflows")] if here is not None else []
+        return {
+            "me": person,
+            "nav": _nav(app),
+            "shell": {
+                "home_url": "/",
+                "signout_url": "/signout",
+                "account": [("Your account", "/me")],
+                "organizations": mine,
+            },
+            "organization": here,
+            "path": request.path,
+            "is_htmx": is_htmx(),
+        }
+
+
+def _nav(app: Flask) -> list[dict[str, Any]]:
+    here = place()
+    return [
+        {
+            "id": item.id,
+            "label": item.label,
+            "href": f"/o/{here.slug}{item.where}" if here is not None else "/",
+            "icon": item.icon,
+            "key": item.key,
+            "short": item.short,
+        }
+        for item in app.extensions["nav"]
+        if here is not None and may(item.permission)
+    ]
+
+
+def _me() -> Visitor | None:
+    """Return who is signed in; the page that says "the database is away" must not ask it."""
+    try:
+        return visitor()
+    except Exception as error:
+        if is_away(error):
+            return None
+        raise
+
+
+def _csrf_field() -> Markup:
+    return _hidden("csrf_token", generate_csrf())
+
+
+def _once_field() -> Markup:
+    return _hidden("once", _once())
+
+
+def _hidden(name: str, value: str) -> Markup:
+    return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)
+
+
+def _once() -> str:
+    """Return the one-time text of a form: a second use repeats the first one's answer."""
+    given = request.form.get("once") if request.method == "POST" and "invalid_form" in g else None
+    return given or secrets.token_urlsafe(18)
