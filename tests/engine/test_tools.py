@@ -128,13 +128,13 @@ def test_bad_rows_are_kept_with_line_column_and_reason() -> None:
 
     assert [row["number"] for row in found.rows] == ["A1"]
     assert [(bad["line"], bad["column"], bad["reason"]) for bad in found.rejected] == [
-        (2, "amount", "The amount is empty."),
-        (5, "due", "The due “31.02.2026” is no day as YYYY-MM-DD or DD.MM.YYYY."),
-        (7, "number", "The number “A1” is in line 4 already."),
-        (8, "", "The row has 2 cells, the headings are 3."),
-        (9, "amount", "The amount “1,250” could be 1250 or 1.250; set the column's decimal mark."),
-        (10, "amount", "The amount “n/a” is no number."),
-        (11, "number", "The number is empty. The amount “x” is no number."),
+        (2, "amount", "Amount is empty."),
+        (5, "due", "Due “31.02.2026” is not a date like YYYY-MM-DD or DD.MM.YYYY."),
+        (7, "number", "Number “A1” is in line 4 already."),
+        (8, "", "The row has 2 cells, but there are 3 headings."),
+        (9, "amount", "Amount “1,250” could mean 1250 or 1.250; set the column's decimal mark."),
+        (10, "amount", "Amount “n/a” is not a number."),
+        (11, "number", "Number is empty. Amount “x” is not a number."),
     ]
     assert found.rejected[2]["value"] == "A1"
 
@@ -182,7 +182,7 @@ def test_yes_and_no_are_read() -> None:
     found = table("ok\nYes\n0\nmaybe\n", columns=[Column(name="ok", type="boolean")])
 
     assert found.rows == [{"ok": True}, {"ok": False}]
-    assert found.rejected[0]["reason"] == "The ok “maybe” is not yes or no."
+    assert found.rejected[0]["reason"] == "Ok “maybe” is not yes or no."
 
 
 @pytest.mark.parametrize(

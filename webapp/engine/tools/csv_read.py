@@ -221,7 +221,7 @@ def _typed(
         if len(table.rows) + table.rejected_count >= most:
             raise Unreadable(f"The file has more than {most:,} rows. Nothing was read.")
         if len(cells) != len(headings):
-            reason = f"The row has {len(cells)} cells, the headings are {len(headings)}."
+            reason = f"The row has {len(cells)} cells, but there are {len(headings)} headings."
             table.reject(line, "", reason)
             continue
         row, problems = _row(line, cells, columns, places, seen)
@@ -248,7 +248,7 @@ def _row(
         value, reason = _value(column, cell)
         first = seen.get((column.name, value)) if column.unique and value is not None else None
         if first is not None:
-            reason = f"The {_name(column)} “{cell[:60]}” is in line {first} already."
+            reason = f"{_name(column)} “{cell[:60]}” is in line {first} already."
         if reason:
             problems.append((column.name, reason, cell))
         row[column.name] = value
@@ -256,30 +256,29 @@ def _row(
 
 
 def _name(column: Column) -> str:
-    return column.heading or column.name.replace("_", " ")
+    name = column.name.replace("_", " ")
+    return column.heading or name[:1].upper() + name[1:]
 
 
 def _value(column: Column, cell: str) -> tuple[Any, str | None]:
     """Return the value, or the reason why the cell has none."""
     if not cell:
-        return None, f"The {_name(column)} is empty." if column.required else None
+        return None, f"{_name(column)} is empty." if column.required else None
     match column.type:
         case "number":
             number, reason = _amount(cell, column.decimal)
-            return number, reason and f"The {_name(column)} “{cell[:60]}” {reason}."
+            return number, reason and f"{_name(column)} “{cell[:60]}” {reason}."
         case "date":
             day = read_date(cell, column.formats)
             formats = " or ".join(column.formats)
             return (
                 day,
-                None if day else f"The {_name(column)} “{cell[:60]}” is no day as {formats}.",
+                None if day else f"{_name(column)} “{cell[:60]}” is not a date like {formats}.",
             )
         case "boolean":
             answer = WORDS_FOR_YES_NO.get(cell.casefold())
             return answer, (
-                None
-                if answer is not None
-                else f"The {_name(column)} “{cell[:60]}” is not yes or no."
+                None if answer is not None else f"{_name(column)} “{cell[:60]}” is not yes or no."
             )
     return cell, None
 
@@ -287,12 +286,12 @@ def _value(column: Column, cell: str) -> tuple[Any, str | None]:
 def _amount(cell: str, decimal: str) -> tuple[Decimal | None, str | None]:
     if decimal != "auto":
         number = read_number(cell, decimal)
-        return number, None if number is not None else "is no number"
+        return number, None if number is not None else "is not a number"
     by_point, by_comma = read_number(cell, "."), read_number(cell, ",")
     if by_point is None and by_comma is None:
-        return None, "is no number"
+        return None, "is not a number"
     if by_point is not None and by_comma is not None and by_point != by_comma:
-        return None, f"could be {by_point} or {by_comma}; set the column's decimal mark"
+        return None, f"could mean {by_point} or {by_comma}; set the column's decimal mark"
     return (by_point if by_point is not None else by_comma), None
 
 
