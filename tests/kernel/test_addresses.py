@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from ipaddress import ip_address, ip_network
+from urllib.parse import urlsplit
 
+import httpx2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.kernel.outbound_places import (
     ODD_HOSTS,
@@ -113,6 +118,25 @@ def test_a_public_address_passes(address: str) -> None:
 def test_an_ordinary_url_is_read_and_written_the_same_way(url: str, read: str) -> None:
     assert read_url(url).url == read
     assert read_url(read) == read_url(url)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.text(st.sampled_from("aZ019.:@/[]%?#-_\\ \t\n\u212a\uff11\u3002\u00df\u0661xn"), max_size=30)
+    | st.text(max_size=30)
+)
+def test_what_is_accepted_reads_the_same_for_every_reader(rest: str) -> None:
+    try:
+        target = read_url(f"http://{rest}")
+    except OutboundRefused:
+        return
+
+    assert read_url(target.url) == target
+    assert urlsplit(target.url).hostname == target.host
+    assert (urlsplit(target.url).port or 80) == target.port
+    other = httpx2.URL(target.url)
+    assert (other.raw_host.decode(), other.port or 80) == (target.host, target.port)
+    assert re.fullmatch(r"/[!-~]*", target.path)
 
 
 def test_a_value_that_is_no_text_is_refused() -> None:
