@@ -1,8 +1,9 @@
-"""What `deckhand up` does once it is ready: the set-up link, as long as nobody is set up."""
+"""What `deckhand up` does once it is ready: the example, once, and the set-up link until used."""
 
 from __future__ import annotations
 
 from webapp.accounts.service import is_set_up, make_setup_link
+from webapp.commands import example
 from webapp.commands.exits import settings_or_end
 from webapp.commands.unit import unit
 from webapp.kernel.settings import Settings
@@ -14,9 +15,21 @@ def first_start(settings: Settings) -> None:
     with unit(settings) as session:
         if is_set_up(session):
             return
-        ensure_first_organization(session)
+        organization = ensure_first_organization(session)
+        slug = organization.slug
+        begun = example.begin(settings, session, organization.id)
+    if begun.fresh:
+        example.follow(settings, begun, _say)
+    with unit(settings) as session:
         link = make_setup_link(session, settings.base_url)
-    print(f"Set Deckhand up (this link works once, for 24 hours): {link}", flush=True)
+    _say(
+        "\nSee the run and make Deckhand yours (this link works once, for 24 hours):\n"
+        f"  {link}&next=/o/{slug}/runs/{begun.public}"
+    )
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,37 @@ from webapp.runs.inputs import read_inputs
 from webapp.runs.models import Event, Fair, Lease, Run, Step
 from webapp.runs.plans import plan_of
 from webapp.runs.words import run_word
-from webapp.workflows.service import version_to_run
+from webapp.workflows.publishing import version_by_id, version_to_run
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    """One top-level step of a run as a terminal shows it."""
+
+    path: str
+    name: str
+    state: str
+    took_ms: int | None
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in {"intent", "waiting"}
+
+    @property
+    def is_well(self) -> bool:
+        return self.state in {"succeeded", "reused", "skipped"}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, and its result once it is over."""
+
+    word: str
+    is_over: bool
+    took_ms: int | None
+    steps: list[StepLine]
+    result: dict[str, Any] | None
+
 
 QUEUE: Final = "runs"
 MOST_WAITING: Final = 10_000
@@ -168,11 +198,39 @@ def find_run(ctx: Context, run_id: UUID) -> queries.RunRow:
 
 
 @requires(Permission.VIEW_RUNS)
+def find_run_by_key(ctx: Context, key: str) -> Run | None:
+    """Return the run that was started under `key`, if there is one."""
+    return ctx.session.scalars(select(Run).where(Run.idem_key == key)).one_or_none()
+
+
+@requires(Permission.VIEW_RUNS)
 def list_runs(
     ctx: Context, filters: queries.Filters, before: UUID | None, most: int
 ) -> list[queries.RunRow]:
     """Return up to `most` runs, newest first, older than the run `before`."""
     return queries.page(ctx, filters, before, most)
+
+
+@requires(Permission.VIEW_RUNS)
+def progress_of(ctx: Context, run_id: UUID) -> Progress:
+    """Return how far a run is, by its top-level steps in the order of the plan."""
+    row = queries.find(ctx, run_id)
+    version = version_by_id(ctx, row.run.version_id)
+    newest = {step.path: step for step in queries.steps(ctx, run_id) if "/" not in step.path}
+    lines = [
+        StepLine(step.id, step.name or step.kind, newest[step.id].state, _step_ms(newest[step.id]))
+        for step in plan_of(version.id, version.plan).steps
+        if step.id in newest
+    ]
+    result = queries.result_of(ctx, row.run) if row.run.is_over else None
+    word = run_word(row.run.state, row.run.reason, problems=row.run.problems)
+    return Progress(word.text, row.run.is_over, row.run.took_ms, lines, result)
+
+
+def _step_ms(step: Any) -> int | None:
+    if step.started_at is None or step.done_at is None:
+        return None
+    return max(0, round((step.done_at - step.started_at).total_seconds() * 1000))
 
 
 @requires(Permission.VIEW_RUNS)

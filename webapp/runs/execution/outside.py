@@ -24,7 +24,7 @@ from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import Sessions, reading, writing
 from webapp.kernel.errors import AppError
 from webapp.kernel.hints import Bell
-from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge
+from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge, OutboundUnreachable
 from webapp.kernel.settings import Settings
 from webapp.live.texts import TextStreams
 from webapp.runs.execution.claims import Claimed
@@ -88,7 +88,7 @@ class Outside:
         def client() -> Any:
             from webapp.kernel.http_for_models import guarded_client_for_models
 
-            return guarded_client_for_models(allow)
+            return guarded_client_for_models(allow, as_error=_step_error)
 
         return Providers(
             self.settings.model_base_url,
@@ -129,17 +129,20 @@ class GuardedHttp:
         try:
             answer = await self._client.request(method, url, headers, body, timeout_s, max_bytes)
         except OutboundError as error:
-            large = isinstance(error, OutboundTooLarge)
-            code = "E-HTTP-LARGE" if large else "E-HTTP-REACH"
-            raise StepError(
-                code, error.reason, proven=not error.sent, retryable=not large
-            ) from None
+            raise _step_error(error) from None
         return HttpAnswer(
             status=answer.status,
             headers=answer.headers,
             body=answer.body,
             url=answer.url,
         )
+
+
+def _step_error(error: OutboundError) -> StepError:
+    code = "E-HTTP-LARGE" if isinstance(error, OutboundTooLarge) else "E-HTTP-REACH"
+    # Only what could not be reached can go well another time; a refused address stays refused.
+    again = isinstance(error, OutboundUnreachable)
+    return StepError(code, error.reason, proven=not error.sent, retryable=again)
 
 
 class RunFiles:
