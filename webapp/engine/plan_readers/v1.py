@@ -151,7 +151,7 @@ class _Reader:
     ) -> Step:
         kind = KINDS.get(step.kind)
         if kind is None:
-            lack = PlanProblem("/kind", "C-KIND-UNKNOWN", f"There is no kind of step {step.kind!r}")
+            lack = PlanProblem("/kind", "C-KIND-UNKNOWN", f"There is no kind of step “{step.kind}”")
             self.settle_lacks(step, [lack], at)
             return step
         try:
