@@ -1,0 +1,1 @@
+"""Kills parts of a running Deckhand and counts what happened outside."""

@@ -1,0 +1,145 @@
+"""A whole Deckhand under `deckhand up`, for tests that kill parts of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from tests.services import free_port
+
+READY_S = 60.0
+
+
+class House:
+    """Starts `deckhand up` on a data folder of its own; `kill` takes a part by name or all."""
+
+    def __init__(self, data: Path, *, lease_s: int = 15, workers: int = 2, **env: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.env = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("DECKHAND_")},
+            "APP_ENV": "testing",
+            "OUTBOUND_ALLOW": "127.0.0.1/32:9000-9999",
+            "LEASE_S": str(lease_s),
+            **env,
+        }
+        self.workers = workers
+        self.process: subprocess.Popen[bytes] | None = None
+        self.key = ""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start and return when the first answer comes."""
+        log = (self.data / "up.log").open("ab")
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "webapp.commands", "up"),
+                *("--data", str(self.data), "--port", str(self.port)),
+                *("--workers", str(self.workers)),
+            ],
+            env=self.env,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        self.wait_until_ready()
+        if not self.key:
+            self.key = self._make_key()
+
+    def wait_until_ready(self) -> None:
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until:
+            assert self.process is None or self.process.poll() is None, self.log()
+            try:
+                with urllib.request.urlopen(f"{self.url}/health", timeout=2) as answer:
+                    if answer.status == 200:
+                        return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"no answer within {READY_S} s\n{self.log()}")
+
+    def log(self) -> str:
+        return (self.data / "up.log").read_text(errors="replace")[-4000:]
+
+    def _make_key(self) -> str:
+        made = subprocess.run(
+            [sys.executable, "-m", "webapp.commands", "keys", "create", "--name", "t", "--json"],
+            env={**self.env, "DATA": str(self.data)},
+            capture_output=True,
+            check=True,
+        )
+        key: str = json.loads(made.stdout)["key"]
+        return key
+
+    def children(self) -> dict[str, int]:
+        """Return the pids of the running parts by name."""
+        held = json.loads((self.data / "deckhand.lock").read_text())
+        return {name: child["pid"] for name, child in held["children"].items() if child.get("pid")}
+
+    def kill(self, part: str) -> None:
+        """SIGKILL a part ("web", "steward", "valkey", a worker by name) or "all" at once."""
+        assert self.process is not None
+        if part == "all":
+            pids = [*self.children().values(), self.process.pid]
+            for pid in pids:
+                _kill(pid)
+            self.process.wait()
+            return
+        _kill(self.children()[part])
+
+    def stop(self) -> int:
+        """End in order and return the exit code."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            return self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Return status and JSON of an API call; 0 when nobody answers."""
+        request = urllib.request.Request(
+            self.url + path,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"X-API-Key": self.key, "Content-Type": "application/json"}
+            | {name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+        except (OSError, ValueError):
+            return 0, None
+
+    def until(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Repeat a call until it is answered with 2xx, as a patient client does."""
+        until = time.monotonic() + READY_S
+        status, answer = 0, None
+        while time.monotonic() < until:
+            status, answer = self.call(method, path, body, **headers)
+            if 200 <= status < 300:
+                return answer
+            assert status in {0, 409, 429, 502, 503}, (status, answer)
+            time.sleep(0.1)
+        raise AssertionError((status, answer))
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
