@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from webapp.engine.conditions import OPERATORS, holds
+from webapp.engine.errors import StepError
 from webapp.engine.grammar import Condition
 from webapp.engine.values import Scope
 
@@ -90,9 +91,14 @@ def test_comparing_what_is_no_number_is_false_and_noted() -> None:
     assert here.notes == ["An empty value is no number, so the comparison is not true."]
 
 
-def test_every_operator_of_the_grammar_but_asks_is_there() -> None:
+def test_every_operator_of_the_grammar_is_there() -> None:
     from typing import get_args
 
     from webapp.engine.grammar import Operator
 
-    assert set(OPERATORS) == set(get_args(Operator)) - {"asks"}
+    assert set(OPERATORS) == set(get_args(Operator))
+
+
+def test_asking_a_model_is_refused_in_words() -> None:
+    with pytest.raises(StepError, match="E-ASKS"):
+        check("angry mail", "asks", "Is it angry?")

@@ -383,6 +383,57 @@ def test_http_sends_nothing_when_something_is_wrong(settings: dict[str, Any], co
     assert error.text.endswith("Nothing was sent.")
 
 
+TOKEN = {"name": "Authorization", "value": [{"text": "Bearer "}, {"value": ["secret", "shop"]}]}
+
+
+class SecretsAtHand:
+    async def reveal(self, name: str) -> str:
+        return f"<{name}>"
+
+
+class RecordingHttp:
+    """Keeps what reaches the socket."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Mapping[str, str]]] = []
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        timeout_s: float,
+        max_bytes: int,
+    ) -> HttpAnswer:
+        self.sent.append((url, headers))
+        return HttpAnswer(200, {}, b"")
+
+
+def test_http_puts_secrets_in_at_the_socket_and_never_into_the_frozen_bytes() -> None:
+    step, http_port = KINDS["http"], RecordingHttp()
+    assert step.prepare
+    assert step.perform
+    config = step.config.model_validate({"url": "https://a.example", "headers": [TOKEN], "query": [
+        {"name": "key", "value": [{"value": ["secret", "shop"]}]}]})  # fmt: skip
+    its_work = work()
+    its_work.ports = Ports(clock=StillClock(), http=http_port, secrets=SecretsAtHand())
+
+    request = step.prepare(config, SCOPE)
+    asyncio.run(step.perform(request, its_work))
+
+    assert b"<shop>" not in request
+    assert http_port.sent == [
+        ("https://a.example?key=%3Cshop%3E", {"Authorization": "Bearer <shop>"})
+    ]
+
+
+def test_http_sends_no_secret_in_the_clear_and_none_that_is_missing() -> None:
+    assert failure("http", {"url": "http://a.example", "headers": [TOKEN]}).code == "E-HTTP-URL"
+    missing = failure("http", {"url": "https://a.example", "headers": [TOKEN]})
+    assert (missing.code, missing.proven) == ("E-SECRET-GONE", True)
+
+
 # Tool and agent
 
 

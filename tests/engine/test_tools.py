@@ -13,7 +13,8 @@ from webapp.engine.errors import StepError
 from webapp.engine.ports import Clock, Ports
 from webapp.engine.tools import TOOLS
 from webapp.engine.tools.calculator import Refused, calculate
-from webapp.engine.tools.csv_read import MOST_REJECTED, Args, Column, Unreadable, read
+from webapp.engine.tools.csv_read import MOST_REJECTED, Args, Column, read
+from webapp.engine.tools.csv_text import Unreadable
 from webapp.engine.tools.tool import checked
 
 
@@ -150,6 +151,12 @@ def test_a_heading_that_has_other_delimiters_does_not_confuse() -> None:
     found = table('number;due;amount;"a,b,c,d,e,f,g"\nA1;;5;x\n')
 
     assert found.rows[0]["number"] == "A1"
+
+
+def test_a_quoted_heading_with_another_delimiter_is_read() -> None:
+    found = table('"number, full";x\nA1;5\n', columns=[Column(name="n", heading="Number, full")])
+
+    assert found.rows == [{"n": "A1"}]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "windows-1252"])

@@ -7,12 +7,12 @@ English.
 from __future__ import annotations
 
 import re
-from calendar import monthrange
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, DecimalException
 from typing import Any
 
+from webapp.engine.dates import MONTHS, months_on, read_date
 from webapp.engine.readings import (
     EXACT,
     as_day,
@@ -42,18 +42,7 @@ STYLES: dict[str, str] = {
     "medium": "{d} {month} {y}",
 }
 """Ways to write a date; a word that isn't here writes as "medium" does."""
-MONTHS = "January February March April May June July August September October November December"
 WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday"
-DATE_WORDS = {
-    "YYYY": r"(?P<y>\d{4})",
-    "YY": r"(?P<yy>\d{2})",
-    "MMMM": r"(?P<month>[A-Za-z]{3,9})",
-    "MMM": r"(?P<month>[A-Za-z]{3,9})",
-    "MM": r"(?P<m>\d{2})",
-    "M": r"(?P<m>\d{1,2})",
-    "DD": r"(?P<d>\d{2})",
-    "D": r"(?P<d>\d{1,2})",
-}
 
 
 def adjust(value: Any, adjustments: Sequence[Mapping[str, Any]], facts: Facts | None = None) -> Any:
@@ -67,45 +56,6 @@ def adjust(value: Any, adjustments: Sequence[Mapping[str, Any]], facts: Facts | 
         except (ValueError, TypeError, OverflowError, DecimalException):
             value = None
     return value
-
-
-def read_date(text: Any, formats: Sequence[str]) -> str | None:
-    """Read a date written in one of `formats` ("DD.MM.YYYY", "D MMM YYYY"); return it as ISO."""
-    if not isinstance(text, str) or len(text) > 100:
-        return None
-    for form in formats:
-        found = _date_pattern(form).fullmatch(text.strip())
-        day = _date_of(found.groupdict()) if found else None
-        if day:
-            return day.isoformat()
-    return None
-
-
-def _date_pattern(form: str) -> re.Pattern[str]:
-    parts = re.split(r"(YYYY|YY|MMMM|MMM|MM|M|DD|D)", form)
-    seen: set[str] = set()
-    pattern = ""
-    for part in parts:
-        # A word that comes twice would be a second group of the same name.
-        known = part in DATE_WORDS and part[0] not in seen
-        pattern += DATE_WORDS[part] if known else re.escape(part)
-        seen |= {part[0]} if known else set()
-    return re.compile(pattern, re.ASCII)
-
-
-def _date_of(parts: dict[str, str]) -> date | None:
-    if "month" in parts:
-        names = [name[:3].lower() for name in MONTHS.split()]
-        short = parts["month"][:3].lower()
-        if short not in names:
-            return None
-        parts["m"] = str(names.index(short) + 1)
-    if "yy" in parts:  # 70..99 are the last century, as in POSIX
-        parts["y"] = str(int(parts["yy"]) + (1900 if int(parts["yy"]) >= 70 else 2000))
-    try:
-        return date(int(parts["y"]), int(parts["m"]), int(parts.get("d", "1")))
-    except (KeyError, ValueError):
-        return None
 
 
 # Text
@@ -197,7 +147,7 @@ def format_(value: Any, facts: Facts, style: str = "medium") -> str | None:
     if moment is None:
         return None
     local = moment.astimezone(zone_of(_zone(facts)))
-    month, weekday = MONTHS.split()[local.month - 1], WEEKDAYS.split()[local.weekday()]
+    month, weekday = MONTHS[local.month - 1], WEEKDAYS.split()[local.weekday()]
     return STYLES.get(style, STYLES["medium"]).format(
         y=f"{local.year:04d}",
         m=f"{local.month:02d}",
@@ -218,15 +168,10 @@ def add(value: Any, facts: Facts, n: int = 1, unit: str = "days") -> str | None:
     moment = moment.astimezone(zone_of(_zone(facts)))
     if unit == "hours":
         return _iso(moment + timedelta(hours=n))
-    day = moment.date() + timedelta(days=n) if unit == "days" else _months_on(moment.date(), n)
+    day = moment.date() + timedelta(days=n) if unit == "days" else months_on(moment.date(), n)
     if _is_day(value):
         return day.isoformat()
     return _iso(datetime.combine(day, moment.timetz()))
-
-
-def _months_on(day: date, n: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 + n, 12)
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def _iso(moment: datetime) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from webapp.engine.adjust import adjust
+from webapp.engine.errors import StepError
 from webapp.engine.grammar import Condition, Row, Within
 from webapp.engine.readings import (
     DAY,
@@ -142,6 +143,15 @@ def _shown(value: Any) -> str:
     return f"“{text if len(text) <= 60 else text[:59] + '…'}”" if text else "An empty value"
 
 
+def _asks(left: Any, right: Any, scope: Scope) -> bool:
+    raise StepError(
+        "E-ASKS",
+        "Conditions can't ask a model yet. Ask an agent in a step before, and compare its answer.",
+        proven=True,
+        retryable=False,
+    )
+
+
 OPERATORS: dict[str, Callable[[Any, Any, Scope], bool]] = {
     "equal": _equal,
     "not_equal": lambda left, right, scope: not _equal(left, right, scope),
@@ -158,5 +168,6 @@ OPERATORS: dict[str, Callable[[Any, Any, Scope], bool]] = {
     "before": _timed(lambda order: order < 0),
     "after": _timed(lambda order: order > 0),
     "in_last": _in_last,
+    "asks": _asks,
     "one_of": lambda left, right, scope: any(_equal(left, c, scope) for c in right),
 }

@@ -202,6 +202,8 @@ def _key(item: Any, names: Iterable[str]) -> Hashable:
 
 def _same(value: Any) -> Hashable:
     """Two values are the same when numbers are equal and everything else is written alike."""
+    if value is None or isinstance(value, str):
+        return value
     number = as_number(value)
     return number if number is not None else to_bytes(value)
 

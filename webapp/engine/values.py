@@ -91,6 +91,25 @@ def render_text(value: Any, scope: Scope) -> str:
     return as_text(render(value, scope))
 
 
+def render_secret(value: Any, scope: Scope) -> str | list[str | dict[str, str]]:
+    """Return a text, or its pieces where some are secrets.
+
+    A secret stays `{"secret": name}`: it is put in at the last moment, so that it is never
+    written down, and no text that comes from outside can ask for one.
+    """
+    parts = value if isinstance(value, list) else []
+    if not any(_is_secret(part) for part in parts):
+        return render_text(value, scope)
+    return [
+        {"secret": str(part["value"][1])} if _is_secret(part) else _joined(part, scope)
+        for part in parts
+    ]
+
+
+def _is_secret(part: Mapping[str, Any]) -> bool:
+    return "value" in part and part["value"][0] == "secret"
+
+
 def _joined(part: Mapping[str, Any], scope: Scope) -> str:
     return part["text"] if "text" in part else as_text(_reference(part, scope, if_absent=""))
 

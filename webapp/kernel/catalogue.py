@@ -186,6 +186,8 @@ CATALOGUE: dict[str, Entry] = {
     "E-HTTP-ANSWER": Entry("The answer of the other system cannot be read.", "{text}"),
     "E-HTTP-LARGE": Entry("The answer of the other system is too large.", "{text}"),
     "E-CONN-GONE": Entry("The connection does not exist.", "{text}"),
+    "E-SECRET-GONE": Entry("The secret does not exist.", "{text}"),
+    "E-ASKS": Entry("A condition cannot ask a model.", "{text}"),
     "E-TOOL-UNKNOWN": Entry("There is no such tool.", "{text}"),
     "E-TOOL-INPUT": Entry("The tool cannot work with what it was given.", "{text}"),
     "E-FILE-CSV": Entry("The CSV file cannot be read.", "{text}"),

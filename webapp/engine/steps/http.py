@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pydantic
 
@@ -12,18 +12,17 @@ from webapp.engine.canonical import from_bytes, to_bytes
 from webapp.engine.effects import Effect
 from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field, SecretValue, Strict, Value
-from webapp.engine.ports import HttpAnswer, Work
+from webapp.engine.ports import Work
 from webapp.engine.readings import as_text
+from webapp.engine.steps.http_answer import host_of, refused, result_of
 from webapp.engine.steps.kind import StepKind
-from webapp.engine.values import Scope, render, render_text
+from webapp.engine.values import Scope, render, render_secret, render_text
 
 MOST_BYTES = 1024 * 1024
 MOST_URL = 2_048
 LONGEST_S = 30.0
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-WORTH_REPEATING = {408, 409, 423, 425, 429}
-"""Answers of the 4xx family that another try may change."""
-KEPT_FROM_RESULT = {"set-cookie"}
+CONTROLS = r"[\x00-\x08\x0a-\x1f\x7f]"
 
 
 class Pair(Strict):
@@ -88,7 +87,7 @@ def effect(config: Config) -> Effect:
 
 
 def prepare(config: Config, scope: Scope) -> bytes:
-    """Return the request as canonical JSON.
+    """Return the request as canonical JSON, with secrets by their names.
 
     Raises:
         StepError: an address, header or body that can't be sent.
@@ -96,14 +95,22 @@ def prepare(config: Config, scope: Scope) -> bytes:
     if config.connection:
         raise _wrong("E-CONN-GONE", "The connection of this step does not exist. Choose another.")
     content, media_type = _body(config.body, scope)
-    headers = _headers(config, scope)
-    if media_type and "content-type" not in {name.lower() for name, _ in headers}:
+    headers = [[pair.name, render_secret(pair.value, scope)] for pair in config.headers]
+    for name, _ in headers:
+        if not TOKEN.fullmatch(str(name)):
+            raise _wrong("E-HTTP-HEADER", f"“{str(name)[:60]}” can't be the name of a header.")
+    if media_type and "content-type" not in {str(name).lower() for name, _ in headers}:
         headers.append(["Content-Type", media_type])
+    query = [[pair.name, render_secret(pair.value, scope)] for pair in config.query]
+    url = render_text(config.url, scope).strip()
+    if _has_secrets(headers + query) and not url.lower().startswith("https://"):
+        raise _wrong("E-HTTP-URL", "A secret is only sent to an address with https://.")
     return to_bytes(
         {
             "method": config.method,
-            "url": _url(config, scope),
-            "headers": headers,
+            "url": _checked_url(url),
+            "query": query,
+            "headers": [[name, _checked_value(str(name), value)] for name, value in headers],
             "body": content,
             "read": config.read,
             "ok": config.ok,
@@ -111,31 +118,25 @@ def prepare(config: Config, scope: Scope) -> bytes:
     )
 
 
-def _url(config: Config, scope: Scope) -> str:
-    url = render_text(config.url, scope).strip()
-    pairs = [(pair.name, render_text(pair.value, scope)) for pair in config.query]
-    if pairs:
-        bare, mark, fragment = url.partition("#")
-        url = f"{bare}{'&' if '?' in bare else '?'}{urlencode(pairs)}{mark}{fragment}"
+def _has_secrets(pairs: list[list[Any]]) -> bool:
+    return any(isinstance(value, list) for _, value in pairs)
+
+
+def _checked_url(url: str) -> str:
     if re.search(r"[\x00-\x20\x7f\\]", url):
         raise _wrong("E-HTTP-URL", f"The address “{url[:80]}” has a space or another odd sign.")
     if len(url) > MOST_URL:
         raise _wrong("E-HTTP-URL", f"The address has {len(url):,} characters; 2,048 can be sent.")
-    if not url.lower().startswith(("https://", "http://")) or not _host(url):
+    if not url.lower().startswith(("https://", "http://")) or not host_of(url):
         raise _wrong("E-HTTP-URL", f"“{url[:80]}” is no address like https://example.com/orders.")
     return url
 
 
-def _headers(config: Config, scope: Scope) -> list[list[str]]:
-    headers = []
-    for pair in config.headers:
-        value = render_text(pair.value, scope).strip()
-        if not TOKEN.fullmatch(pair.name):
-            raise _wrong("E-HTTP-HEADER", f"“{pair.name[:60]}” can't be the name of a header.")
-        if re.search(r"[\x00-\x08\x0a-\x1f\x7f]", value) or len(value) > 8_000:
-            raise _wrong("E-HTTP-HEADER", f"The header “{pair.name}” has a line break or is long.")
-        headers.append([pair.name, value])
-    return headers
+def _checked_value(name: str, value: Any) -> Any:
+    for piece in value if isinstance(value, list) else [value]:
+        if isinstance(piece, str) and (re.search(CONTROLS, piece.strip()) or len(piece) > 8_000):
+            raise _wrong("E-HTTP-HEADER", f"The header “{name}” has a line break or is too long.")
+    return value
 
 
 def _body(body: Body, scope: Scope) -> tuple[str | None, str | None]:
@@ -169,143 +170,53 @@ async def perform(request: bytes, work: Work) -> dict[str, Any]:
 
     Raises:
         StepError: E-HTTP-REACH (from the port), E-HTTP-4XX, E-HTTP-5XX, E-HTTP-ANSWER,
-            E-HTTP-LARGE.
+            E-HTTP-LARGE, E-SECRET-GONE.
     """
     assert work.ports.http is not None
     frozen = from_bytes(request)
-    headers = dict(frozen["headers"])
+    revealed = await _revealed(frozen["headers"], work)
+    headers = {name: _checked_value(name, value.strip()) for name, value in revealed}
     if frozen["method"] not in ("GET", "HEAD"):
         # The same in every attempt, so that a service that knows the header acts only once.
         headers.setdefault("Idempotency-Key", work.idem_key)
     left_s = work.left_s()
     answer = await work.ports.http.request(
         frozen["method"],
-        frozen["url"],
+        _with_query(frozen["url"], await _revealed(frozen["query"], work)),
         headers,
         None if frozen["body"] is None else frozen["body"].encode(),
         LONGEST_S if left_s is None else max(min(LONGEST_S, left_s), 0.001),
         MOST_BYTES,
     )
     if not any(low <= answer.status <= high for low, high in frozen["ok"]):
-        raise _refused(answer, frozen["url"])
-    return await _result(answer, frozen, work)
+        raise refused(answer, frozen["url"])
+    return await result_of(answer, frozen, work)
 
 
-def _refused(answer: HttpAnswer, url: str) -> StepError:
-    status, host = answer.status, _host(url)
-    facts = {"status": status, "host": host, "answer": answer.body[:500].decode(errors="replace")}
-    if status >= 500:
-        return StepError(
-            "E-HTTP-5XX",
-            f"{host} has a problem on its side ({status}).",
-            proven=False,
-            retry_after_s=_retry_after(answer),
-            facts=facts,
-        )
-    return StepError(
-        "E-HTTP-4XX",
-        f"{host} answered “{status}{_words(status)}”. {_what_to_do(status)}",
-        proven=status >= 400,
-        retry_after_s=_retry_after(answer),
-        retryable=status in WORTH_REPEATING,
-        facts=facts,
-    )
+async def _revealed(pairs: list[list[Any]], work: Work) -> list[tuple[str, str]]:
+    """Put the secrets in; from here on nothing is written down."""
+    revealed = []
+    for name, value in pairs:
+        pieces = value if isinstance(value, list) else [value]
+        text = [piece if isinstance(piece, str) else await _secret(piece, work) for piece in pieces]
+        revealed.append((name, "".join(text)))
+    return revealed
 
 
-def _words(status: int) -> str:
-    words = {400: "not understood", 401: "not signed in", 403: "not allowed", 404: "not found"}
-    words |= {405: "wrong method", 409: "conflict", 410: "gone", 422: "not accepted"}
-    words |= {429: "too many requests"}
-    known = words.get(status) or ("moved" if 300 <= status < 400 else "")
-    return f", {known}" if known else ""
+async def _secret(piece: dict[str, str], work: Work) -> str:
+    if work.ports.secrets is None:
+        raise _wrong("E-SECRET-GONE", f"There is no secret called “{piece['secret']}”.")
+    return await work.ports.secrets.reveal(piece["secret"])
 
 
-def _what_to_do(status: int) -> str:
-    match status:
-        case 401 | 403:
-            return "Check the key or the permission it needs."
-        case 429:
-            return "It asks to slow down."
-        case 400 | 422:
-            return "Check what this step sends."
-    return "The address may be wrong."
-
-
-def _retry_after(answer: HttpAnswer) -> float | None:
-    seconds = answer.headers.get("retry-after", "").strip()
-    return min(float(seconds), 86_400.0) if re.fullmatch(r"\d{1,9}", seconds) else None
-
-
-async def _result(answer: HttpAnswer, frozen: dict[str, Any], work: Work) -> dict[str, Any]:
-    host = _host(frozen["url"])
-    if answer.truncated:
-        raise StepError(
-            "E-HTTP-LARGE",
-            f"The answer of {host} is larger than 1 MB. Ask for less, or page by page.",
-            proven=False,
-            retryable=False,
-            facts={"host": host},
-        )
-    result: dict[str, Any] = {
-        "status": answer.status,
-        "headers": {k: v for k, v in answer.headers.items() if k not in KEPT_FROM_RESULT},
-        "body": None,
-        "file": None,
-    }
-    text = _decoded(answer)
-    if text is None:
-        result["file"] = await _kept(answer, work)
-    else:
-        result["body"] = _read(text, answer, frozen["read"], host)
-    return result
-
-
-def _decoded(answer: HttpAnswer) -> str | None:
-    """The answer as text; None when it is something else, such as a picture."""
-    named = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""), re.I)
-    for charset in (named.group(1) if named else "utf-8", "utf-8"):
-        try:
-            text = answer.body.decode(charset)
-        except (UnicodeDecodeError, LookupError):
-            continue
-        return None if "\x00" in text else text
-    return None
-
-
-async def _kept(answer: HttpAnswer, work: Work) -> dict[str, Any] | None:
-    if work.ports.files is None:
-        return None
-    media_type = answer.headers.get("content-type", "").split(";")[0].strip()
-    name = urlsplit(answer.url).path.rpartition("/")[2][:100] or "answer"
-    file_id = await work.ports.files.write(
-        answer.body, name, media_type or "application/octet-stream"
-    )
-    return {"file": file_id, "name": name}
-
-
-def _read(text: str, answer: HttpAnswer, read: str, host: str) -> Any:
-    is_json = "json" in answer.headers.get("content-type", "").lower()
-    if read == "text" or (read == "auto" and not is_json) or (not text.strip() and read == "auto"):
-        return text
-    try:
-        return from_bytes(text)
-    except ValueError:
-        if read == "auto":
-            return text
-    raise StepError(
-        "E-HTTP-ANSWER",
-        f"The answer of {host} is not JSON. Read it as text, or check the address.",
-        proven=False,
-        retryable=False,
-        facts={"host": host, "answer": text[:500]},
-    )
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+def _with_query(url: str, pairs: list[tuple[str, str]]) -> str:
+    if not pairs:
+        return url
+    bare, mark, fragment = url.partition("#")
+    whole = f"{bare}{'&' if '?' in bare else '?'}{urlencode(pairs)}{mark}{fragment}"
+    if len(whole) > MOST_URL:
+        raise _wrong("E-HTTP-URL", f"The address has {len(whole):,} characters; 2,048 can be sent.")
+    return whole
 
 
 def _wrong(code: str, text: str) -> StepError:

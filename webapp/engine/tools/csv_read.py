@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
-import csv
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,31 +12,27 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from webapp.engine import grammar
-from webapp.engine.adjust import read_date
+from webapp.engine.dates import read_date
 from webapp.engine.effects import Effect
 from webapp.engine.errors import StepError
 from webapp.engine.ports import Ports
-from webapp.engine.readings import comparable, read_number
+from webapp.engine.readings import read_number
+from webapp.engine.tools.csv_text import (
+    DELIMITERS,
+    Unreadable,
+    decoded,
+    delimiter_of,
+    heading_key,
+    records,
+)
 from webapp.engine.tools.tool import Tool, input_error
 
-MOST_BYTES = 20 * 1024 * 1024
 MOST_COLUMNS = 200
-MOST_CELL = 100_000
 IN_A_THREAD = 256 * 1024
 """From this many bytes on, reading would hold up the other runs of the worker."""
 MOST_REJECTED = 1_000
 """Rejected rows that are kept with their reason; beyond that they are only counted."""
-DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
-BOMS = {
-    codecs.BOM_UTF8: "utf-8-sig",
-    codecs.BOM_UTF16_LE: "utf-16",
-    codecs.BOM_UTF16_BE: "utf-16",
-}
 WORDS_FOR_YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-
-
-class Unreadable(ValueError):
-    """The file as a whole can't be read; the message is a sentence for people."""
 
 
 class Column(BaseModel):
@@ -107,11 +100,13 @@ def read(data: bytes | str, args: Args) -> Table:
     Raises:
         Unreadable: it is no CSV text, is too large, or lacks a wanted column.
     """
-    text = data if isinstance(data, str) else _decoded(data, args.encoding)
+    text = data if isinstance(data, str) else decoded(data, args.encoding)
     if "\x00" in text:
         raise Unreadable("The file has binary content. Save it as CSV first.")
-    records = _records(text, _delimiter(text, args))
-    _, headings = next(records, (0, []))
+    wanted = [column.heading or column.name for column in args.columns]
+    known = DELIMITERS.get(args.delimiter)
+    lines = records(text, known or delimiter_of(text, wanted))
+    _, headings = next(lines, (0, []))
     if not headings:
         raise Unreadable("The file is empty. Its first line must have the column headings.")
     if len(headings) > MOST_COLUMNS:
@@ -120,65 +115,7 @@ def read(data: bytes | str, args: Args) -> Table:
         columns, places = args.columns, _places(args.columns, headings)
     else:
         columns, places = _all_as_text(headings), list(range(len(headings)))
-    return _typed(records, columns, places, headings, args.most)
-
-
-def _decoded(data: bytes, encoding: str) -> str:
-    if len(data) > MOST_BYTES:
-        raise Unreadable(f"The file has {len(data) / 2**20:.0f} MB; 20 MB can be read.")
-    by_mark = next((name for mark, name in BOMS.items() if data.startswith(mark)), None)
-    wanted = [by_mark] if by_mark else ["utf-8"] if encoding == "utf-8" else [encoding]
-    if encoding == "auto" and not by_mark:
-        wanted = ["utf-8", "windows-1252"]
-    for name in wanted:
-        try:
-            return data.decode(name)
-        except UnicodeDecodeError:
-            continue
-    tried = " nor ".join(name.removesuffix("-sig") for name in wanted)
-    raise Unreadable(f"The file's letters are not {tried}. Save it as CSV in UTF-8.")
-
-
-def _delimiter(text: str, args: Args) -> str:
-    """The one that finds most of the wanted headings, then the one that finds most cells."""
-    if args.delimiter != "auto":
-        return DELIMITERS[args.delimiter]
-    wanted = {_heading(column.heading or column.name) for column in args.columns}
-
-    def found(delimiter: str) -> tuple[int, int]:
-        _, cells = next(_records(text, delimiter), (0, []))
-        return len(wanted & {_heading(cell) for cell in cells}), len(cells)
-
-    return max(DELIMITERS.values(), key=found)
-
-
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each record with the line on which it begins; empty lines are passed over."""
-    csv.field_size_limit(MOST_CELL)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise Unreadable(_what_is_wrong(error, line)) from None
-        if cells is None:
-            return
-        if any(cell.strip() for cell in cells):
-            yield line, cells
-
-
-def _what_is_wrong(error: csv.Error, line: int) -> str:
-    words = str(error)
-    if "field larger" in words:
-        return f"A cell in the record at line {line} has over {MOST_CELL:,} characters."
-    if "end of data" in words:
-        return f"A quotation mark opened at line {line} or later is never closed."
-    return f"The quotation marks in the record at line {line} don't match."
-
-
-def _heading(text: str) -> str:
-    return re.sub(r"[\s_-]+", " ", comparable(text))
+    return _typed(lines, columns, places, headings, args.most)
 
 
 def _all_as_text(headings: list[str]) -> list[Column]:
@@ -196,20 +133,20 @@ def _all_as_text(headings: list[str]) -> list[Column]:
 def _places(columns: list[Column], headings: list[str]) -> list[int]:
     known: dict[str, int] = {}
     for place, heading in enumerate(headings):
-        known.setdefault(_heading(heading), place)
+        known.setdefault(heading_key(heading), place)
     missing = [
         column.heading or column.name
         for column in columns
-        if _heading(column.heading or column.name) not in known
+        if heading_key(column.heading or column.name) not in known
     ]
     if missing:
         has = ", ".join(heading.strip()[:40] for heading in headings[:20])
         raise Unreadable(f"The file has no column “{missing[0]}”. It has: {has}.")
-    return [known[_heading(column.heading or column.name)] for column in columns]
+    return [known[heading_key(column.heading or column.name)] for column in columns]
 
 
 def _typed(
-    records: Iterator[tuple[int, list[str]]],
+    lines: Iterator[tuple[int, list[str]]],
     columns: list[Column],
     places: list[int],
     headings: list[str],
@@ -217,7 +154,7 @@ def _typed(
 ) -> Table:
     table = Table()
     seen: dict[tuple[str, Any], int] = {}
-    for line, cells in records:
+    for line, cells in lines:
         if len(table.rows) + table.rejected_count >= most:
             raise Unreadable(f"The file has more than {most:,} rows. Nothing was read.")
         if len(cells) != len(headings):
