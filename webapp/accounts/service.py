@@ -6,7 +6,7 @@ These functions take a session and no `Context`: who somebody is comes before an
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -160,6 +160,18 @@ def find_session(session: Session, id_hash: bytes) -> tuple[LoginSession, User] 
         )
     ).first()
     return (found[0], found[1]) if found else None
+
+
+def open_sessions(session: Session, id_hashes: Collection[bytes]) -> dict[bytes, UUID]:
+    """Return those of the sessions that have not ended, each with its person."""
+    found = session.execute(
+        select(LoginSession.id_hash, LoginSession.user_id).where(
+            LoginSession.id_hash.in_(id_hashes),
+            LoginSession.expires_at > now(),
+            LoginSession.seen_at > now() - IDLE,
+        )
+    )
+    return {row[0]: row[1] for row in found}
 
 
 def sessions_of(session: Session, user_id: UUID) -> Sequence[LoginSession]:

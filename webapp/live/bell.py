@@ -85,7 +85,7 @@ class RedisBell:
 
     def _tell(self, hint: Tell) -> None:
         self._manager.emit(
-            "event",
+            hint.type,
             envelope(hint.room, hint.seq, hint.type, hint.data),
             namespace=NAMESPACE,
             room=hint.room,

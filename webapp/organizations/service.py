@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -107,3 +108,24 @@ def has_owner(session: Session, organization_id: UUID) -> bool:
             )
         )
     return bool(count)
+
+
+def memberships_of(session: Session, user_id: UUID) -> list[tuple[Organization, Membership]]:
+    """Return every organization of a person with what they are there, the first joined first."""
+    with across_organizations(session, "the organizations of a person"):
+        found = session.execute(
+            select(Organization, Membership)
+            .join(Membership, Membership.organization_id == Organization.id)
+            .where(Membership.user_id == user_id)
+            .order_by(Membership.since, Organization.id)
+        ).all()
+    return [(organization, member) for organization, member in found]
+
+
+def roles_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, dict[UUID, Role]]:
+    """Return what each of these people is, by organization."""
+    found: dict[UUID, dict[UUID, Role]] = {user_id: {} for user_id in user_ids}
+    with across_organizations(session, "what people with open pages may still see"):
+        for member in session.scalars(select(Membership).where(Membership.user_id.in_(user_ids))):
+            found[member.user_id][member.organization_id] = member.role
+    return found

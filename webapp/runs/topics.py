@@ -37,6 +37,8 @@ def text_seq(ctx: Context, about: str) -> int:
     return 0
 
 
-room("run", Permission.VIEW_RUNS, run_seq, run_history)
-room("runs", Permission.VIEW_RUNS, runs_seq)
-room("text", Permission.VIEW_RUNS, text_seq)
+def open_rooms() -> None:
+    """Make these rooms known to the socket server."""
+    room("run", Permission.VIEW_RUNS, run_seq, run_history)
+    room("runs", Permission.VIEW_RUNS, runs_seq)
+    room("text", Permission.VIEW_RUNS, text_seq)

@@ -6,6 +6,7 @@ answers these questions as `app.extensions["identities"]`.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -95,6 +96,12 @@ class Identities(Protocol):
 
     def home(self, user_id: UUID) -> Place | None:
         """Return the organization that the person joined first."""
+
+    def places(self, user_id: UUID) -> list[Place]:
+        """Return every organization this person is in."""
+
+    def standing(self, session_hashes: Collection[bytes]) -> dict[bytes, dict[UUID, Role]]:
+        """Return the sessions that have not ended, each with its person's role by organization."""
 
     def key(self, raw: str) -> KeyHolder | None:
         """Return who holds this API key, if it is in use."""
