@@ -21,6 +21,7 @@ from webapp.accounts.passwords import hash_password
 from webapp.api_keys import service as api_keys
 from webapp.api_keys.schemas import NewKey
 from webapp.app import create_app
+from webapp.kernel import logs
 from webapp.kernel.db import writing
 from webapp.kernel.hints import Ring, Tell
 from webapp.kernel.settings import Settings
@@ -50,6 +51,7 @@ def bell() -> HeardBell:
 @pytest.fixture
 def app(settings: Settings, bell: HeardBell) -> Iterator[Flask]:
     """The whole application on a database of this test's own, counting in this process."""
+    logs.configure("text", "warning")
     app = create_app(settings, bell=bell)
     yield app
     with app.app_context():

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, request
 from flask_migrate import Migrate
 
 from webapp import tables
 from webapp.access.context import Actor
-from webapp.access.permissions import Permission
+from webapp.access.permissions import Permission, Role
 from webapp.accounts import pages as accounts_pages
 from webapp.accounts import service as accounts
 from webapp.api_keys import service as api_keys
 from webapp.kernel import clock, logs
 from webapp.kernel.settings import Settings
+from webapp.live import server as live_server
 from webapp.live.bell import BackgroundBell, RedisBell
 from webapp.live.redis import connect
 from webapp.organizations import pages as organizations_pages
 from webapp.organizations import service as organizations
+from webapp.runs import topics as runs_topics
 from webapp.web import (
     assets,
     database,
@@ -40,8 +43,8 @@ from webapp.web.doors import Policy
 from webapp.web.identities import KeyHolder, Place, Visitor
 from webapp.web.templates import NavItem
 
-PAGES: tuple[Any, ...] = (organizations_pages, accounts_pages)
-"""Modules with `doors`, whose pages and API routes are registered."""
+FEATURES: tuple[Blueprint, ...] = (organizations_pages.doors, accounts_pages.doors)
+"""The doors of every feature: pages and API routes."""
 
 NAV: tuple[NavItem, ...] = (
     NavItem("workflows", "Workflows", "/workflows", "workflow", Permission.VIEW_WORKFLOWS, "w"),
@@ -70,9 +73,10 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     app.extensions.update(settings=settings, bell=bell)
     app.extensions["identities"] = _Identities(settings, redis)
     _toolkit(app, settings, redis)
-    for module in PAGES:
-        app.register_blueprint(module.doors)
-    security.exempt_api(app)
+    for feature in FEATURES:
+        app.register_blueprint(feature)
+    runs_topics.open_rooms()
+    live_server.init_app(app, settings)
     app.extensions["nav"].extend(NAV)
     _common_doors(app)
     return app
@@ -180,6 +184,19 @@ class _Identities:
         with brief_reading() as session:
             slug = organizations.first_slug_of(session, user_id)
         return self.place(user_id, slug) if slug else None
+
+    def places(self, user_id: UUID) -> list[Place]:
+        with brief_reading() as session:
+            return [
+                Place(organization.id, organization.slug, organization.name, member.role)
+                for organization, member in organizations.memberships_of(session, user_id)
+            ]
+
+    def standing(self, session_hashes: Collection[bytes]) -> dict[bytes, dict[UUID, Role]]:
+        with brief_reading() as session:
+            people = accounts.open_sessions(session, session_hashes)
+            roles = organizations.roles_of(session, set(people.values()))
+        return {session_hash: roles[user_id] for session_hash, user_id in people.items()}
 
     def key(self, raw: str) -> KeyHolder | None:
         if not api_keys.has_key_form(raw):

@@ -114,21 +114,27 @@ def _insert(ctx: Context, row: dict[str, object]) -> bool:
     table = IdempotentAnswer
     if ctx.session.get_bind().dialect.name == "sqlite":
         result = ctx.session.connection().execute(
-            sqlite.insert(table).on_conflict_do_nothing().values(**row)
+            sqlite.insert(table)
+            .on_conflict_do_nothing()
+            .values(**row)
+            .returning(IdempotentAnswer.key)
         )
-        return result.rowcount == 1
+        return result.first() is not None
     ctx.session.execute(
         text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": str(_RIVAL_WAIT_MS)}
     )
     try:
         result = ctx.session.connection().execute(
-            postgresql.insert(table).on_conflict_do_nothing().values(**row)
+            postgresql.insert(table)
+            .on_conflict_do_nothing()
+            .values(**row)
+            .returning(IdempotentAnswer.key)
         )
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == "55P03":  # lock_not_available
             raise Conflict("E-IDEM-BUSY", retry_after=1) from error
         raise
-    return result.rowcount == 1
+    return result.first() is not None
 
 
 @system_only

@@ -23,6 +23,8 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 
+_OURS = "deckhand"
+
 
 def configure(log_format: Literal["text", "json"], level: str = "info") -> None:
     """Send everything that is logged, by structlog or by the standard library, to stderr."""
@@ -52,7 +54,8 @@ def configure(log_format: Literal["text", "json"], level: str = "info") -> None:
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    handler.name = _OURS
+    root.handlers[:] = [other for other in root.handlers if other.name != _OURS] + [handler]
     root.setLevel(level.upper())
     for noisy in ("werkzeug", "engineio.server", "socketio.server", "rq", "httpx", "alembic"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

@@ -66,7 +66,8 @@ class Problem:
             code=error.code,
             title=error.title,
             text=error.text,
-            ref=reference(),
+            # Byte for byte the same whether a thing is somebody else's or nobody's.
+            ref="" if error.status == 404 else reference(),
             not_done=error.not_done,
             actions=[*error.facts.get("actions", []), *error.entry.actions],
             errors=error.errors if isinstance(error, Invalid) else [],
@@ -83,7 +84,6 @@ class Problem:
             "title": self.title,
             "status": self.status,
             "detail": self.text,
-            "instance": request.path,
             "code": self.code,
             "not_done": self.not_done,
             "actions": [{"label": label, "href": href} for label, href in self.actions],

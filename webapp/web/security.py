@@ -84,13 +84,6 @@ def begin(app: Flask) -> None:
             _same_site()
 
 
-def exempt_api(app: Flask) -> None:
-    """Free the API from form tokens: it never looks at cookies."""
-    for blueprint in app.blueprints.values():
-        if isinstance(blueprint, ApiDoors):
-            csrf.exempt(blueprint)
-
-
 def nonce() -> str:
     """Return this answer's nonce, made when the first template asks."""
     if "csp_nonce" not in g:
