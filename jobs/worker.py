@@ -19,6 +19,7 @@ from rq.timeouts import TimerDeathPenalty
 from jobs.base import prepare
 from jobs.runs import on_poke
 from webapp.kernel.heartbeat import beat
+from webapp.live.bell import BackgroundBell, RedisBell
 from webapp.live.redis import connect
 from webapp.runs.execution.runner import QUEUE, Runner, make_runner
 
@@ -40,7 +41,8 @@ class Ear(SimpleWorker):
 def main() -> None:
     """Work until SIGTERM or SIGINT."""
     settings = prepare()
-    runner = make_runner(settings)
+    bell = RedisBell(settings.redis_url)
+    runner = make_runner(settings, BackgroundBell(bell), lambda: bell.answer(QUEUE))
     stopping = threading.Event()
     ears: list[Ear] = []
 

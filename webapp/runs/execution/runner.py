@@ -28,10 +28,9 @@ from webapp.files.shelf import DiskShelf
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away, make_engine, make_sessions
-from webapp.kernel.hints import Hints, Tell
+from webapp.kernel.hints import Bell, Hints, Tell
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.settings import Settings
-from webapp.live.bell import BackgroundBell, RedisBell
 from webapp.runs.execution.claims import Claimed, Claims, Held
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import Outside
@@ -67,8 +66,9 @@ class Runner:
     claims: Claims
     writer: JournalWriter
     outside: Outside
-    bell: RedisBell
-    later: BackgroundBell
+    bell: Bell
+    answer: Callable[[], None]
+    """Takes note of a ring, so that the next start rings again."""
     name: str
     dialect: str
     active: dict[UUID, Active] = field(default_factory=dict)
@@ -147,12 +147,12 @@ class Runner:
 
     def _ask(self, free: int, rung: bool) -> list[Claimed]:
         if rung:
-            self.bell.answer(QUEUE)
+            self.answer()
         crashpoint("worker.after_dequeue")
         hints = Hints()
         claimed = self.claims.claim(free, hints)
         crashpoint("worker.after_lease")
-        hints.flush(self.later)
+        hints.flush(self.bell)
         return claimed
 
     async def _rest(self) -> None:
@@ -264,7 +264,7 @@ class Runner:
                 hints = Hints()
                 if self.claims.take_back(hints):
                     self.wake()
-                hints.flush(self.later)
+                hints.flush(self.bell)
                 if time.monotonic() - seen > _SEEN_S:
                     seen = time.monotonic()
                     self.claims.see(self._mark(started_at))
@@ -309,25 +309,28 @@ class Runner:
         }
 
 
-def make_runner(settings: Settings) -> Runner:
-    """Put a worker together from the settings; nothing is opened yet."""
+def make_runner(settings: Settings, bell: Bell, answer: Callable[[], None]) -> Runner:
+    """Put a worker together from the settings; nothing is opened yet.
+
+    Args:
+        bell: sends hints without making a commit wait.
+        answer: takes note of a ring.
+    """
     engine = make_engine(settings.database_url, pool_size=4, max_overflow=8)
     name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id().hex[-6:]}"
-    bell = RedisBell(settings.redis_url)
-    later = BackgroundBell(bell)
     return Runner(
         settings=settings,
         claims=Claims(engine, name, settings.lease_s, QUEUE),
-        writer=JournalWriter(engine, name, lambda writes: _tell(later, writes)),
-        outside=Outside(settings, make_sessions(engine), DiskShelf(settings.data / "files"), later),
+        writer=JournalWriter(engine, name, lambda writes: _tell(bell, writes)),
+        outside=Outside(settings, make_sessions(engine), DiskShelf(settings.data / "files"), bell),
         bell=bell,
-        later=later,
+        answer=answer,
         name=name,
         dialect=engine.dialect.name,
     )
 
 
-def _tell(bell: BackgroundBell, writes: list[Write]) -> None:
+def _tell(bell: Bell, writes: list[Write]) -> None:
     """Say what a commit changed, in the rooms of its runs."""
     hints: list[Any] = []
     for write in writes:
