@@ -16,6 +16,7 @@ from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field
 from webapp.engine.providers.asking import Answer, Ask, Hooks, ToolOffer
 from webapp.engine.providers.openai_compatible import OpenAiCompatible
+from webapp.engine.providers.openai_talk import Patience
 
 Reply = Callable[["Handler"], None]
 
@@ -112,9 +113,12 @@ def calls(name: str, arguments: dict[str, Any], call_id: str = "call_1") -> Repl
     return stream(piece({"tool_calls": [call]}), piece({}, "tool_calls"), usage(20, 5))
 
 
-def ask(server: Server, question: Ask, hooks: Hooks | None = None, key: str = "k") -> Answer:
+def ask(
+    server: Server, question: Ask, hooks: Hooks | None = None, patience: Patience | None = None
+) -> Answer:
     async def run() -> Answer:
-        provider = OpenAiCompatible(server.url, key, "small")
+        waits = patience or Patience()
+        provider = OpenAiCompatible(server.url, "k", "small", patience=waits)
         try:
             return await provider.answer(question, hooks or Hooks())
         finally:
@@ -274,6 +278,101 @@ def test_a_stream_that_is_cut_is_no_answer(server: Server) -> None:
 
     assert failure.value.code == "E-PROVIDER-DOWN"
     assert len(spent) == 1, "what was streamed was paid for"
+
+
+def raw(content: bytes, media_type: str = "text/event-stream") -> Reply:
+    def reply(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", media_type)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.wfile.write(content)
+        handler.close_connection = True
+
+    return reply
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'data: {"choices": [{"ind\n\n',
+        b"data: \xff\xfe\n\ndata: [DONE]\n\n",
+        b"<html>Hello</html>",
+        b"",
+        b"data: [DONE]\n\n",
+        b'data: {"error": {"message": "out of memory", "code": 500}}\n\n',
+        b'data: {"choices": null}\n\ndata: [DONE]\n\n',
+        b"data: [1, 2]\n\ndata: [DONE]\n\n",
+        b'data: {"choices": [{"index": 0, "delta": {"content": 7}, "finish_reason": "stop"}]}\n\n',
+    ],
+)
+def test_a_garbled_answer_is_the_providers_fault(server: Server, content: bytes) -> None:
+    server.replies = [raw(content)]
+
+    with pytest.raises(StepError) as failure:
+        ask(server, HELLO)
+
+    assert failure.value.code in {"E-PROVIDER-DOWN", "E-PROVIDER-REFUSED", "E-ANSWER-FORMAT"}
+
+
+@pytest.mark.parametrize("begins", [False, True])
+def test_a_server_that_falls_silent_is_not_waited_for(server: Server, begins: bool) -> None:
+    released = threading.Event()
+
+    def hang(handler: Handler) -> None:
+        if begins:
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/event-stream")
+            handler.end_headers()
+            chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+            event = json.dumps(chunk | piece({"content": "Hel"}))
+            handler.wfile.write(f"data: {event}\n\n".encode())
+            handler.wfile.flush()
+        released.wait(10)
+        handler.close_connection = True
+
+    server.replies = [hang]
+    patience = Patience(first_event_s=1.0 if begins else 0.2, idle_s=0.2)
+    try:
+        with pytest.raises(StepError) as failure:
+            ask(server, HELLO, patience=patience)
+    finally:
+        released.set()
+
+    assert failure.value.code == "E-PROVIDER-DOWN"
+    assert failure.value.retryable
+
+
+def test_a_cancelled_question_ends_at_once(server: Server) -> None:
+    released, asked = threading.Event(), threading.Event()
+
+    def hang(handler: Handler) -> None:
+        asked.set()
+        released.wait(10)
+        handler.close_connection = True
+
+    async def run() -> None:
+        provider = OpenAiCompatible(server.url, "k", "small")
+        task = asyncio.create_task(provider.answer(HELLO, Hooks()))
+        await asyncio.to_thread(asked.wait, 10)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 2)
+        await provider.close()
+
+    server.replies = [hang]
+    try:
+        asyncio.run(run())
+    finally:
+        released.set()
+
+
+def test_an_answer_without_end_is_stopped(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webapp.engine.providers.openai_talk.MOST_CHARACTERS", 1_000)
+    server.replies = [says(*["x" * 400] * 5)]
+
+    with pytest.raises(StepError, match="E-ANSWER-LONG"):
+        ask(server, HELLO)
 
 
 def test_a_server_that_is_not_there_is_down(server: Server) -> None:

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from webapp.engine.providers.asking import Answer, Ask, Hooks
-from webapp.engine.providers.openai_talk import FIRST_EVENT_S, Talk
+from webapp.engine.providers.openai_talk import Patience, Talk
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from pydantic_ai.models.openai import OpenAIChatModel
 
-CONNECT_S = 5.0
 
+DEFAULT_PATIENCE = Patience()
 ClientFactory = Callable[[], Any]
 """Makes an `httpx2.AsyncClient` whose connections keep to the outbound rules."""
 
@@ -31,6 +31,7 @@ class OpenAiCompatible:
         api_key: may be empty, as local servers need none.
         name: model for questions that name none.
         client_factory: None: a plain client without proxies or redirects.
+        patience: how long to wait.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class OpenAiCompatible:
         api_key: str = "",
         name: str = "",
         client_factory: ClientFactory | None = None,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
+        self.patience = patience
         self.base_url = base_url
         self.api_key = api_key
         self.name = name
@@ -50,7 +53,7 @@ class OpenAiCompatible:
     async def answer(self, ask: Ask, hooks: Hooks) -> Answer:
         await asyncio.to_thread(_load)
         name = self.name if ask.model == "default" else ask.model
-        return await Talk(await self._model(name), ask, hooks, name).run()
+        return await Talk(await self._model(name), ask, hooks, name, self.patience).run()
 
     async def close(self) -> None:
         client, self._client = self._client, None
@@ -58,6 +61,7 @@ class OpenAiCompatible:
             await client.close()
 
     async def _model(self, name: str) -> OpenAIChatModel:
+        import httpx2
         from openai import AsyncOpenAI
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.profiles.openai import OpenAIModelProfile
@@ -70,7 +74,9 @@ class OpenAiCompatible:
                 base_url=self.base_url,
                 api_key=self.api_key or "none",
                 max_retries=0,
-                timeout=FIRST_EVENT_S,
+                timeout=httpx2.Timeout(
+                    self.patience.first_event_s, connect=self.patience.connect_s
+                ),
                 http_client=self.client_factory(),
             )
         provider = OpenAICompatibleProvider(
@@ -91,5 +97,4 @@ def _load() -> None:
 def _plain_client() -> Any:
     import httpx2
 
-    timeout = httpx2.Timeout(FIRST_EVENT_S, connect=CONNECT_S)
-    return httpx2.AsyncClient(timeout=timeout, trust_env=False, follow_redirects=False)
+    return httpx2.AsyncClient(trust_env=False, follow_redirects=False)

@@ -6,8 +6,9 @@ Imported without the SDK; its classes are taken when the first question is asked
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from webapp.engine.canonical import from_bytes, to_bytes
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from pydantic_ai.models import ModelRequestParameters
     from pydantic_ai.models.openai import OpenAIChatModel
 
-FIRST_EVENT_S = 60.0
-IDLE_S = 30.0
-TOTAL_S = 600.0
+log = logging.getLogger(__name__)
+
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError)
+"""What the SDK raises for a stream that is no JSON, or JSON of another shape."""
 MOST_CHARACTERS = 4 * 1024 * 1024
 MOST_CALLS_A_TURN = 128
 MOST_TRIES = 2
@@ -32,10 +34,23 @@ ANSWER_TOOL = "give_answer"
 CHARACTERS_A_TOKEN = 4
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long we wait: for a connection, the first event, the next one, and in all."""
+
+    connect_s: float = 5.0
+    first_event_s: float = 60.0
+    idle_s: float = 30.0
+    total_s: float = 600.0
+
+
 class Talk:
     """One question with its turns: the model speaks, tools answer, until it is done."""
 
-    def __init__(self, model: OpenAIChatModel, ask: Ask, hooks: Hooks, name: str) -> None:
+    def __init__(
+        self, model: OpenAIChatModel, ask: Ask, hooks: Hooks, name: str, patience: Patience
+    ) -> None:
+        self.patience = patience
         self.model = model
         self.ask = ask
         self.hooks = hooks
@@ -55,7 +70,7 @@ class Talk:
             parts.insert(0, SystemPromptPart(self.ask.instructions))
         self.messages.append(ModelRequest(parts=parts))
         try:
-            async with asyncio.timeout(TOTAL_S):
+            async with asyncio.timeout(self.patience.total_s):
                 while True:
                     answer = self._read(await self._turn())
                     if answer is not None:
@@ -74,26 +89,30 @@ class Talk:
         from pydantic_ai.exceptions import AgentRunError
 
         self.hooks.may_spend()
-        said = 0
+        said, loop = 0, asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(FIRST_EVENT_S) as patience:
+            async with asyncio.timeout(self.patience.first_event_s) as clock:
                 async with model_request_stream(
                     self.model,
                     self.messages,
                     model_settings=self._settings(),
                     model_request_parameters=self._parameters(),
                 ) as stream:
-                    async for piece in _pieces(stream):
-                        patience.reschedule(asyncio.get_running_loop().time() + IDLE_S)
-                        said += len(piece)
+                    async for piece, size in _pieces(stream):
+                        clock.reschedule(loop.time() + self.patience.idle_s)
+                        said += size
                         if said > MOST_CHARACTERS:
                             raise _too_much()
-                        if not self.ask.gives:
+                        if piece and not self.ask.gives:
                             self.hooks.emit(piece)
             response = stream.get()
         except AgentRunError as error:
             self._count(None, said)
             raise step_error(error, self.name) from error
+        except UNREADABLE as error:
+            log.warning("an answer of model %s cannot be read", self.name, exc_info=True)
+            self._count(None, said)
+            raise _garbled() from error
         self._count(response, said)
         if response.finish_reason == "content_filter":
             raise _blocked()
@@ -238,18 +257,18 @@ class Talk:
             return f"The tool failed. {error.text}"
 
 
-async def _pieces(stream: Any) -> AsyncIterator[str]:
-    """Yield the text as it comes, and "" for everything else that shows life."""
+async def _pieces(stream: Any) -> AsyncIterator[tuple[str, int]]:
+    """Yield the text as it comes with its size, and "" for everything else that shows life."""
     async for event in stream:
         match event.event_kind:
             case "part_start" if event.part.part_kind == "text":
-                yield event.part.content
+                yield event.part.content, len(event.part.content)
             case "part_delta" if event.delta.part_delta_kind == "text":
-                yield event.delta.content_delta
+                yield event.delta.content_delta, len(event.delta.content_delta)
             case "part_delta" if event.delta.part_delta_kind == "tool_call":
-                yield ""
+                yield "", len(str(event.delta.args_delta or ""))
             case _:
-                yield ""
+                yield "", 0
 
 
 def _arguments(call: ToolCallPart) -> dict[str, Any] | None:
@@ -279,6 +298,14 @@ def _too_much() -> StepError:
         "The AI provider's answer has more than 4 MB, so we stopped it.",
         proven=True,
         retryable=False,
+    )
+
+
+def _garbled() -> StepError:
+    return StepError(
+        "E-PROVIDER-DOWN",
+        "The AI provider's answer cannot be read. This is on their side.",
+        proven=True,
     )
 
 
