@@ -200,6 +200,14 @@ def test_list_gives_items_count_and_what_it_left_out() -> None:
     }  # fmt: skip
 
 
+def test_list_notes_what_could_not_be_compared() -> None:
+    row = {"value": at("item", "gone"), "is": "more", "to": 1}
+    result = run("list", {"from": at("start", "rows"), "do": [
+        {"do": "filter", "where": {"all": [row]}}]})  # fmt: skip
+
+    assert result["notes"] == ["An empty value is no number, so the comparison is not true."] * 2
+
+
 def test_list_says_that_it_needs_a_list() -> None:
     assert failure("list", {"from": at("start", "who")}).code == "E-LIST-TYPE"
 

@@ -66,7 +66,7 @@ def _apply(op: Any, result: ListResult, scope: Scope) -> list[Any]:
 def _filter(op: listops.Filter, result: ListResult, scope: Scope) -> list[Any]:
     kept = []
     for item in result.items:
-        if holds(op.where, Scope({"item": item}, scope)):
+        if holds(op.where, scope.at_row(item)):
             kept.append(item)
         else:
             result.removed.append({"item": item, "reason": "Does not match the filter."})
@@ -147,10 +147,7 @@ def _rename(op: listops.Rename, result: ListResult, scope: Scope) -> list[Any]:
 @_apply.register
 def _compute(op: listops.Compute, result: ListResult, scope: Scope) -> list[Any]:
     """Add a field to each row; an item that is no record becomes one."""
-    return [
-        {**_record(item), op.name: computed(op, Scope({"item": item}, scope))}
-        for item in result.items
-    ]
+    return [{**_record(item), op.name: computed(op, scope.at_row(item))} for item in result.items]
 
 
 def computed(setting: Any, scope: Scope) -> Any:

@@ -34,7 +34,7 @@ class Scope:
         self.facts: Mapping[str, Any] = (
             facts if facts is not None else around.facts if around is not None else {}
         )
-        self.notes: list[str] = around.notes if around is not None else []
+        self.notes: list[str] = []
 
     def lookup(self, ref: Sequence[str | int]) -> Any:
         """Return the value at `ref`; a missing part is empty, never an error."""
@@ -44,6 +44,12 @@ class Scope:
             if value is None:
                 return None
         return value
+
+    def at_row(self, item: Any) -> Scope:
+        """Return the scope in which `item` is a row of a list; its notes are noted here."""
+        row = Scope({"item": item}, self)
+        row.notes = self.notes
+        return row
 
     def note(self, text: str) -> None:
         """Keep a sentence for the step's details; the first twenty say enough."""

@@ -21,8 +21,10 @@ class Config(Strict):
 
 
 def compute(config: Config, scope: Scope) -> dict[str, Any]:
-    result = apply(render(config.source, scope), config.do, scope)
-    return {"items": result.items, "count": len(result.items), "removed": result.removed}
+    inside = Scope({}, scope)
+    result = apply(render(config.source, scope), config.do, inside)
+    given = {"items": result.items, "count": len(result.items), "removed": result.removed}
+    return {**given, "notes": inside.notes} if inside.notes else given
 
 
 def gives(config: Config) -> list[Field]:
