@@ -58,6 +58,7 @@ def use(tool: str, args: dict[str, Any], **files: bytes) -> dict[str, Any]:
         ("1 < 2 < 3 and not 'a' == 'b'", True),
         ("'v' + 'at' in name", True),
         ("rate * 3", Decimal("4.5")),
+        ("-0.1234567890123456789012345678901234", Decimal("-0.1234567890123456789012345678901234")),
         ("True or 1 / 0 > 0", True),
     ],
 )
@@ -231,11 +232,11 @@ def test_the_tool_reads_a_file_and_says_what_it_found() -> None:
 
 
 def test_a_large_file_is_read_too() -> None:
-    content = b"number,amount\n" + b"".join(b"A%d,5.25\n" % n for n in range(40_000))
+    content = b"number,amount\n" + b"".join(b"A%d,5.25\n" % n for n in range(20_000))
     args = {"file": {"file": "f"}, "most": 50_000, "columns": [
         {"name": "number"}, {"name": "amount", "type": "number"}]}  # fmt: skip
 
-    assert use("csv.read", args, f=content)["count"] == 40_000
+    assert use("csv.read", args, f=content)["count"] == 20_000
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def money(value: Any, facts: Facts, currency: str = "EUR") -> str | None:
         return None
     sign = "-" if amount < 0 else ""
     symbol = SYMBOLS.get(currency, f"{currency} ")
-    return f"{sign}{symbol}{abs(amount):,f}"
+    return f"{sign}{symbol}{amount.copy_abs():,f}"
 
 
 def percent(value: Any, facts: Facts, digits: int = 0) -> str | None:

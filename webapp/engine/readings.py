@@ -63,9 +63,9 @@ def round_to(number: Decimal, digits: int) -> Decimal | None:
     """Round half away from zero, as people do."""
     try:
         rounded = EXACT.quantize(number, Decimal(1).scaleb(-digits))
+        return rounded if digits >= 0 else EXACT.quantize(rounded, Decimal(1))
     except (InvalidOperation, Overflow):
         return None
-    return rounded if digits >= 0 else rounded.quantize(Decimal(1))
 
 
 def as_day(value: Any, zone: str = "UTC") -> date | None:

@@ -116,7 +116,9 @@ class _Walk:
         if isinstance(op, ast.Invert):
             raise Refused("~ can't be used here.")
         number = _number(value)
-        return -number if isinstance(op, ast.USub) else number
+        if isinstance(op, ast.UAdd):
+            return number
+        return number.copy_negate() if isinstance(number, Decimal) else -number
 
     def _binary(self, op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(op, ast.Add) and isinstance(left, str) and isinstance(right, str):
