@@ -15,17 +15,24 @@ document.addEventListener("click", (event) => {
   replaceRange(field, field.selectionStart - slash, field.selectionEnd, option.dataset.token);
 });
 
-document.addEventListener("keydown", (event) => {
-  const field = event.target;
-  if (!field.matches?.(".values__text")) return;
-  const before = field.value[field.selectionStart - 1];
-  const starts = event.key === "/" && (before === undefined || /\s/.test(before));
-  if (!starts && !(event.ctrlKey && event.key === " ")) return;
+function openPicker(field) {
   const picker = document.querySelector(`[data-value-picker="${CSS.escape(field.id)}"]`);
   if (!picker) return;
-  if (!starts) event.preventDefault();
   picker.closest("details").open = true;
-  setTimeout(() => picker.querySelector("input[type=search]").focus()); // after "/" is typed
+  picker.querySelector("input[type=search]")?.focus();
+}
+
+// On input, not on the key: the "/" is in its field before focus moves to the search.
+document.addEventListener("input", ({ target, data }) => {
+  if (data !== "/" || !target.matches?.(".values__text")) return;
+  const before = target.value[target.selectionStart - 2];
+  if (before === undefined || /\s/.test(before)) openPicker(target);
+});
+
+document.addEventListener("keydown", (event) => {
+  if (!event.ctrlKey || event.key !== " " || !event.target.matches?.(".values__text")) return;
+  event.preventDefault();
+  openPicker(event.target);
 });
 
 document.addEventListener("input", ({ target }) => {

@@ -1,0 +1,61 @@
+"""Every piece of the pages holds WCAG 2.2 AA, in both themes, on a phone and on a desk."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.small_app import ROOT, SmallApp
+
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("complaints")]
+
+AXE = Path(ROOT / "node_modules/axe-core/axe.min.js").read_text()
+PAGES = ["admin/ui", "layouts/menu", "errors/page?p=404", "errors/page?p=500"]
+
+
+def violations(page: Page) -> list[str]:
+    found: dict[str, Any] = page.evaluate(f"{AXE}\n;axe.run({{resultTypes: ['violations']}})")
+    return [f"{v['id']}: {n['html']}" for v in found["violations"] for n in v["nodes"]]
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_accessible_and_never_scrolls_sideways(
+    page: Page, small_app: SmallApp, path: str, theme: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{small_app.url}/{path}{'&' if '?' in path else '?'}theme={theme}")
+    page.evaluate("for (const fold of document.querySelectorAll('main details')) fold.open = true")
+
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_every_macro_is_shown_in_the_catalogue() -> None:
+    """Directly, or as a piece of another macro or of the frame."""
+    acts_on_its_page = {"refresh", "summary"}  # one loads it again, the other takes the focus
+    files = [*ROOT.glob("templates/shared/*.html"), *ROOT.glob("templates/layouts/*.html")]
+    text = "".join(f.read_text() for f in [*files, ROOT / "templates/admin/ui.html"])
+    names = re.findall(r"{% macro ([a-z]\w*)\(", text)
+    calls = Counter(re.findall(r"(?<!macro )\b([a-z]\w*)\(", text))
+
+    assert [name for name in names if not calls[name] and name not in acts_on_its_page] == []
+
+
+def test_without_script_everything_is_there_and_nothing_is_dead(
+    browser: Any, small_app: SmallApp
+) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{small_app.url}/admin/ui")
+
+    expect(page.get_by_role("button", name="Copy key")).to_be_hidden()
+    expect(page.get_by_role("button", name="Show password")).to_be_hidden()
+    expect(page.get_by_role("button", name="Save this step")).to_be_visible()
+    context.close()
