@@ -17,7 +17,10 @@ from webapp.access.context import Actor
 from webapp.access.permissions import Permission, Role
 from webapp.accounts import pages as accounts_pages
 from webapp.accounts import service as accounts
+from webapp.admin import pages as admin_pages
 from webapp.api_keys import service as api_keys
+from webapp.files import api as files_api
+from webapp.files import pages as files_pages
 from webapp.kernel import clock, logs
 from webapp.kernel.settings import Settings
 from webapp.live import server as live_server
@@ -25,6 +28,7 @@ from webapp.live.bell import BackgroundBell, RedisBell
 from webapp.live.redis import connect
 from webapp.organizations import pages as organizations_pages
 from webapp.organizations import service as organizations
+from webapp.runs import api as runs_api
 from webapp.runs import topics as runs_topics
 from webapp.web import (
     assets,
@@ -42,8 +46,17 @@ from webapp.web.database import brief_reading, brief_writing
 from webapp.web.doors import Policy
 from webapp.web.identities import KeyHolder, Place, Visitor
 from webapp.web.templates import NavItem
+from webapp.workflows import api as workflows_api
 
-FEATURES: tuple[Blueprint, ...] = (organizations_pages.doors, accounts_pages.doors)
+FEATURES: tuple[Blueprint, ...] = (
+    admin_pages.doors,
+    organizations_pages.doors,
+    accounts_pages.doors,
+    workflows_api.api,
+    files_pages.doors,
+    files_api.doors,
+    runs_api.doors,
+)
 """The doors of every feature: pages and API routes."""
 
 NAV: tuple[NavItem, ...] = (
@@ -70,7 +83,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
     tables.load()
-    app.extensions.update(settings=settings, bell=bell)
+    app.extensions.update(settings=settings, bell=bell, redis=redis)
     app.extensions["identities"] = _Identities(settings, redis)
     _toolkit(app, settings, redis)
     for feature in FEATURES:

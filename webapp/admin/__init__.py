@@ -1,0 +1,1 @@
+"""Staff pages across organizations, and what tells that the machine is well."""
