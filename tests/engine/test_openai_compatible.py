@@ -10,6 +10,7 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx2
 import pytest
 
 from webapp.engine.errors import StepError
@@ -118,13 +119,17 @@ def ask(
 ) -> Answer:
     async def run() -> Answer:
         waits = patience or Patience()
-        provider = OpenAiCompatible(server.url, "k", "small", patience=waits)
+        provider = OpenAiCompatible(server.url, "k", "small", plain_client, waits)
         try:
             return await provider.answer(question, hooks or Hooks())
         finally:
             await provider.close()
 
     return asyncio.run(run())
+
+
+def plain_client() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(trust_env=False)
 
 
 TOTAL = (Field(name="total", label="Total", type="number"),)
@@ -352,7 +357,7 @@ def test_a_cancelled_question_ends_at_once(server: Server) -> None:
         handler.close_connection = True
 
     async def run() -> None:
-        provider = OpenAiCompatible(server.url, "k", "small")
+        provider = OpenAiCompatible(server.url, "k", "small", plain_client)
         task = asyncio.create_task(provider.answer(HELLO, Hooks()))
         await asyncio.to_thread(asked.wait, 10)
         task.cancel()
@@ -376,7 +381,7 @@ def test_an_answer_without_end_is_stopped(server: Server, monkeypatch: pytest.Mo
 
 
 def test_a_server_that_is_not_there_is_down(server: Server) -> None:
-    gone = OpenAiCompatible("http://127.0.0.1:9/v1", "k", "small")
+    gone = OpenAiCompatible("http://127.0.0.1:9/v1", "k", "small", plain_client)
 
     with pytest.raises(StepError) as failure:
         asyncio.run(gone.answer(HELLO, Hooks()))
@@ -394,8 +399,6 @@ def test_refused_content_is_said_so(server: Server) -> None:
 
 
 def test_an_address_that_may_not_be_reached_keeps_its_own_error(server: Server) -> None:
-    import httpx2
-
     class Walled(httpx2.AsyncBaseTransport):
         async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
             raise StepError("E-HTTP-PRIVATE", "This address is private.", proven=True)
@@ -429,3 +432,30 @@ def test_the_sdk_is_not_imported_before_the_first_question() -> None:
         "sys.exit('pydantic_ai' in sys.modules or 'openai' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_guarded_client_lets_a_question_through_only_where_the_operator_allows(
+    server: Server,
+) -> None:
+    from webapp.kernel.addresses import AllowList, parse_allow
+    from webapp.kernel.http_for_models import guarded_client_for_models
+
+    def asked(allow: AllowList) -> Answer:
+        async def run() -> Answer:
+            provider = OpenAiCompatible(
+                server.url, "k", "small", lambda: guarded_client_for_models(allow)
+            )
+            try:
+                return await provider.answer(HELLO, Hooks())
+            finally:
+                await provider.close()
+
+        return asyncio.run(run())
+
+    server.replies = [says("Hello", " Ada.")]
+    port = server.server_address[1]
+    assert asked(AllowList(parse_allow(f"127.0.0.1/32:{port}").rules)).text == "Hello Ada."
+
+    with pytest.raises(StepError, match="E-PROVIDER-DOWN"):
+        asked(AllowList(parse_allow("").rules))
+    assert len(server.requests) == 1

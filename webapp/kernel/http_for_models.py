@@ -118,10 +118,12 @@ class _CountedStream(httpx2.AsyncByteStream):
         self._response = response
         self._request = request
         self._left = most_bytes
+        # One for all: OpenAI's library comes back for the rest behind the end of a stream.
+        self._pieces = response.aiter_stream()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
-            async for piece in self._response.aiter_stream():
+            async for piece in self._pieces:
                 self._left -= len(piece)
                 if self._left < 0:
                     raise httpx2.ReadError("The answer is too large.", request=self._request)
@@ -130,6 +132,7 @@ class _CountedStream(httpx2.AsyncByteStream):
             raise _as_httpx(error, self._request) from error
 
     async def aclose(self) -> None:
+        await self._pieces.aclose()
         await self._response.aclose()
 
 

@@ -21,7 +21,8 @@ class Providers:
         base_url: of a server that speaks OpenAI's chat protocol; empty: none is set up.
         api_key: for that server; may be empty.
         name: the server's model for questions that name none.
-        client_factory: makes its HTTP client, which keeps to the outbound rules.
+        client_factory: makes its HTTP client, which keeps to the outbound rules; there is no
+            other way out.
         allowed: False forbids every real model call, as tests do.
     """
 
@@ -37,7 +38,7 @@ class Providers:
         self.offline = Offline()
         self.name = name
         self.server: OpenAiCompatible | None = None
-        if base_url and allowed:
+        if base_url and client_factory and allowed:
             self.server = OpenAiCompatible(base_url, api_key, name, client_factory)
 
     async def answer(self, ask: Ask, hooks: Hooks) -> Answer:

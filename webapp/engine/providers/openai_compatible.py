@@ -30,23 +30,23 @@ class OpenAiCompatible:
         base_url: up to and with the version, such as https://api.example.com/v1.
         api_key: may be empty, as local servers need none.
         name: model for questions that name none.
-        client_factory: None: a plain client without proxies or redirects.
+        client_factory: makes the HTTP client, once for each event loop.
         patience: how long to wait.
     """
 
     def __init__(
         self,
         base_url: str,
-        api_key: str = "",
-        name: str = "",
-        client_factory: ClientFactory | None = None,
+        api_key: str,
+        name: str,
+        client_factory: ClientFactory,
         patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self.patience = patience
         self.base_url = base_url
         self.api_key = api_key
         self.name = name
-        self.client_factory = client_factory or _plain_client
+        self.client_factory = client_factory
         self._client: AsyncOpenAI | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -61,8 +61,7 @@ class OpenAiCompatible:
             await client.close()
 
     async def _model(self, name: str) -> OpenAIChatModel:
-        import httpx2
-        from openai import AsyncOpenAI
+        from openai import AsyncOpenAI, Timeout
         from pydantic_ai.models.openai import OpenAIChatModel
         from pydantic_ai.profiles.openai import OpenAIModelProfile
         from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
@@ -74,9 +73,7 @@ class OpenAiCompatible:
                 base_url=self.base_url,
                 api_key=self.api_key or "none",
                 max_retries=0,
-                timeout=httpx2.Timeout(
-                    self.patience.first_event_s, connect=self.patience.connect_s
-                ),
+                timeout=Timeout(self.patience.first_event_s, connect=self.patience.connect_s),
                 http_client=self.client_factory(),
             )
         provider = OpenAICompatibleProvider(
@@ -92,9 +89,3 @@ def _load() -> None:
     import pydantic_ai.direct
     import pydantic_ai.models.openai
     import pydantic_ai.providers.openai_compatible  # noqa: F401
-
-
-def _plain_client() -> Any:
-    import httpx2
-
-    return httpx2.AsyncClient(trust_env=False, follow_redirects=False)
