@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, String, func, literal_column, select
+from sqlalchemy.orm import defer
 
 from webapp.access.context import Context
 from webapp.files.service import shelf
 from webapp.kernel import jsons
 from webapp.kernel.errors import NotFound
 from webapp.runs.models import Event, Lease, Run, Step
+from webapp.workflows.models import Version, Workflow
 
 TASKS_SHOWN: Final = 200
 
@@ -29,10 +31,13 @@ class Filters:
 
 @dataclass(slots=True)
 class RunRow:
-    """A run and, while it is not over, its live part."""
+    """A run, while it is not over its live part, and what it is a run of."""
 
     run: Run
     lease: Lease | None
+    workflow_name: str
+    version: int | None
+    """None is a copy of the draft."""
 
     @property
     def seq(self) -> int:
@@ -41,6 +46,10 @@ class RunRow:
     @property
     def done(self) -> int:
         return self.lease.done if self.lease is not None else self.run.steps_done
+
+    @property
+    def total(self) -> int:
+        return self.lease.total if self.lease is not None else self.run.steps_done
 
     @property
     def cost_nano(self) -> int:
@@ -59,24 +68,92 @@ def find(ctx: Context, run_id: UUID) -> RunRow:
     return RunRow(*row)
 
 
-def page(ctx: Context, filters: Filters, before: UUID | None, most: int) -> list[RunRow]:
-    """Return up to `most` runs, newest first, older than the run `before`."""
-    query = _rows().order_by(Run.id.desc()).limit(most)
+def page(
+    ctx: Context,
+    filters: Filters,
+    before: UUID | None,
+    most: int,
+    *,
+    newer_than: UUID | None = None,
+) -> list[RunRow]:
+    """Return up to `most` runs without their values, newest first, older than the run `before`.
+
+    With `newer_than`, the ones next to that run that came after it.
+    """
+    query = _filtered(_rows().options(*_WITHOUT_VALUES), filters).limit(most)
+    if newer_than is not None:
+        query = query.where(Run.id > newer_than).order_by(Run.id)
+        return [RunRow(*row) for row in ctx.session.execute(query)][::-1]
+    if before is not None:
+        query = query.where(Run.id < before)
+    return [RunRow(*row) for row in ctx.session.execute(query.order_by(Run.id.desc()))]
+
+
+_WITHOUT_VALUES: Final = (
+    defer(Run.inputs, raiseload=True),
+    defer(Run.result, raiseload=True),
+)
+
+
+def _rows() -> Select[Run, Lease, str, int | None]:
+    return (
+        select(Run, Lease, Workflow.name, Version.number)
+        .join(Workflow, Workflow.id == Run.workflow_id)
+        .join(Version, Version.id == Run.version_id)
+        .outerjoin(Lease, (Lease.run_id == Run.id) & (Lease.organization_id == Run.organization_id))
+    )
+
+
+def _filtered(query: Any, filters: Filters) -> Any:
     if filters.state is not None:
         query = query.where(Run.state == filters.state)
     if filters.workflow_id is not None:
         query = query.where(Run.workflow_id == filters.workflow_id)
     if filters.started_by is not None:
         query = query.where(Run.started_by == filters.started_by)
-    if before is not None:
-        query = query.where(Run.id < before)
+    return query
+
+
+def count_newer(ctx: Context, filters: Filters, run_id: UUID, most: int = 100) -> int:
+    """Return how many runs of the list came after this one, counted up to `most`."""
+    newer = _filtered(select(Run.id), filters).where(Run.id > run_id)
+    newer = newer.where(Run.organization_id == ctx.organization_id).limit(most)
+    return ctx.session.scalar(select(func.count()).select_from(newer.subquery())) or 0
+
+
+def some(ctx: Context, run_ids: Sequence[UUID]) -> list[RunRow]:
+    """Return these runs without their values."""
+    query = _rows().options(*_WITHOUT_VALUES).where(Run.id.in_(run_ids))
     return [RunRow(*row) for row in ctx.session.execute(query)]
 
 
-def _rows() -> Select[Run, Lease]:
-    return select(Run, Lease).outerjoin(
-        Lease, (Lease.run_id == Run.id) & (Lease.organization_id == Run.organization_id)
+def last_inputs(ctx: Context, workflow_id: UUID) -> dict[str, Any]:
+    """Return what the workflow was last started with by hand; nothing if it never was."""
+    query = (
+        select(Run.inputs)
+        .where(Run.workflow_id == workflow_id, Run.started_by_kind == "person")
+        .order_by(Run.id.desc())
+        .limit(1)
     )
+    return ctx.session.scalar(query) or {}
+
+
+def usual(ctx: Context, workflow_id: UUID) -> tuple[int, float, float]:
+    """Return the number, mean milliseconds and mean cost of the last 20 runs that went well."""
+    last = (
+        select(Run.took_ms, Run.cost_nano)
+        .where(
+            Run.organization_id == ctx.organization_id,
+            Run.workflow_id == workflow_id,
+            Run.state == "done",
+        )
+        .order_by(Run.id.desc())
+        .limit(20)
+        .subquery()
+    )
+    mean = select(func.count(), func.avg(last.c.took_ms), func.avg(last.c.cost_nano))
+    count, took_ms, cost_nano = ctx.session.execute(mean.select_from(last)).one()
+    return count, float(took_ms or 0), float(cost_nano or 0)
 
 
 # What lists of steps show: everything but the values, which may be large.
@@ -112,6 +189,39 @@ def steps(ctx: Context, run_id: UUID, after: int = 0, most: int = 1000) -> Seque
         .limit(most)
     )
     return ctx.session.execute(query).all()
+
+
+def steps_by_path(ctx: Context, run_id: UUID, after: str, most: int) -> Sequence[Any]:
+    """Return the newest attempts of up to `most` steps behind `after`, by path."""
+    paths = (
+        select(Step.path)
+        .where(
+            Step.run_id == run_id, Step.organization_id == ctx.organization_id, Step.path > after
+        )
+        .distinct()
+        .order_by(Step.path)
+        .limit(most)
+    )
+    query = (
+        select(*_SHOWN)
+        .where(Step.run_id == run_id, Step.path.in_(paths))
+        .where(Step.organization_id == ctx.organization_id)
+        .order_by(Step.path, Step.attempt)
+    )
+    return ctx.session.execute(query).all()
+
+
+def events_of_step(ctx: Context, run_id: UUID, path: str, most: int) -> Sequence[Event]:
+    """Return the events that name this path, in order."""
+    on_sqlite = ctx.session.get_bind().dialect.name == "sqlite"
+    named = "json_extract(event.data, '$.path')" if on_sqlite else "event.data ->> 'path'"
+    query = (
+        select(Event)
+        .where(Event.run_id == run_id, literal_column(named, String) == path)
+        .order_by(Event.seq)
+        .limit(most)
+    )
+    return ctx.session.scalars(query).all()
 
 
 def attempts(ctx: Context, run_id: UUID, path: str) -> Sequence[Step]:

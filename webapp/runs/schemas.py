@@ -21,6 +21,14 @@ class RunStart(Draft):
     )
 
 
+class Execute(RunStart):
+    """A run to start, with the workflow named in the body."""
+
+    workflow: str = Field(
+        title="Workflow", description="Id of the workflow.", min_length=1, max_length=60
+    )
+
+
 class Reference(BaseModel):
     """Another thing, by id and name."""
 
@@ -100,3 +108,24 @@ class RunOut(RunSummary):
     tasks: list[TaskOut]
     more_tasks: bool = Field(description="Whether there are more tasks than these.")
     url: str
+
+
+class RunList(BaseModel):
+    """A page of runs, newest first."""
+
+    items: list[RunSummary]
+    next: str | None
+
+
+class TaskList(BaseModel):
+    """A page of a run's tasks, by path."""
+
+    items: list[TaskOut]
+    next: str | None
+
+
+class LogList(BaseModel):
+    """Events of a run, in order; ask again with `after` for what follows."""
+
+    items: list[LogLine]
+    next: int | None

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -131,6 +132,25 @@ def start_run(
     ctx.hints.ring(QUEUE)
     ctx.hints.tell(_runs_room(ctx), "run.queued", run=public_id("run", run.id))
     return run
+
+
+@requires(Permission.START_RUNS)
+def start_run_once(
+    ctx: Context, workflow_id: UUID, given: dict[str, Any], version: Which = "live", *, key: str
+) -> Run:
+    """Start a run, or return the one that `key` started before, however long ago.
+
+    Raises: see `start_run`.
+    """
+    try:
+        return start_run(ctx, workflow_id, given, version, key=key)
+    except IntegrityError:
+        ctx.session.rollback()
+        ctx.hints.waiting.clear()
+        earlier = find_run_by_key(ctx, key)
+        if earlier is None:
+            raise
+        return earlier
 
 
 def _today() -> date:

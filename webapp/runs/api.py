@@ -1,0 +1,221 @@
+"""Runs for programs: start, wait, list, look, stop."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from uuid import UUID
+
+from flask import Response, current_app, request
+
+from webapp.access.context import Context
+from webapp.access.idempotency import check_key
+from webapp.access.permissions import Permission
+from webapp.kernel.errors import AppError, Invalid, field_error
+from webapp.kernel.ids import parse_id, public_id
+from webapp.live.endings import Endings
+from webapp.runs import looking, presenting, service
+from webapp.runs.queries import TASKS_SHOWN, Filters
+from webapp.runs.schemas import (
+    Execute,
+    LogList,
+    RunList,
+    RunOut,
+    RunStart,
+    RunStarted,
+    RunSummary,
+    TaskDetail,
+    TaskList,
+)
+from webapp.runs.transitions import ALLOWED
+from webapp.web import jsons
+from webapp.web.database import brief_reading
+from webapp.web.doors import ApiDoors, here
+from webapp.web.identities import identities
+from webapp.web.paging import asked
+
+doors = ApiDoors("runs", __name__)
+
+LONGEST_WAIT_S: Final = 60
+_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})\"?(?=$|[,;\s])")
+_STARTS: Final = frozenset({"start_run", "execute", "create_task"})
+
+
+@doors.post(
+    "/workflows/<workflow>/run",
+    permission=Permission.START_RUNS,
+    once="required",
+    body=RunStart,
+    answer=RunStarted,
+    status=202,
+)
+def start_run(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
+    """Start a run. With `Prefer: wait=10` the answer is the finished run, if it ends in time."""
+    return _start(ctx, workflow, body)
+
+
+@doors.post(
+    "/execute",
+    permission=Permission.START_RUNS,
+    once="required",
+    body=Execute,
+    answer=RunStarted,
+    status=202,
+)
+def execute(ctx: Context, body: Execute) -> RunStarted:
+    """Start a run of the workflow that the body names."""
+    return _start(ctx, body.workflow, body)
+
+
+@doors.post(
+    "/tasks",
+    permission=Permission.START_RUNS,
+    once="required",
+    body=Execute,
+    answer=RunStarted,
+    status=202,
+)
+def create_task(ctx: Context, body: Execute) -> RunStarted:
+    """Start a run of the workflow that the body names; its steps are its tasks."""
+    return _start(ctx, body.workflow, body)
+
+
+def _start(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
+    key = check_key(request.headers.get("Idempotency-Key"))
+    run = service.start_run_once(ctx, parse_id("wf", workflow), body.inputs, body.version, key=key)
+    return RunStarted(id=public_id("run", run.id), state=run.state, url=_url(run.id))
+
+
+@doors.get("/runs", permission=Permission.VIEW_RUNS, answer=RunList)
+def list_runs(ctx: Context) -> dict[str, Any]:
+    """List runs, newest first; `state` and `workflow` narrow the list."""
+    page = asked("run")
+    rows = service.list_runs(ctx, _filters(), page.after, page.limit + 1)
+    return page.page(rows, "run", lambda row: row.run.id).json(presenting.summary)
+
+
+@doors.get("/runs/<run>", permission=Permission.VIEW_RUNS, answer=RunOut)
+def get_run(ctx: Context, run: str) -> RunOut:
+    """Return a run with its result and its first tasks."""
+    return _whole(ctx, parse_id("run", run))
+
+
+@doors.post("/runs/<run>/cancel", permission=Permission.CONTROL_RUNS, answer=RunSummary)
+def cancel_run(ctx: Context, run: str) -> RunSummary:
+    """Stop a run. Finished steps stay finished; it begins nothing new."""
+    return presenting.summary(service.cancel_run(ctx, parse_id("run", run)))
+
+
+@doors.get("/tasks", permission=Permission.VIEW_RUNS, answer=TaskList)
+def list_tasks(ctx: Context) -> TaskList:
+    """List the tasks of the run that `run` names, by path."""
+    run_id, limit = _run_asked(), _number("limit", 50, least=1, most=200)
+    page = looking.steps_by_path(ctx, run_id, request.args.get("after", "")[:400], limit + 1)
+    found = presenting.tasks(run_id, page.steps, page.plan)
+    return TaskList(items=found[:limit], next=found[limit - 1].path if len(found) > limit else None)
+
+
+@doors.get("/tasks/<run>.<path:path>", permission=Permission.VIEW_RUNS, answer=TaskDetail)
+def get_task(ctx: Context, run: str, path: str) -> TaskDetail:
+    """Return one step of a run with what went in and what came out."""
+    found = looking.task(ctx, parse_id("run", run), path)
+    return presenting.task(found.run_id, found.attempts, found.plan, found.output)
+
+
+@doors.get("/tasks/<run>.<path:path>/logs", permission=Permission.VIEW_RUNS, answer=LogList)
+def get_task_logs(ctx: Context, run: str, path: str) -> LogList:
+    """Return what happened to one step, in order."""
+    run_id = parse_id("run", run)
+    events = looking.step_events(ctx, run_id, path)
+    return LogList(items=[presenting.log_line(event) for event in events], next=None)
+
+
+@doors.get("/runs/<run>/logs", permission=Permission.VIEW_RUNS, answer=LogList)
+def get_run_logs(ctx: Context, run: str) -> LogList:
+    """Return what happened to a run behind event `after`, in order."""
+    limit, after = _number("limit", 200, least=1, most=500), _number("after", 0)
+    events = service.run_events(ctx, parse_id("run", run), after, limit)
+    lines = [presenting.log_line(event) for event in events]
+    return LogList(items=lines, next=lines[-1].seq if len(lines) == limit else None)
+
+
+@doors.after_request
+def wait_for_the_end(response: Response) -> Response:
+    """Answer a start with the finished run when the caller likes to wait (RFC 7240).
+
+    This runs after the commit, in no transaction, and for replayed starts too.
+    """
+    if response.status_code != 202 or (request.endpoint or "").split(".")[-1] not in _STARTS:
+        return response
+    wait = _WAIT.search(request.headers.get("Prefer", "").lower())
+    if wait is None:
+        return response
+    endings: Endings = current_app.extensions["endings"]
+    run = jsons.read(response.get_data())["id"]
+    with endings.place() as free:
+        if not free:
+            return response
+        seconds = min(int(wait[1]), LONGEST_WAIT_S)
+        found = endings.wait(run, seconds, lambda: _finished(run))
+    if found is not None:
+        response.set_data(jsons.dump(found))
+        response.status_code = 200
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+    return response
+
+
+def _finished(run: str) -> RunOut | None:
+    """Look, in a transaction of its own; None while the run is under way."""
+    holder = identities().key(request.headers.get("X-API-Key", ""))
+    if holder is None:
+        return None
+    with brief_reading() as session:
+        settings = current_app.extensions["settings"]
+        ctx = Context(session, holder.place.organization_id, holder.actor, settings)
+        try:
+            run_id = parse_id("run", run)
+            if not looking.is_settled(ctx, run_id):
+                return None
+            return _whole(ctx, run_id)
+        except AppError:
+            return None
+
+
+def _whole(ctx: Context, run_id: UUID) -> RunOut:
+    found = looking.whole(ctx, run_id, TASKS_SHOWN)
+    return presenting.whole(
+        found.row, found.result, found.steps, found.plan, TASKS_SHOWN, _url(run_id)
+    )
+
+
+def _url(run_id: UUID) -> str:
+    base = current_app.extensions["settings"].base_url
+    return f"{base}/o/{here().slug}/runs/{public_id('run', run_id)}"
+
+
+def _filters() -> Filters:
+    state = request.args.get("state") or None
+    workflow = request.args.get("workflow") or None
+    if state is not None and state not in ALLOWED:
+        choices = ", ".join(ALLOWED)
+        raise Invalid([field_error("/state", "E-FIELD-CHOICE", what="state", choices=choices)])
+    return Filters(state=state, workflow_id=parse_id("wf", workflow) if workflow else None)
+
+
+def _run_asked() -> UUID:
+    run = request.args.get("run", "")
+    if not run:
+        raise Invalid([field_error("/run", "E-FIELD-EMPTY", what="the run whose tasks to list")])
+    return parse_id("run", run)
+
+
+def _number(name: str, usual: int, least: int = 0, most: int = 2**31) -> int:
+    given = request.args.get(name)
+    if given is None:
+        return usual
+    if not (given.isascii() and given.isdecimal() and len(given) <= 10):
+        raise Invalid([field_error(f"/{name}", "E-FIELD-TYPE", what=name, wanted="a number")])
+    if not least <= int(given) <= most:
+        facts = {"what": name, "least": least, "most": most}
+        raise Invalid([field_error(f"/{name}", "E-FIELD-RANGE", **facts)])
+    return int(given)

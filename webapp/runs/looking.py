@@ -1,0 +1,97 @@
+"""Look at runs and their steps, for pages and programs alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.engine.plan import Plan
+from webapp.runs import queries
+from webapp.runs.models import Event, Run, Step
+from webapp.runs.plans import known_plan, plan_of
+from webapp.workflows.publishing import version_by_id
+
+MOST_EVENTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A run with what it gave and its steps, every attempt."""
+
+    row: queries.RunRow
+    result: Any
+    steps: Sequence[Any]
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SomeSteps:
+    """Rows of steps, and the plan that names them."""
+
+    steps: Sequence[Any]
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class OneTask:
+    """All attempts at one step, the newest one's result, and the plan that names it."""
+
+    run_id: UUID
+    attempts: Sequence[Step]
+    output: Any
+    plan: Plan
+
+
+@requires(Permission.VIEW_RUNS)
+def is_settled(ctx: Context, run_id: UUID) -> bool:
+    """Whether the run is over, or goes on only after a person's decision."""
+    run = ctx.get(Run, run_id)
+    return run.is_over or run.state == "needs_review"
+
+
+@requires(Permission.VIEW_RUNS)
+def whole(ctx: Context, run_id: UUID, most: int) -> Whole:
+    """Return a run with up to `most` steps, and one more if there are more."""
+    row = queries.find(ctx, run_id)
+    steps = queries.steps_by_path(ctx, run_id, "", most + 1)
+    return Whole(row, queries.result_of(ctx, row.run), steps, plan_of_run(ctx, row.run))
+
+
+@requires(Permission.VIEW_RUNS)
+def steps_by_path(ctx: Context, run_id: UUID, after: str, most: int) -> SomeSteps:
+    """Return up to `most` steps of a run behind the path `after`."""
+    row = queries.find(ctx, run_id)
+    return SomeSteps(queries.steps_by_path(ctx, run_id, after, most), plan_of_run(ctx, row.run))
+
+
+@requires(Permission.VIEW_RUNS)
+def task(ctx: Context, run_id: UUID, path: str) -> OneTask:
+    """Return one step with all its attempts.
+
+    Raises:
+        NotFound: no such run here, or it has not reached such a step.
+    """
+    row = queries.find(ctx, run_id)
+    attempts = queries.attempts(ctx, run_id, path)
+    output = queries.result_of(ctx, attempts[-1])
+    return OneTask(run_id, attempts, output, plan_of_run(ctx, row.run))
+
+
+@requires(Permission.VIEW_RUNS)
+def step_events(ctx: Context, run_id: UUID, path: str) -> Sequence[Event]:
+    """Return what happened to one step, in order."""
+    queries.attempts(ctx, run_id, path)
+    return queries.events_of_step(ctx, run_id, path, MOST_EVENTS)
+
+
+def plan_of_run(ctx: Context, run: Run) -> Plan:
+    """Return the plan that the run works by; read once a process."""
+    plan = known_plan(run.version_id)
+    if plan is None:
+        version = version_by_id(ctx, run.version_id)
+        plan = plan_of(version.id, version.plan)
+    return plan
