@@ -43,8 +43,8 @@ class Answer:
     """Attributes: fields: by name, when fields were wanted; model: the one that answered."""
 
     text: str
-    fields: dict[str, Any] | None
     model: str
+    fields: dict[str, Any] | None = None
     calls: int = 0
     notes: list[str] = field(default_factory=list)
 
