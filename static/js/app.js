@@ -4,6 +4,7 @@ import "./behaviours/ask-sign-in.js";
 import "./behaviours/autosave.js";
 import "./behaviours/close-menus.js";
 import "./behaviours/copy.js";
+import "./behaviours/count-down.js";
 import "./behaviours/dismiss.js";
 import "./behaviours/focus-errors.js";
 import "./behaviours/guard-edits.js";

@@ -40,6 +40,7 @@ class Problem:
     text: str = "The reason stands here."
     not_done: str = "Nothing was changed."
     ref: str = "7F2K-19"
+    retry_after: int | None = None
     actions: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -126,6 +127,19 @@ class SmallApp:
             return response
 
     def _pages(self) -> None:
+        @self.flask.get("/docs")
+        @self.flask.get("/redoc")
+        def api() -> str:
+            reader = "redoc" if request.path == "/redoc" else "swagger"
+            return render_template("layouts/api.html", reader=reader, url="/openapi.json")
+
+        @self.flask.get("/openapi.json")
+        def description() -> dict[str, Any]:
+            operation = {"summary": "List what there is", "responses": {"200": {"description": ""}}}
+            paths = {"/things": {"get": operation}}
+            info = {"title": "Deckhand", "version": "1"}
+            return {"openapi": "3.1.0", "info": info, "paths": paths}
+
         @self.flask.get("/<path:name>")
         def page(name: str) -> str:
             return render_template(f"{name}.html", problem=Problem(int(request.args.get("p", 404))))
@@ -138,7 +152,8 @@ class SmallApp:
             story.sent.append(dict(request.form))
             if status == 422:
                 return render_template("name_form.html", wrong=True), 422
-            return render_template("errors/notice.html", problem=Problem(status)), status
+            problem = Problem(status, retry_after=2 if status == 429 else None)
+            return render_template("errors/notice.html", problem=problem), status
 
         @self.flask.post("/signed")
         def signed() -> tuple[str, int]:

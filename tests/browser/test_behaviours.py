@@ -37,6 +37,13 @@ def test_a_failure_is_a_notice_and_the_form_stays(acting: Page, status: int) -> 
     expect(acting.locator(f"#form-{status}")).to_be_visible()
 
 
+def test_who_was_too_fast_sees_when_to_go_on(acting: Page) -> None:
+    acting.get_by_role("button", name="Do 429").click()
+
+    expect(acting.get_by_role("alert")).to_contain_text("You can try again: in 2")
+    expect(acting.get_by_role("alert")).to_contain_text("You can try again: now")
+
+
 def test_an_unreachable_server_is_said_in_the_page(acting: Page) -> None:
     acting.route("**/gone", lambda route: route.abort())
 
