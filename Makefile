@@ -32,12 +32,11 @@ check: .venv/.dev ## Format, lint, types, imports between packages, templates
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@if [ -d templates ]; then $(BIN)/djlint templates --check --lint --quiet; fi
+	@if [ -d templates ]; then $(BIN)/djlint templates --lint --quiet; fi
 
 fix: .venv/.dev ## Format, and repair what can be repaired
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	@if [ -d templates ]; then $(BIN)/djlint templates --reformat --quiet; fi
 
 ##@ Database
 .PHONY: migrate migration
