@@ -93,7 +93,9 @@ async def drive(
         asyncio.CancelledError: likewise.
     """
     driver = Driver(plan, inputs, facts, list(records), journal, ports, limits)
-    driver.timers.limit_run(driver.scheduler.limits.seconds - spent_s)
+    driver.cancel_asked = cancel is not None and cancel.is_set()
+    driver.stopping = stop is not None and stop.is_set()
+    driver.left_s = driver.scheduler.limits.seconds - spent_s
     return await driver.run(stop, cancel, grace_s)
 
 
@@ -129,6 +131,7 @@ class Driver:
         """Rows of tool calls that wait for the next commit."""
         self.stuck: set[str] = set()
         """Agents that can't go on because the worker is to go."""
+        self.left_s = float(self.scheduler.limits.seconds)
         self.end: End | None = None
         self.stopping = False
         self.cancel_asked = False
@@ -144,6 +147,7 @@ class Driver:
             if event is not None
         ]
         try:
+            self.timers.limit_run(self.left_s)
             self._tick()
             self.todo.extend(self.scheduler.begin())
             return await self._loop()

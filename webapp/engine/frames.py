@@ -31,6 +31,15 @@ def put(scope: Scope, values: dict[str, Any]) -> None:
     scope.roots.update(values)
 
 
+def forget_values(scope: Scope, steps: list[Step]) -> None:
+    """Make the values of steps, and of what lies inside them, empty again."""
+    assert isinstance(scope.roots, dict)
+    for step in steps:
+        scope.roots.pop(step.id, None)
+        for block in step.blocks.values():
+            forget_values(scope, block)
+
+
 class Task:
     """One step at one path, from the moment its block reaches it until it is settled."""
 
@@ -256,6 +265,7 @@ class IfFrame(HolderFrame):
 
     def block_failed(self, block: Block, error: Error) -> None:
         self.forget(block)
+        forget_values(block.scope, block.steps)
         self.scheduler.holder_failed(self.task, error)
 
     def all_closed(self) -> None:
@@ -316,6 +326,7 @@ class ParallelFrame(HolderFrame):
     def block_failed(self, block: Block, error: Error) -> None:
         self.forget(block)
         self.failed.append(block.key)
+        self.roots[block.key] = {}  # nobody sees values of a lane that has failed
         if self.task.step.config.lane_failure == "stop":
             self.fail({**error, "lane": block.key})
         else:

@@ -23,6 +23,8 @@ class Found:
         self.cost_nano = 0
         self.had_failures = False
         """A step failed for good, so a run that ends well has had problems."""
+        self.stop: Record | None = None
+        """A `stop` that was reached: the run only has to end."""
         for record in records:
             self._add(record)
         self._open = [record for record in self._last.values() if not record.ends_path]
@@ -38,12 +40,18 @@ class Found:
                 self._last[path] = record
             if record.state == "failed" and record.ends_path:
                 self.had_failures = True
+            if record.kind == "stop" and record.state == "succeeded":
+                self.stop = record
         if record.cost_nano:
             self.cost_nano += record.cost_nano
             self._costs[path] = self._costs.get(path, 0) + record.cost_nano
 
     def take(self, path: str) -> Record | None:
         return self._last.pop(path, None)
+
+    def is_final(self, path: str) -> bool:
+        record = self._last.get(path)
+        return record is not None and record.ends_path
 
     def calls(self, path: str) -> list[Record]:
         """Return the tool calls that the agent at `path` had made."""
@@ -94,23 +102,29 @@ def restored(step: StepPlan, record: Record, found: Found) -> dict[str, Any]:
     return values
 
 
+def seen_at_end(steps: list[Step], found: Found) -> dict[str, Any]:
+    """Return what the plan's result sees of a run that ends before its last step."""
+    values: dict[str, Any] = {}
+    _restore(steps, "", found, values)
+    return values
+
+
 def _restore(steps: list[Step], prefix: str, found: Found, values: dict[str, Any]) -> None:
     for step in steps:
         path = prefix + step.id
-        record = found.take(path)
-        if record is None:
-            continue
-        if record.state == "failed":
+        record = found.take(path) if found.is_final(path) else None
+        if record is not None and record.state == "failed":
             values[step.id] = {"failed": True, "error": record.error}
-            if step.on_failure.do == "branch":
-                _restore(step.blocks.get(FAILURE, []), f"{path}{FAILURE}/", found, values)
+            _restore(step.blocks.get(FAILURE, []), f"{path}{FAILURE}/", found, values)
             continue
-        result = record.result or {}
-        if record.state in {"succeeded", "reused"}:
+        finished = record is not None and record.state in {"succeeded", "reused"}
+        result = (record.result if record is not None else None) or {}
+        if finished:
             values[step.id] = result
-        if step.kind == "if":
-            branch = str(result.get("branch"))
-            _restore(step.blocks.get(branch, []), f"{path}:{branch}/", found, values)
-        elif step.kind == "parallel":
+        if step.kind == "if":  # only the branch taken has rows
+            for key, block in step.blocks.items():
+                if key != FAILURE:
+                    _restore(block, f"{path}:{key}/", found, values)
+        elif step.kind == "parallel" and finished:
             for lane in result.get("finished", []):
                 _restore(step.blocks.get(lane, []), f"{path}:{lane}/", found, values)

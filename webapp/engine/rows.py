@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from webapp.engine.canonical import to_bytes
 from webapp.engine.commands import Spent
 from webapp.engine.errors import StepError
-from webapp.engine.journal import Record, State
+from webapp.engine.journal import End, Record, State
 from webapp.engine.ports import WaitFor
 
 if TYPE_CHECKING:
@@ -66,3 +66,13 @@ def problem(task: Task, error: StepError) -> dict[str, Any]:
 
 def wait_request(what: WaitFor) -> bytes:
     return to_bytes({"signal": what.signal, "fail_at_timeout": what.fail_at_timeout})
+
+
+def ending_of(stop: Record) -> End:
+    """How the run ends by a `stop` step."""
+    result = stop.result or {}
+    if result.get("as") != "failed":
+        return End("done")
+    text = str(result.get("message") or "")
+    error = {"code": "E-STOP", "text": text, "step": stop.step_id, "path": stop.path}
+    return End("failed", error=error)

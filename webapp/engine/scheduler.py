@@ -48,11 +48,13 @@ from webapp.engine.frames import (
 from webapp.engine.journal import End, Record
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
-from webapp.engine.recovery import Found, in_doubt, restored
-from webapp.engine.rows import closed_row, doubtful_row, problem, row, wait_request
+from webapp.engine.recovery import Found, in_doubt, restored, seen_at_end
+from webapp.engine.rows import closed_row, doubtful_row, ending_of, problem, row, wait_request
 from webapp.engine.values import Scope, render
 
 Values = Mapping[str, Any]
+PASSED_BY = frozenset({"off", "branch", "sent_before"})
+"""Reasons for which a step is skipped and its block goes on."""
 
 
 class Scheduler:
@@ -104,9 +106,19 @@ class Scheduler:
         self._roots["now"] = now
 
     def begin(self) -> list[Command]:
+        if self._ending is None and self.found.stop is not None:
+            self._ending = ending_of(self.found.stop)
+        if self._ending is not None:
+            return self._end_at_once()
         block = Block(self._root, "", self.plan.steps, "", self._scope, self.meter)
         self._root.blocks[""] = block
         self.later(self.advance, block)
+        return self._work()
+
+    def _end_at_once(self) -> list[Command]:
+        """The run was told to end before it was interrupted: open nothing."""
+        put(self._scope, seen_at_end(self.plan.steps, self.found))
+        self.run_closed()
         return self._work()
 
     def take(self, path: str, outcome: Outcome) -> list[Command]:
@@ -117,7 +129,7 @@ class Scheduler:
         return self._work()
 
     def cancel(self) -> list[Command]:
-        """End the run as cancelled, once everything open has ended."""
+        """End the run as cancelled, once everything open has ended; before `begin`: at once."""
         self._end(End("cancelled"), "cancelled")
         return self._work()
 
@@ -230,7 +242,7 @@ class Scheduler:
         self._settle_result(End("done", problems=self.problems))
 
     def run_failed(self, error: Error) -> None:
-        self._ending = End("failed", error=error, problems=self.problems)
+        self._ending = End("failed", error=error)
         self.run_closed()
 
     def run_closed(self) -> None:
@@ -326,6 +338,8 @@ class Scheduler:
             case Due():
                 task.attempt += 1
                 self._start(task)
+            case Succeeded() if task.step.kind_name == "stop" and self._ending is not None:
+                self._stopped(task, False, outcome.spent)  # another one was first
             case Succeeded(result, spent):
                 self._settle(row(task, "succeeded", spent, result=result))
                 self._succeed(task, result)
@@ -408,15 +422,8 @@ class Scheduler:
         put(task.scope, {task.step.id: result})
         self._over(task)
         if task.step.kind_name == "stop":
-            self._stop(task, result)
+            self._end(ending_of(row(task, "succeeded", result=result)), "not_needed")
         self.later(self.advance, task.block)
-
-    def _stop(self, task: Task, result: dict[str, Any]) -> None:
-        if result.get("as") == "failed":
-            error = {"code": "E-STOP", "text": str(result.get("message") or ""), "path": task.path}
-            self._end(End("failed", error={**error, "step": task.step.id}), "not_needed")
-        else:
-            self._end(End("done"), "not_needed")
 
     def _failed(self, task: Task, error: Error) -> None:
         """A step failed for good: what its `on_failure` says."""
@@ -450,9 +457,13 @@ class Scheduler:
                 if task.step.kind.container:
                     put(task.scope, restored(task.step, record, self.found))
                 self._succeed(task, record.result or {})
-            case "skipped" | "cancelled":
+            case "skipped" if record.reason in PASSED_BY:
                 self._over(task)
                 self.later(self.advance, task.block)
+            case "skipped" | "cancelled":
+                task.block.closing = "cancelled"
+                self._over(task)
+                self.later(self.block_ended, task.block)
             case "failed" if record.ends_path:
                 self._failed(task, record.error or {})
             case "failed":
@@ -490,7 +501,8 @@ class Scheduler:
     def _end(self, end: End, reason: Closing) -> None:
         if self._ending is None and not self.ended:
             self._ending = end
-            self._root.close_blocks(reason)
+            if self._root.blocks:
+                self._root.close_blocks(reason)
 
     def _settle_result(self, end: End) -> None:
         try:

@@ -36,7 +36,10 @@ class Timers:
 
     def limit_run(self, seconds: float) -> None:
         """Say so when the run has been at work for so long."""
-        self._limit = self._loop.call_later(max(seconds, 0.0), self._over)
+        if seconds <= 0:
+            self.run_is_over = True
+        else:
+            self._limit = self._loop.call_later(seconds, self._over)
 
     def set(self, path: str, after_s: float) -> None:
         """Be due at `path` in a while."""
