@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -234,3 +235,10 @@ def program(app: Flask, acme: House, make_key: MakeKey) -> Program:
     client = Program(app, app.response_class, use_cookies=False)
     client.key = make_key(acme)
     return client
+
+
+def body(answer: TestResponse) -> dict[str, Any]:
+    """Return the JSON object of an answer."""
+    found = answer.get_json()
+    assert isinstance(found, dict), answer.text
+    return found

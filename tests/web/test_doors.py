@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Blueprint, Flask
 
-from tests.fixtures import Browser, HeardBell, House, MakeHouse, MakeKey, Program, SignedIn, context
+from tests.fixtures import (
+    Browser,
+    HeardBell,
+    House,
+    MakeHouse,
+    MakeKey,
+    Program,
+    SignedIn,
+    body,
+    context,
+)
 from tests.web.conftest import keys
 from webapp.access.permissions import Permission, Role
 from webapp.kernel.errors import AppError, Forbidden
@@ -146,7 +156,7 @@ def test_a_session_does_not_open_the_api(owner: Browser) -> None:
     answer = owner.get("/api/v1/probe")
 
     assert answer.status_code == 401
-    assert answer.json["code"] == "E-KEY"
+    assert body(answer)["code"] == "E-KEY"
 
 
 def test_a_key_does_not_open_pages(program: Program) -> None:
@@ -160,7 +170,7 @@ def test_a_key_of_a_lower_role_is_refused(program: Program, acme: House, make_ke
     answer = program.post("/api/v1/probe", json={"name": "x"})
 
     assert answer.status_code == 403
-    assert answer.json["code"] == "E-ROLE"
+    assert body(answer)["code"] == "E-ROLE"
 
 
 def test_the_same_idempotency_key_answers_the_same(program: Program, count: Count) -> None:
@@ -179,14 +189,14 @@ def test_an_idempotency_key_of_another_body_is_refused(program: Program, count: 
     program.post("/api/v1/probe/start", json={"name": "x"}, headers=head)
     answer = program.post("/api/v1/probe/start", json={"name": "y"}, headers=head)
 
-    assert (answer.status_code, answer.json["code"]) == (422, "E-IDEM-OTHER")
+    assert (answer.status_code, body(answer)["code"]) == (422, "E-IDEM-OTHER")
     assert count() == 1
 
 
 def test_a_start_without_idempotency_key_is_refused(program: Program, count: Count) -> None:
     answer = program.post("/api/v1/probe/start", json={"name": "x"})
 
-    assert (answer.status_code, answer.json["code"]) == (400, "E-IDEM-MISSING")
+    assert (answer.status_code, body(answer)["code"]) == (400, "E-IDEM-MISSING")
     assert count() == 0
 
 

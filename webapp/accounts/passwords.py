@@ -45,18 +45,22 @@ def why_too_easy(password: str, *about: str) -> str | None:
         return "It repeats the same few characters. Choose a longer sentence."
     if _repeats(plain):
         return "It repeats one short piece. Choose a sentence of your own."
-    rest = plain
-    for word in sorted(_known(about), key=len, reverse=True):
-        rest = rest.replace(word, "")
-    rest = _without_rows(rest)
-    if len(re.sub(r"[\W\d_]", "", rest)) < 3 and len(rest) < 8:
+    known = sorted(_known(about), key=len, reverse=True)
+    rests = (_without_rows(_without(known, plain)), _without(known, _without_rows(plain)))
+    if any(len(rest) < 8 and len(re.sub(r"[\W\d_]", "", rest)) < 3 for rest in rests):
         return "It is one that others would try early. Choose a sentence of your own."
     return None
 
 
+def _without(words: list[str], plain: str) -> str:
+    for word in words:
+        plain = plain.replace(word, "")
+    return plain
+
+
 def _known(about: tuple[str, ...]) -> set[str]:
     parts = {part for text in about for part in re.split(r"[\W_]+", text.casefold())}
-    return {part for part in parts if len(part) >= 4} | set(_COMMON)
+    return {part for part in parts if len(part) >= 3} | set(_COMMON)
 
 
 def _repeats(plain: str) -> bool:

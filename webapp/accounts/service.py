@@ -15,7 +15,7 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
-from webapp.access.context import Context
+from webapp.access.context import Context, system_only
 from webapp.accounts.models import LoginSession, SetupLink, User
 from webapp.accounts.passwords import hash_password, matches, why_too_easy
 from webapp.accounts.schemas import NewPassword, SetUp
@@ -267,6 +267,7 @@ def note_seen(session: Session, seen: Mapping[bytes, datetime]) -> None:
         )
 
 
+@system_only
 def forget_sessions(ctx: Context) -> int:
     """Delete sessions and links that can no longer be used; return how many rows."""
     session = ctx.session

@@ -270,9 +270,8 @@ def _who(policy: Policy, args: dict[str, Any]) -> tuple[Actor, Place | None]:
     slug = args.pop("org", None)
     if slug is None:
         here = None
-        g.place = identities().home(person.user_id)  # only so that the page has its menu
     else:
-        g.place = here = identities().place(person.user_id, slug)
+        here = g.place = identities().place(person.user_id, slug)
     actor = Actor(
         "person", person.user_id, person.name, here.role if here else None, person.staff
     )  # fmt: skip

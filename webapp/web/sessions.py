@@ -154,7 +154,8 @@ class Cookies(SessionInterface):
 
 def init_app(app: Flask, settings: Settings) -> None:
     app.session_interface = Cookies(settings)
-    login = LoginManager(app)
+    # Not `init_app`: its remember cookie would read the session for every answer, also for files.
+    login = app.login_manager = LoginManager()  # type: ignore[attr-defined]  # where it is looked for
     login.session_protection = None  # it would write to the session on a GET
 
     @login.request_loader

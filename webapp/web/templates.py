@@ -16,7 +16,7 @@ from webapp.kernel.db import is_away
 from webapp.kernel.ids import public_id, short
 from webapp.web import security
 from webapp.web.htmx import is_htmx
-from webapp.web.identities import Visitor, may, place, visitor
+from webapp.web.identities import Visitor, identities, may, place, visitor
 from webapp.web.said import said
 
 
@@ -62,7 +62,11 @@ def init_app(app: Flask) -> None:
 
     @app.context_processor
     def about_this_request() -> dict[str, Any]:
-        person, here = _me(), place()
+        person = _me()
+        here = place()
+        if here is None and person is not None:
+            # A page of no organization, such as "not found", keeps the menu of the person's own.
+            here = g.place = identities().home(person.user_id)
         mine = [(here.name, f"/o/{here.slug}/workflows")] if here is not None else []
         return {
             "me": person,
