@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests import services
-from webapp.commands.db import MIGRATIONS, migrate
+from webapp.commands.db import migrate
 from webapp.kernel.settings import Settings, load_settings
 
 pytest_plugins = ["tests.fixtures"]
@@ -53,30 +53,8 @@ def empty_database(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Cal
 def migrated_database(empty_database: Callable[[], str], tmp_path_factory: Any) -> str:
     """Return the URL of the migrated database that others are copied from: never write to it."""
     url = empty_database()
-    if any((MIGRATIONS / "versions").glob("*.py")):
-        migrate(test_settings(tmp_path_factory.mktemp("migrated"), url))
-    else:
-        _create_tables(url)
+    migrate(test_settings(tmp_path_factory.mktemp("migrated"), url))
     return url
-
-
-def _create_tables(url: str) -> None:
-    from importlib import import_module
-
-    from webapp.access.tenancy import owned_tables, policy_statements
-    from webapp.kernel.db import Base, make_engine, writing
-
-    root = Path(__file__).parents[1]
-    for path in root.glob("webapp/**/models.py"):
-        import_module(".".join(path.relative_to(root).with_suffix("").parts))
-    engine = make_engine(url)
-    with writing(), engine.begin() as connection:
-        Base.metadata.create_all(connection)
-        if DIALECT == "postgres":
-            for table in owned_tables():
-                for statement in policy_statements(table):
-                    connection.exec_driver_sql(statement)
-    engine.dispose()
 
 
 @pytest.fixture

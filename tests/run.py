@@ -1,7 +1,7 @@
 """`make test`: the suite on SQLite and on PostgreSQL, side by side, on two cores.
 
-Browser tests run once, with SQLite, and the engine's, which know no database, once with
-PostgreSQL, so that both passes take about as long.
+Browser tests run once, with SQLite; the engine's, which know no database, and the supervisor's,
+which start everything anew, once with PostgreSQL, so that both passes take about as long.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests import services  # noqa: E402  found only after the line above
 
-ONCE = {"sqlite": "tests/browser", "postgres": "tests/engine"}
+ONCE = {"sqlite": ["tests/browser"], "postgres": ["tests/engine", "tests/supervisor"]}
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
 
 
@@ -35,9 +35,8 @@ def main(picked: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         running = []
         for name in passes:
-            skipped = ignored + [other for key, other in ONCE.items() if key != name]
-            if "postgres" not in passes:
-                skipped = [path for path in skipped if path != ONCE["postgres"]]
+            others = [key for key in passes if key != name]
+            skipped = ignored + [path for key in others for path in ONCE[key]]
             paths = [p for p in picked if not any(p.startswith(path) for path in skipped)]
             if picked and not paths:
                 continue

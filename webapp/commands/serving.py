@@ -9,13 +9,14 @@ import sys
 from typing import Any
 
 from webapp.kernel.heartbeat import beat
-from webapp.kernel.settings import load_settings
 
 _listener = os.environ.get("DECKHAND_LISTENER_FD")
 if _listener:
     bind = f"fd://{_listener}"
     threads = int(os.environ["WEB_THREADS"])
 else:
+    from webapp.kernel.settings import load_settings
+
     _settings = load_settings()
     bind = f"{_settings.host}:{_settings.port}"
     threads = _settings.web_threads

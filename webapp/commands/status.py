@@ -33,9 +33,9 @@ def _report(facts: dict[str, Any]) -> dict[str, Any]:
     """Join what the supervisor says about processes with what the web process says about parts."""
     answer = _ask(str(facts.get("url", "")))
     children = facts.get("children", [])
-    well = all(child["state"] == "up" for child in children) and answer is not None
-    well = well and answer.get("ok", answer.get("status") == "ok") is not False if answer else False
-    return {"running": True, "ok": bool(well), **facts, "web": answer}
+    up = all(child["state"] == "up" for child in children)
+    well = up and answer is not None and answer.get("status") == "ok"
+    return {"running": True, "ok": well, **facts, "web": answer}
 
 
 def _ask(url: str) -> dict[str, Any] | None:
@@ -61,6 +61,9 @@ def _in_words(report: dict[str, Any]) -> str:
         lines.append(f"  {child['name']:10} {child['state']}, process {child['pid']}{again}")
     if report["web"] is None:
         lines.append("  The web process doesn't answer. Its log says why.")
-    for name, value in (report["web"] or {}).items():
-        lines.append(f"  {name:10} {value if isinstance(value, str) else json.dumps(value)}")
+    else:
+        lines += [
+            f"  {name:10} {part.get('state')}: {part.get('text')}"
+            for name, part in report["web"].get("parts", {}).items()
+        ]
     return "\n".join(lines)

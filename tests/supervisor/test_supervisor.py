@@ -41,7 +41,7 @@ def alive(pid: int) -> bool:
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.commands.small_house", str(tmp_path)],
+        [sys.executable, "-m", "tests.supervisor.small_house", str(tmp_path)],
         stdout=subprocess.DEVNULL,
     )
     try:
@@ -136,7 +136,7 @@ def test_valkey_starts_empty_when_its_file_is_broken(house: House) -> None:
     log.write_bytes(b"*3\r\n$3\r\nSET\r\nnot a command at all\r\n")
 
     again = subprocess.Popen(
-        [sys.executable, "-m", "tests.commands.small_house", str(data)], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "tests.supervisor.small_house", str(data)], stdout=subprocess.DEVNULL
     )
     try:
         assert soon(lambda: "valkey" in pids(data))

@@ -1,4 +1,4 @@
-"""A supervisor with small real children, as a process: python -m tests.commands.small_house DATA."""
+"""A supervisor with small real children, as a process: python -m tests.supervisor.small_house DATA."""
 
 import os
 import sys
