@@ -85,7 +85,12 @@ class House:
     def children(self) -> dict[str, int]:
         """Return the pids of the running parts by name."""
         held = json.loads((self.data / "deckhand.lock").read_text())
-        return {name: child["pid"] for name, child in held["children"].items() if child.get("pid")}
+        return {child["name"]: child["pid"] for child in held["children"] if child["pid"]}
+
+    def pids(self) -> list[int]:
+        """Return the supervisor and its parts."""
+        assert self.process is not None
+        return [self.process.pid, *self.children().values()]
 
     def kill(self, part: str) -> None:
         """SIGKILL a part ("web", "steward", "valkey", a worker by name) or "all" at once."""

@@ -16,8 +16,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import Index, LargeBinary, SmallInteger, String, delete, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Index, LargeBinary, SmallInteger, String, delete
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,6 +26,7 @@ from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import Base, Id, Json, UtcDateTime
 from webapp.kernel.errors import BadRequest, Conflict, Invalid
+from webapp.kernel.rawsql import sql_for
 
 KEPT: Final = timedelta(hours=72)
 LONGEST_KEY: Final = 255
@@ -78,17 +78,7 @@ def claim(ctx: Context, route: str, key: str, request: bytes) -> Answer | None:
     """
     digest = hashlib.sha256(request).hexdigest()
     actor = f"{ctx.actor.kind}:{ctx.actor.id or ''}"
-    row = {
-        "organization_id": ctx.organization_id,
-        "route": route,
-        "key": key,
-        "principal": actor,
-        "request_sha": digest,
-        "status": 0,
-        "headers": {},
-        "body": b"",
-        "made_at": now(),
-    }
+    row = {"route": route, "key": key, "principal": actor, "sha": digest}
     crashpoint("web.in_idempotency_insert")
     if _insert(ctx, row):
         return None
@@ -102,39 +92,51 @@ def claim(ctx: Context, route: str, key: str, request: bytes) -> Answer | None:
 
 def keep(ctx: Context, route: str, key: str, answer: Answer) -> None:
     """Store what is about to be answered, in the transaction that did the work."""
-    ctx.session.execute(
-        update(IdempotentAnswer)
-        .where(IdempotentAnswer.route == route, IdempotentAnswer.key == key)
-        .values(status=answer.status, headers=answer.headers, body=answer.body),
-        execution_options={"synchronize_session": False},
+    connection = ctx.session.connection()
+    sql = sql_for(connection.dialect.name)
+    connection.exec_driver_sql(
+        sql(_KEEP),
+        {
+            "org": sql.id(ctx.organization_id),
+            "route": route,
+            "key": key,
+            "status": answer.status,
+            "headers": sql.json(answer.headers),
+            "body": answer.body,
+        },
     )
 
 
-def _insert(ctx: Context, row: dict[str, object]) -> bool:
-    table = IdempotentAnswer
-    if ctx.session.get_bind().dialect.name == "sqlite":
-        result = ctx.session.connection().execute(
-            sqlite.insert(table)
-            .on_conflict_do_nothing()
-            .values(**row)
-            .returning(IdempotentAnswer.key)
-        )
-        return result.first() is not None
-    ctx.session.execute(
-        text("SELECT set_config('lock_timeout', :wait, true)"), {"wait": str(_RIVAL_WAIT_MS)}
-    )
+# Every change passes here, so these two go to the driver as text.
+_CLAIM = """
+INSERT INTO idem (organization_id, route, key, principal, request_sha, status, headers, body,
+                  made_at)
+VALUES (:org, :route, :key, :principal, :sha, 0, :headers, :body, :at)
+ON CONFLICT DO NOTHING"""
+
+_KEEP = """
+UPDATE idem SET status = :status, headers = :headers, body = :body
+ WHERE organization_id = :org AND route = :route AND key = :key"""
+
+
+def _insert(ctx: Context, row: dict[str, str]) -> bool:
+    connection = ctx.session.connection()
+    sql = sql_for(connection.dialect.name)
+    values = row | {
+        "org": sql.id(ctx.organization_id),
+        "headers": "{}",
+        "body": b"",
+        "at": sql.moment(now()),
+    }
+    if sql.postgresql:
+        wait = {"wait": str(_RIVAL_WAIT_MS)}
+        connection.exec_driver_sql("SELECT set_config('lock_timeout', %(wait)s, true)", wait)
     try:
-        result = ctx.session.connection().execute(
-            postgresql.insert(table)
-            .on_conflict_do_nothing()
-            .values(**row)
-            .returning(IdempotentAnswer.key)
-        )
+        return connection.exec_driver_sql(sql(_CLAIM), values).rowcount == 1
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == "55P03":  # lock_not_available
             raise Conflict("E-IDEM-BUSY", retry_after=1) from error
         raise
-    return result.first() is not None
 
 
 @system_only

@@ -12,7 +12,8 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.files.service import keep_file
 from webapp.runs.models import Run
-from webapp.runs.service import find_run_by_key, start_run
+from webapp.runs.service import find_run_by_key
+from webapp.runs.starting import start_run
 from webapp.workflows.publishing import put_live
 from webapp.workflows.schemas import NewWorkflow, PutLive
 from webapp.workflows.service import create_workflow

@@ -14,7 +14,7 @@ from webapp.access.permissions import Permission
 from webapp.kernel.errors import AppError, Invalid, field_error
 from webapp.kernel.ids import parse_id, public_id
 from webapp.live.endings import Endings
-from webapp.runs import looking, presenting, service
+from webapp.runs import looking, presenting, service, starting
 from webapp.runs.queries import TASKS_SHOWN, Filters
 from webapp.runs.schemas import (
     Execute,
@@ -82,7 +82,7 @@ def create_task(ctx: Context, body: Execute) -> RunStarted:
 
 def _start(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
     key = check_key(request.headers.get("Idempotency-Key"))
-    run = service.start_run_once(ctx, parse_id("wf", workflow), body.inputs, body.version, key=key)
+    run = starting.start_run_once(ctx, parse_id("wf", workflow), body.inputs, body.version, key=key)
     return RunStarted(id=public_id("run", run.id), state=run.state, url=_url(run.id))
 
 

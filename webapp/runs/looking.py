@@ -12,7 +12,7 @@ from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
 from webapp.runs import queries
 from webapp.runs.models import Event, Run, Step
-from webapp.runs.plans import known_plan, plan_of
+from webapp.runs.plans import known_plan, learn_plan
 from webapp.workflows.publishing import version_by_id
 
 MOST_EVENTS = 500
@@ -90,8 +90,8 @@ def step_events(ctx: Context, run_id: UUID, path: str) -> Sequence[Event]:
 
 def plan_of_run(ctx: Context, run: Run) -> Plan:
     """Return the plan that the run works by; read once a process."""
-    plan = known_plan(run.version_id)
-    if plan is None:
-        version = version_by_id(ctx, run.version_id)
-        plan = plan_of(version.id, version.plan)
-    return plan
+    known = known_plan(run.version_id)
+    if known is None:
+        made_of = version_by_id(ctx, run.version_id)
+        known = learn_plan(made_of.id, made_of.workflow_id, made_of.number, made_of.plan)
+    return known.plan

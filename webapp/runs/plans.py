@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from webapp.engine.plan import Plan, load_plan
 
 _MOST: Final = 256
-_plans: OrderedDict[UUID, Plan] = OrderedDict()
+_plans: OrderedDict[UUID, KnownPlan] = OrderedDict()
 _lock = threading.Lock()
 
 
-def known_plan(version_id: UUID) -> Plan | None:
-    """Return the plan if this process has read it before."""
+@dataclass(frozen=True, slots=True)
+class KnownPlan:
+    """A version as runs need it.
+
+    Attributes:
+        number: None is a copy of a draft.
+        steps: how many there are, blocks included.
+    """
+
+    version_id: UUID
+    workflow_id: UUID
+    number: int | None
+    plan: Plan
+    steps: int
+
+
+def known_plan(version_id: UUID) -> KnownPlan | None:
+    """Return the version if this process has read it before."""
     with _lock:
-        plan = _plans.get(version_id)
-        if plan is not None:
+        known = _plans.get(version_id)
+        if known is not None:
             _plans.move_to_end(version_id)
-        return plan
+        return known
 
 
-def plan_of(version_id: UUID, document: dict[str, Any]) -> Plan:
-    """Return the version's plan, reading `document` the first time.
+def learn_plan(
+    version_id: UUID, workflow_id: UUID, number: int | None, document: dict[str, Any]
+) -> KnownPlan:
+    """Read a version's document, or return what is known of it.
 
     Raises:
         PlanTooNew: it is of a format that this process does not know.
     """
-    plan = known_plan(version_id)
-    if plan is None:
+    known = known_plan(version_id)
+    if known is None:
         plan = load_plan(document)
+        known = KnownPlan(version_id, workflow_id, number, plan, sum(1 for _ in plan.walk()))
         with _lock:
-            _plans[version_id] = plan
+            _plans[version_id] = known
             while len(_plans) > _MOST:
                 _plans.popitem(last=False)
-    return plan
+    return known

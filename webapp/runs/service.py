@@ -1,31 +1,24 @@
-"""Start, follow and stop runs. Working on them is `execution/`."""
+"""Follow and stop runs. Starting them is `starting.py`, working on them `execution/`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
-from typing import Any, Final, Literal
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import IntegrityError
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
-from webapp.engine.plan import Plan
-from webapp.files.service import describe_file
 from webapp.kernel.clock import boot_ms, now
-from webapp.kernel.crashpoints import crashpoint
-from webapp.kernel.errors import Conflict, Gone, LimitReached, NotFound
-from webapp.kernel.ids import new_id, public_id
+from webapp.kernel.errors import Conflict
+from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
-from webapp.runs.inputs import read_inputs
 from webapp.runs.models import Event, Fair, Lease, Run, Step
-from webapp.runs.plans import plan_of
+from webapp.runs.plans import learn_plan
 from webapp.runs.words import run_word
-from webapp.workflows.publishing import version_by_id, version_to_run
+from webapp.workflows.publishing import version_by_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,160 +50,6 @@ class Progress:
     result: dict[str, Any] | None
 
 
-QUEUE: Final = "runs"
-MOST_WAITING: Final = 10_000
-_TURN: Final = 1_000_000
-"""How far an organization's virtual time moves with each of its starts."""
-
-Which = int | Literal["live", "draft"]
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """What a run form asks, and how the workflow is called."""
-
-    workflow_id: UUID
-    workflow_name: str
-    version: int | None
-    plan: Plan
-
-
-@requires(Permission.START_RUNS)
-def start_run(
-    ctx: Context, workflow_id: UUID, given: dict[str, Any], version: Which = "live", *, key: str
-) -> Run:
-    """Accept a run: once this is committed, it will be done whatever breaks.
-
-    Args:
-        given: answers to the plan's questions, as texts of a form or values of JSON.
-        key: where it came from, once ("form:…", an Idempotency-Key); a second run with the same
-            key cannot be.
-
-    Raises:
-        Invalid: answers to correct.
-        Conflict: there is no live version.
-        LimitReached: too many of the organization's runs wait.
-    """
-    chosen = version_to_run(ctx, workflow_id, version)
-    plan = plan_of(chosen.id, chosen.plan)
-    inputs = read_inputs(plan.inputs, given, today=_today, has_file=lambda name: _has(ctx, name))
-    at = now()
-    run = Run(
-        id=new_id(),
-        organization_id=ctx.organization_id,
-        workflow_id=chosen.workflow_id,
-        version_id=chosen.id,
-        kind="tryout" if chosen.number is None else "normal",
-        started_by_kind=ctx.actor.kind,
-        started_by=ctx.actor.id,
-        started_by_name=ctx.actor.name,
-        idem_key=key,
-        inputs=inputs,
-        queued_at=at,
-    )
-    lease = Lease(
-        run_id=run.id,
-        organization_id=ctx.organization_id,
-        queue=QUEUE,
-        state="ready",
-        vtime=0,
-        total=sum(1 for _ in plan.walk()),
-    )
-    queued = Event(
-        run_id=run.id,
-        organization_id=ctx.organization_id,
-        seq=1,
-        at=at,
-        type="run.queued",
-        data={"by": ctx.actor.kind},
-    )
-    ctx.session.add_all([run, lease, queued])
-    ctx.session.flush()  # the row that all starts of a queue share is locked last, so shortest
-    lease.vtime = _next_turn(ctx)
-    ctx.session.flush()
-    crashpoint("web.after_insert_before_commit")
-    ctx.hints.ring(QUEUE)
-    ctx.hints.tell(_runs_room(ctx), "run.queued", run=public_id("run", run.id))
-    return run
-
-
-@requires(Permission.START_RUNS)
-def start_run_once(
-    ctx: Context, workflow_id: UUID, given: dict[str, Any], version: Which = "live", *, key: str
-) -> Run:
-    """Start a run, or return the one that `key` started before, however long ago.
-
-    Raises: see `start_run`.
-    """
-    try:
-        return start_run(ctx, workflow_id, given, version, key=key)
-    except IntegrityError:
-        ctx.session.rollback()
-        ctx.hints.waiting.clear()
-        earlier = find_run_by_key(ctx, key)
-        if earlier is None:
-            raise
-        return earlier
-
-
-def _today() -> date:
-    return now().date()
-
-
-def _has(ctx: Context, file_id: str) -> bool:
-    try:
-        describe_file(ctx, file_id)
-    except (NotFound, Gone):
-        return False
-    return True
-
-
-def _next_turn(ctx: Context) -> int:
-    """Return the virtual time of the organization's next run and take its place in line.
-
-    An organization that comes late starts at the head of the queue, not at zero.
-    """
-    head = (
-        select(func.coalesce(func.min(Lease.__table__.c.vtime), 0))
-        .where(Lease.__table__.c.queue == QUEUE, Lease.__table__.c.state == "ready")
-        .where(Lease.__table__.c.vtime > 0)
-        .scalar_subquery()
-    )
-    table = Fair.__table__
-    on_sqlite = ctx.session.get_bind().dialect.name == "sqlite"
-    insert: Any = sqlite.insert if on_sqlite else postgresql.insert
-    greatest = func.max if on_sqlite else func.greatest
-    statement = (
-        insert(table)
-        .values(
-            queue=QUEUE,
-            organization_id=ctx.organization_id,
-            last_vtime=head + _TURN,
-            waiting=1,
-        )
-        .on_conflict_do_update(
-            index_elements=["queue", "organization_id"],
-            set_={
-                "last_vtime": greatest(table.c.last_vtime, head) + _TURN,
-                "waiting": table.c.waiting + 1,
-            },
-            where=table.c.waiting < MOST_WAITING,
-        )
-        .returning(table.c.last_vtime)
-    )
-    turn = ctx.session.connection().execute(statement).scalar_one_or_none()
-    if turn is None:
-        raise LimitReached("E-QUEUE", waiting=f"{MOST_WAITING:,}", retry_after=5)
-    return int(turn)
-
-
-@requires(Permission.START_RUNS)
-def run_form(ctx: Context, workflow_id: UUID, version: Which = "live") -> Form:
-    """Return what a run of this version would ask."""
-    chosen = version_to_run(ctx, workflow_id, version)
-    return Form(chosen.workflow_id, "", chosen.number, plan_of(chosen.id, chosen.plan))
-
-
 @requires(Permission.VIEW_RUNS)
 def find_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     """Return a run with its live part."""
@@ -236,10 +75,11 @@ def progress_of(ctx: Context, run_id: UUID) -> Progress:
     """Return how far a run is, by its top-level steps in the order of the plan."""
     row = queries.find(ctx, run_id)
     version = version_by_id(ctx, row.run.version_id)
+    known = learn_plan(version.id, version.workflow_id, version.number, version.plan)
     newest = {step.path: step for step in queries.steps(ctx, run_id) if "/" not in step.path}
     lines = [
         StepLine(step.id, step.name or step.kind, newest[step.id].state, _step_ms(newest[step.id]))
-        for step in plan_of(version.id, version.plan).steps
+        for step in known.plan.steps
         if step.id in newest
     ]
     result = queries.result_of(ctx, row.run) if row.run.is_over else None
@@ -347,7 +187,7 @@ def _event(ctx: Context, lease: Lease, type: str, data: dict[str, Any]) -> None:
     ctx.session.flush()  # the lease may be deleted next
     public = public_id("run", lease.run_id)
     ctx.hints.tell(f"run:{public}", type, lease.seq, **data)
-    ctx.hints.tell(_runs_room(ctx), type, run=public)
+    ctx.hints.tell(runs_room(ctx), type, run=public)
 
 
 def _leave_line(ctx: Context, queue: str) -> None:
@@ -372,5 +212,5 @@ def lease_now(ctx: Context) -> int:
     return round(float(seconds or 0) * 1000)
 
 
-def _runs_room(ctx: Context) -> str:
+def runs_room(ctx: Context) -> str:
     return f"runs:{public_id('org', ctx.organization_id)}"

@@ -12,10 +12,10 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.engine.plan import PlanError, load_plan
-from webapp.kernel.errors import Conflict, FieldError, Invalid
+from webapp.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from webapp.kernel.ids import public_id
 from webapp.workflows import drafting, queries
-from webapp.workflows.models import Draft, Version
+from webapp.workflows.models import Draft, Version, Workflow
 from webapp.workflows.plans import Doc, Finding, findings
 from webapp.workflows.schemas import PutLive
 
@@ -71,11 +71,17 @@ def _unreadable(plan: Doc) -> list[Finding]:
     return []
 
 
+@requires(Permission.VIEW_WORKFLOWS)
+def next_number(ctx: Context, workflow_id: UUID) -> int:
+    """Return the number that the next version will have."""
+    last = select(func.max(Version.number)).where(Version.workflow_id == workflow_id)
+    return (ctx.session.scalar(last) or 0) + 1
+
+
 def _new_version(ctx: Context, draft: Draft, note: str) -> Version:
-    last = select(func.max(Version.number)).where(Version.workflow_id == draft.workflow_id)
     version = Version(
         workflow_id=draft.workflow_id,
-        number=(ctx.session.scalar(last) or 0) + 1,
+        number=next_number(ctx, draft.workflow_id),
         plan=draft.plan,
         plan_sha=draft.plan_sha,
         note=note,
@@ -137,6 +143,33 @@ def discard_changes(ctx: Context, workflow_id: UUID) -> Draft:
     if plan is None:
         raise Conflict("E-NO-LIVE")
     return drafting.replace_draft(ctx, workflow_id, plan, "Threw the changes away")
+
+
+@requires(Permission.START_RUNS)
+def live_version_id(ctx: Context, workflow_id: UUID) -> UUID:
+    """Return the id of the live version, in one small statement: every start asks for it.
+
+    Raises:
+        NotFound: no such workflow here. Conflict: E-NO-LIVE.
+    """
+    workflow = Workflow.__table__.c
+    found = (
+        ctx.session.connection()
+        .execute(
+            select(workflow.live_version_id).where(
+                workflow.organization_id == ctx.organization_id,
+                workflow.id == workflow_id,
+                workflow.deleted_at.is_(None),
+            )
+        )
+        .one_or_none()
+    )
+    if found is None:
+        raise NotFound()
+    if found[0] is None:
+        raise Conflict("E-NO-LIVE")
+    version_id: UUID = found[0]
+    return version_id
 
 
 @requires(Permission.START_RUNS)

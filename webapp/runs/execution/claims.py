@@ -16,8 +16,8 @@ from webapp.kernel.clock import boot_id, now
 from webapp.kernel.db import reading
 from webapp.kernel.hints import Hints
 from webapp.kernel.ids import public_id
+from webapp.kernel.rawsql import Sql, sql_for
 from webapp.runs.execution import statements as st
-from webapp.runs.execution.statements import Sql, sql_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from webapp.engine.journal import Batch, End, Event, HandBack, Park, Record
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
 from webapp.kernel.clock import now
+from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.claims import Claimed
-from webapp.runs.execution.statements import Sql
 from webapp.runs.execution.writer import JournalWriter, Write
 
 INLINE_BYTES: Final = 32 * 1024

@@ -30,13 +30,13 @@ from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away, make_engine, make_sessions
 from webapp.kernel.hints import Bell, Hints, Tell
 from webapp.kernel.ids import new_id, public_id
+from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.runs.execution.claims import Claimed, Claims, Held
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import Outside
-from webapp.runs.execution.statements import sql_for
 from webapp.runs.execution.writer import JournalWriter, Write
-from webapp.runs.plans import plan_of
+from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Runner:
     _closing: threading.Event = field(default_factory=threading.Event)
     _ready: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _slugs: dict[UUID, str] = field(default_factory=dict)
     _idle: set[tuple[UUID, int]] = field(default_factory=set)
     _asking: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="claims")
@@ -214,16 +215,15 @@ class Runner:
 
     async def _drive(self, active: Active, journal: RunJournal) -> Any:
         claimed = active.claimed
-        document, number, slug = await self._in_thread(lambda: self.claims.plan(claimed))
-        plan = plan_of(claimed.version_id, document)
+        known, slug = await self._plan(claimed)
         records = []
         if not claimed.fresh:
             shelf = self.outside.shelf
             records = await self._in_thread(lambda: self.claims.records(claimed, shelf))
         return await drive(
-            plan,
+            known.plan,
             claimed.inputs,
-            self.outside.facts(claimed, number, slug),
+            self.outside.facts(claimed, known.number, slug),
             records,
             journal,
             self.outside.ports(claimed),
@@ -231,6 +231,16 @@ class Runner:
             stop=self._stop,
             cancel=active.cancel,
         )
+
+    async def _plan(self, claimed: Claimed) -> tuple[KnownPlan, str]:
+        """Return the run's version and its organization's slug, asked once a worker."""
+        known = known_plan(claimed.version_id)
+        slug = self._slugs.get(claimed.organization_id)
+        if known is not None and slug is not None:
+            return known, slug
+        document, number, found = await self._in_thread(lambda: self.claims.plan(claimed))
+        slug = self._slugs[claimed.organization_id] = found
+        return learn_plan(claimed.version_id, claimed.workflow_id, number, document), slug
 
     async def _fail(self, claimed: Claimed, journal: RunJournal, cause: Exception) -> None:
         """End a run that met a bug of ours, with a reference that the log explains."""

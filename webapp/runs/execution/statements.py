@@ -1,20 +1,34 @@
 """The SQL of the hot path, written once for both databases (TABLES.md measured it).
 
-Statements go to the driver as text, since building them anew costs more than running them on
-SQLite. `:name` becomes the driver's own mark; ids, moments and JSON are turned into what the
-column holds by `Sql`.
+They go to the driver as text, by `kernel/rawsql.py`.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from functools import cache
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
-from webapp.kernel import jsons
-from webapp.kernel.db import from_micros, to_micros
+# An organization that comes late starts at the head of the queue, not at zero.
+NEXT_TURN: Final = """
+INSERT INTO fair (queue, organization_id, last_vtime, waiting)
+VALUES (:queue, :org, :turn + COALESCE((SELECT min(vtime) FROM lease
+        WHERE queue = :queue AND state = 'ready' AND vtime > 0), 0), 1)
+ON CONFLICT (queue, organization_id) DO UPDATE SET
+   last_vtime = {greatest}(fair.last_vtime + :turn, excluded.last_vtime),
+   waiting = fair.waiting + 1
+ WHERE fair.waiting < :most
+RETURNING last_vtime"""
+
+NEW_RUN: Final = """
+INSERT INTO run (id, organization_id, workflow_id, version_id, state, problems, kind,
+                 started_by_kind, started_by, started_by_name, idem_key, inputs, queued_at,
+                 cost_nano, steps_done, seq)
+VALUES (:id, :org, :workflow, :version, 'queued', :no, :kind,
+        :by_kind, :by, :by_name, :key, :inputs, :at, 0, 0, 1)"""
+
+NEW_LEASE: Final = """
+INSERT INTO lease (run_id, organization_id, queue, state, vtime, fence, seq, done, total,
+                   cost_nano, ran_ms)
+VALUES (:run, :org, :queue, 'ready', :vtime, 0, 1, 0, :total, 0, 0)"""
 
 CLAIM: Final = """
 UPDATE lease SET state = 'running', worker = :worker, boot = :boot, fence = fence + 1,
@@ -119,61 +133,3 @@ VALUES (:id, :host, :pid, :boot, :version, :started_at, :seen_at, :running)
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, running = excluded.running"""
 
 SEE_EVERYTHING: Final = "SELECT set_config('app.organization_id', '*', true)"
-
-_MARK: Final = re.compile(r"(?<!:):([a-z_]+)")
-
-
-class Sql:
-    """What differs between the databases: marks, the lease clock, and how values are kept."""
-
-    def __init__(self, dialect: str) -> None:
-        self.postgresql = dialect == "postgresql"
-        if self.postgresql:
-            self._words = {
-                "now": "(extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-                "skip_locked": "FOR UPDATE SKIP LOCKED",
-                "lost": "lease_until < (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-                "due": "due_at <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint",
-            }
-        else:
-            # Boot-clock times compare only within one boot: after a reboot all are over.
-            self._words = {
-                "now": "now_ms()",
-                "skip_locked": "",
-                "lost": "(lease_until < now_ms() OR boot <> :boot)",
-                "due": "due_at <= now_ms() OR (due_at IS NOT NULL AND boot <> :boot)",
-            }
-        self._texts: dict[str, str] = {}
-
-    def __call__(self, statement: str) -> str:
-        """Return the driver's text of a statement above."""
-        known = self._texts.get(statement)
-        if known is None:
-            known = statement.format(**self._words)
-            if self.postgresql:
-                known = _MARK.sub(r"%(\1)s", known)
-            self._texts[statement] = known
-        return known
-
-    def id(self, value: UUID) -> Any:
-        return value if self.postgresql else value.bytes
-
-    def read_id(self, value: Any) -> UUID:
-        return value if self.postgresql else UUID(bytes=value)
-
-    def moment(self, value: datetime | None) -> Any:
-        return value if value is None or self.postgresql else to_micros(value)
-
-    def read_moment(self, value: Any) -> datetime | None:
-        return value if value is None or self.postgresql else from_micros(value)
-
-    def json(self, value: Any) -> str | None:
-        return None if value is None else jsons.dumps(value)
-
-    def read_json(self, value: Any) -> Any:
-        return jsons.loads(value) if isinstance(value, str) and not self.postgresql else value
-
-
-@cache
-def sql_for(dialect: str) -> Sql:
-    return Sql(dialect)

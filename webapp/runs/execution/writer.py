@@ -31,6 +31,7 @@ from webapp.engine.journal import (
 )
 from webapp.kernel.clock import now
 from webapp.kernel.db import is_away
+from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class JournalWriter:
         self, engine: Engine, worker: str, told: Callable[[list[Write]], None] | None = None
     ) -> None:
         self._engine = engine
-        self._sql = st.sql_for(engine.dialect.name)
+        self._sql = sql_for(engine.dialect.name)
         self._worker = worker
         self._told = told or (lambda _: None)
         self._waiting: deque[Write] = deque()
