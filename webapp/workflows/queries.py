@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Row, Select, and_, select
@@ -62,7 +62,7 @@ def page_of_workflows(
     return [_overview(row) for row in ctx.session.execute(query)]
 
 
-def _overviews() -> Select[Any]:
+def _overviews() -> Select[Workflow, int, int | None, bool]:
     differs = Draft.plan_sha != Version.plan_sha
     return (
         select(Workflow, Draft.rev, Version.number, differs)
@@ -71,7 +71,7 @@ def _overviews() -> Select[Any]:
     )
 
 
-def _overview(row: Row[Any]) -> Overview:
+def _overview(row: Row[Workflow, int, int | None, bool]) -> Overview:
     workflow, rev, live_number, differs = row
     return Overview(workflow, rev, live_number, bool(differs))
 

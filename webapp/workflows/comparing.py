@@ -1,0 +1,151 @@
+"""What differs between two plans, in words: steps added, removed, moved, changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from webapp.workflows.blocks import Doc, own_settings, places
+from webapp.workflows.summaries import plain, value_pieces
+from webapp.workflows.wording import kind_label, step_title
+
+_MOST: Final = 400
+_WORDS: Final = {
+    "do": "operations",
+    "from": "list",
+    "for_s": "how long",
+    "args": "what it gets",
+    "inline": "agent",
+    "take": "values",
+    "when": "condition",
+    "cost_usd": "cost limit",
+    "timeout_s": "time limit",
+    "on_failure": "if it fails",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    mark: Literal["added", "removed", "moved", "changed"]
+    text: str
+    before: str = ""
+    after: str = ""
+
+
+def differences(old: Doc | None, new: Doc) -> list[Difference]:
+    """Return what `new` changed; against nothing, everything is added."""
+    old = old or {"inputs": [], "steps": [], "result": []}
+    return [
+        *_named("Question", old.get("inputs") or [], new.get("inputs") or [], old, new),
+        *_steps(old, new),
+        *_named("Result", old.get("result") or [], new.get("result") or [], old, new),
+        *_limits(old.get("limits") or {}, new.get("limits") or {}),
+    ]
+
+
+def _steps(old: Doc, new: Doc) -> Iterator[Difference]:
+    before = {place.step["id"]: place for place in places(old)}
+    after = {place.step["id"]: place for place in places(new)}
+    for step_id, place in after.items():
+        title = f"Step {place.number} “{step_title(place.step)}”"
+        if step_id not in before:
+            yield Difference("added", f"{title}, {kind_label(place.step)}")
+            continue
+        was = before[step_id]
+        if _neighborhood(before, was) != _neighborhood(after, place):
+            yield Difference("moved", title)
+        yield from _step(title, was.step, place.step, _titles(old), _titles(new))
+    for step_id, place in before.items():
+        if step_id not in after:
+            yield Difference("removed", f"“{step_title(place.step)}”, {kind_label(place.step)}")
+
+
+def _neighborhood(all_places: dict[str, Any], place: Any) -> tuple[Any, ...]:
+    """Name the block only: a step is not moved because another one was put before it."""
+    return (place.slot.parent, place.slot.lane)
+
+
+def _titles(doc: Doc) -> dict[str, str]:
+    return {place.step["id"]: step_title(place.step) for place in places(doc)}
+
+
+def _step(
+    title: str, old: Doc, new: Doc, old_titles: dict[str, str], new_titles: dict[str, str]
+) -> Iterator[Difference]:
+    if step_title(old) != step_title(new):
+        yield Difference("changed", f"{title}: name", step_title(old), step_title(new))
+    if bool(old.get("off")) != bool(new.get("off")):
+        yield Difference("changed", f"{title}: turned {'off' if new.get('off') else 'on'}")
+    for key in ("on_failure", "retry", "timeout_s", "cost_usd", "note"):
+        was, now = _bare(old.get(key)), _bare(new.get(key))
+        if was != now:
+            yield Difference("changed", f"{title}: {_word(key)}", _said(was, {}), _said(now, {}))
+    was_with, now_with = own_settings(old), own_settings(new)
+    for key in dict.fromkeys((*was_with, *now_with)):
+        if was_with.get(key) != now_with.get(key):
+            yield Difference(
+                "changed",
+                f"{title}: {_word(key)}",
+                _said(was_with.get(key), old_titles),
+                _said(now_with.get(key), new_titles),
+            )
+
+
+def _bare(value: Any) -> Any:
+    return {k: v for k, v in value.items() if k != "steps"} if isinstance(value, dict) else value
+
+
+def _named(what: str, old: list[Doc], new: list[Doc], *docs: Doc) -> Iterator[Difference]:
+    before = {one.get("name"): one for one in old}
+    after = {one.get("name"): one for one in new}
+    for name, one in after.items():
+        label = f"{what} “{one.get('label') or name}”"
+        if name not in before:
+            yield Difference("added", label)
+        elif before[name] != one:
+            yield Difference(
+                "changed",
+                label,
+                _said(before[name], _titles(docs[0])),
+                _said(one, _titles(docs[1])),
+            )
+    for name, one in before.items():
+        if name not in after:
+            yield Difference("removed", f"{what} “{one.get('label') or name}”")
+
+
+def _limits(old: Doc, new: Doc) -> Iterator[Difference]:
+    for key in dict.fromkeys((*old, *new)):
+        if old.get(key) != new.get(key):
+            words = key.replace("_", " ")
+            yield Difference("changed", f"Limit: {words}", str(old.get(key)), str(new.get(key)))
+
+
+def _word(key: str) -> str:
+    return _WORDS.get(key, key.replace("_", " "))
+
+
+def _said(value: Any, titles: dict[str, str]) -> str:
+    """Return a setting as people can read it: names of values, words of operations."""
+    text = " ".join(_spoken(value, titles).split())
+    return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
+
+
+def _spoken(value: Any, titles: dict[str, str]) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        if set(value) in ({"list"}, {"record"}):
+            return _spoken(next(iter(value.values())), titles)
+        pairs = ((key, inner) for key, inner in value.items() if key not in {"id", "name"})
+        spoken = ((key, _spoken(inner, titles)) for key, inner in pairs)
+        return "; ".join(f"{_word(key)}: {text}" for key, text in spoken if text)
+    if isinstance(value, list):
+        if value and all(isinstance(p, dict) and ("text" in p or "value" in p) and "is" not in p
+                         and "label" not in p and "name" not in p for p in value):  # fmt: skip
+            return plain([(f"({t})" if v else t, v) for t, v in value_pieces(value, titles)])
+        return ", ".join(_spoken(one, titles) for one in value)
+    return str(value)

@@ -1,0 +1,241 @@
+"""The form of one step, of what Start asks for, and of the result: shown and read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final
+
+from webapp.engine.steps import KINDS
+from webapp.kernel.errors import FieldError, Invalid
+from webapp.workflows.blocks import own_settings
+from webapp.workflows.forms.kinds import COLLECT, INPUTS, RESULT, parts_of
+from webapp.workflows.forms.parts import (
+    ABSENT,
+    Choose,
+    Doc,
+    Element,
+    Env,
+    Fold,
+    Given,
+    Number,
+    Part,
+    Text,
+    read_all,
+    show_all,
+)
+from webapp.workflows.visible import Sights
+
+AT: Final = "with"
+NAME: Final = Text("name", "Name", most=80)
+_FAILURE: Final = Choose(
+    "do",
+    "If it fails",
+    "",
+    (
+        ("stop", "Stop and tell me"),
+        ("continue", "Go on, its values are empty"),
+        ("branch", "Go to steps of its own"),
+    ),
+    radios=True,
+)
+
+
+class Retry(Number):
+    """How often to try again; kept as `retry.times`."""
+
+    def show(self, settings: Doc, at: str, env: Env) -> Element:
+        times = (settings.get("retry") or {}).get("times")
+        return self._element(
+            "number", at, env, value="" if times is None else str(times), unit="times"
+        )
+
+    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
+        times = Number.read(self, given, at, {}, env)
+        if times is ABSENT:
+            return ABSENT
+        return {**(old.get("retry") or {}), "times": times}
+
+
+class Cost(Part):
+    """The most that one step may cost, in US dollars."""
+
+    def show(self, settings: Doc, at: str, env: Env) -> Element:
+        return self._element("number", at, env, value=settings.get(self.key) or "", unit="USD")
+
+    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
+        text = given.text(self.name(at)).strip().lstrip("$").replace(",", ".")
+        if not text:
+            return ABSENT
+        whole, _, cents = text.partition(".")
+        is_amount = whole.isdecimal() and len(whole) < 10 and (not cents or cents.isdecimal())
+        if not is_amount or len(cents) > 9 or not text.strip("0."):
+            env.wrong[self.name(at)] = "Cost limit must be an amount such as 0.50."
+            return old.get(self.key, ABSENT)
+        return text
+
+
+_NOTE: Final = Text("note", "Note", "For whoever builds here. It does not change the run.", 1000,
+                    area=2)  # fmt: skip
+_TIMES: Final = (
+    Number("timeout_s", "Time limit of one try", "", 1, 86_400, "seconds"),
+    Retry("retry", "Try again after a failure", "Empty: twice when the step only reads.", 0, 10),
+)
+
+
+def _common(step: Doc) -> Fold:
+    kind = KINDS.get(step.get("kind", ""))
+    waits = kind is not None and not kind.pure and not kind.container and kind.name != "wait"
+    parts: list[Part] = [*_TIMES] if waits else []
+    if step.get("kind") == "agent":
+        parts.append(Cost("cost_usd", "Cost limit"))
+    return Fold("more", "More", "", (*parts, _NOTE))
+
+
+def may_fail(step: Doc) -> bool:
+    return step.get("kind") not in {"stop"}
+
+
+@dataclass(frozen=True, slots=True)
+class StepForm:
+    """What the template draws of the open step."""
+
+    name: Element
+    settings: list[Element]
+    collect: Element | None
+    failure: Element | None
+    more: Element
+
+
+def show_step(
+    step: Doc,
+    sights: Sights,
+    *,
+    more: Mapping[str, int] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> StepForm:
+    env = env_of(step, sights, more, errors)
+    settings = step.get("with") or {}
+    failure = step.get("on_failure") or {}
+    inside = Env(sights.names(step["id"], inside=True), more=env.more, errors=env.errors)
+    return StepForm(
+        name=NAME.show(step, "step", env),
+        settings=show_all(parts_of(step), settings, AT, env),
+        collect=COLLECT.show(settings, AT, inside) if step.get("kind") == "each" else None,
+        failure=_FAILURE.show(failure, "failure", env) if may_fail(step) else None,
+        more=_common(step).show(step, "step", env),
+    )
+
+
+def env_of(
+    step: Doc,
+    sights: Sights,
+    more: Mapping[str, int] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> Env:
+    is_list = step.get("kind") == "list"
+    return Env(
+        sights.names(step["id"]),
+        rows=sights.names_of_rows(step["id"]) if is_list else None,
+        columns=sights.columns(step["id"]) if is_list else (),
+        more=more or {},
+        errors=errors or {},
+    )
+
+
+def read_step(step: Doc, sights: Sights, given: Given) -> Doc:
+    """Return the step as the form says; what the form does not show stays.
+
+    Raises:
+        Invalid: something cannot be read; the pointers are the names of fields.
+    """
+    env = env_of(step, sights)
+    read: Doc = {**deepcopy(step), "with": own_settings(deepcopy(step))}
+    # The plan must not lose the steps inside; `drafting.change_step` puts them back.
+    shown = read_all(parts_of(step), given, AT, read["with"], env)
+    if step.get("kind") == "each":
+        inside = Env(sights.names(step["id"], inside=True), wrong=env.wrong)
+        shown = read_all((COLLECT,), given, AT, shown, inside)
+    read["with"] = _of_other_tool(shown, read["with"])
+    read = read_all((NAME, _common(step)), given, "step", read, env)
+    if may_fail(step):
+        _read_failure(read, given, env)
+    refuse(env.wrong)
+    return read
+
+
+def _of_other_tool(settings: Doc, old: Doc) -> Doc:
+    """Drop the arguments of a tool that is no longer chosen."""
+    if old.get("tool") and settings.get("tool") != old.get("tool"):
+        return {**settings, "args": {}}
+    return settings
+
+
+def _read_failure(step: Doc, given: Given, env: Env) -> None:
+    word = _FAILURE.read(given, "failure", step.get("on_failure") or {}, env)
+    if word is ABSENT or word == "stop":
+        step.pop("on_failure", None)
+    else:
+        step["on_failure"] = {"do": word, **({"steps": []} if word == "branch" else {})}
+
+
+def refuse(wrong: Mapping[str, str]) -> None:
+    if wrong:
+        raise Invalid([FieldError(name, "E-FIELD", text) for name, text in wrong.items()])
+
+
+def show_inputs(doc: Doc, sights: Sights, errors: Mapping[str, str] | None = None) -> Element:
+    return INPUTS.show(doc, "plan", Env(sights.names(), errors=errors or {}))
+
+
+def read_inputs(doc: Doc, sights: Sights, given: Given) -> list[Doc]:
+    """Return what Start asks for, as the form says; raises `Invalid`."""
+    env = Env(sights.names())
+    read = read_all((INPUTS,), given, "plan", {"inputs": deepcopy(doc.get("inputs") or [])}, env)
+    refuse(env.wrong)
+    fields = read.get("inputs") or []
+    for field in fields:
+        if field.get("type") != "oneof":
+            field.pop("of", None)
+    return _all_named(fields, "question")
+
+
+def show_result(doc: Doc, sights: Sights, errors: Mapping[str, str] | None = None) -> Element:
+    return RESULT.show(doc, "plan", Env(sights.names(), errors=errors or {}))
+
+
+def read_result(doc: Doc, sights: Sights, given: Given) -> list[Doc]:
+    env = Env(sights.names())
+    read = read_all((RESULT,), given, "plan", {"result": deepcopy(doc.get("result") or [])}, env)
+    refuse(env.wrong)
+    values = read.get("result") or []
+    for value in values:
+        value.setdefault("value", None)
+    return _all_named(values, "value")
+
+
+def _all_named(entries: list[Doc], word: str) -> list[Doc]:
+    """Give entries that nobody has named yet a name, so that the draft can be kept."""
+    used = {entry["name"] for entry in entries if entry.get("name")}
+    for entry in entries:
+        number = 1
+        while not entry.get("name"):
+            if f"{word}_{number}" not in used:
+                entry["name"] = f"{word}_{number}"
+                used.add(entry["name"])
+            number += 1
+    return entries
+
+
+def element_names(form: StepForm) -> list[str]:
+    """Return the names of all fields, to tell whether a change needs another form."""
+    found: list[str] = []
+    waiting = [form.name, *form.settings, form.more]
+    waiting += [one for one in (form.collect, form.failure) if one is not None]
+    while waiting:
+        element = waiting.pop()
+        found.append(element["id"])
+        waiting += element.get("elements") or []
+        waiting += [inner for card in element.get("cards") or [] for inner in card["elements"]]
+    return sorted(found)

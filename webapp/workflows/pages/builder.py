@@ -1,0 +1,230 @@
+"""The builder: a list of steps, one of them open as a form, and what is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from flask import Response, make_response, render_template, request
+
+from webapp.access.context import Context
+from webapp.access.permissions import Permission
+from webapp.kernel.errors import Invalid, NotFound
+from webapp.web.htmx import done, is_htmx
+from webapp.workflows import blocks, drafting
+from webapp.workflows.forms.parts import Given
+from webapp.workflows.forms.step import read_inputs, read_result, read_step
+from webapp.workflows.pages.doors import doors, id_of, url_of
+from webapp.workflows.pages.workbench import ENDS, Workbench
+
+EDIT = Permission.EDIT_WORKFLOWS
+
+
+@doors.get("/o/<org>/workflows/<workflow>", permission=Permission.VIEW_WORKFLOWS)
+def show(ctx: Context, workflow: str) -> str:
+    bench = Workbench.open(ctx, id_of(workflow))
+    step = request.args.get("step", "")
+    values = bench.shown(
+        step=step if step in ENDS or bench.has(step) else "",
+        add=request.args.get("add", ""),
+        move=request.args.get("move", ""),
+        more=_more(request.args.getlist("more")),
+        pick=request.args.get("pick", ""),
+    )
+    part = request.args.get("part")
+    template = "workflows/_steps.html" if part == "steps" else "workflows/builder.html"
+    return render_template(template, **values)
+
+
+@doors.post("/o/<org>/workflows/<workflow>/ops", permission=EDIT)
+def change(ctx: Context, workflow: str) -> Response:
+    """Do one operation on the list: `op` is "up:s_2", "add:root::1:text", "undo" …"""
+    workflow_id = id_of(workflow)
+    word, _, rest = request.form.get("op", "").partition(":")
+    operation = _OPERATIONS.get(word)
+    if operation is None:
+        raise NotFound()
+    say, step = operation(ctx, workflow_id, rest)
+    return _answer(ctx, workflow_id, step, say, undo=word == "delete")
+
+
+@doors.post("/o/<org>/workflows/<workflow>/steps/<step>", permission=EDIT)
+def save(ctx: Context, workflow: str, step: str) -> Response:
+    """Save the form of a step, of Start or of the result; buttons in it add and remove."""
+    bench = Workbench.open(ctx, id_of(workflow))
+    given = _given()
+    try:
+        before = bench.field_names(step)
+        _save(ctx, bench, step, given)
+    except Invalid as error:
+        return _refused(bench, step, error)
+    if _is_structural():
+        return _form_again(ctx, bench.workflow_id, step, given)
+    saved = Workbench.open(ctx, bench.workflow_id)
+    if is_htmx() and saved.field_names(step) == before and "leave" not in request.form:
+        return make_response(render_template("workflows/_saved.oob.html", **saved.shown(step=step)))
+    tail = "" if "leave" in request.form else f"?step={step}#edit-{step}"
+    if is_htmx() and not tail:
+        return done(url_of(bench.workflow_id))
+    return _answer(ctx, bench.workflow_id, step if tail else "", "Saved")
+
+
+def _save(ctx: Context, bench: Workbench, step: str, given: Given) -> None:
+    if step == "start":
+        drafting.change_inputs(ctx, bench.workflow_id, read_inputs(bench.doc, bench.sights, given))
+    elif step == "result":
+        drafting.change_result(ctx, bench.workflow_id, read_result(bench.doc, bench.sights, given))
+    else:
+        present = blocks.step_of(bench.doc, step)
+        read = read_step(present, bench.sights, given)
+        was = request.form.get("was") or None
+        drafting.change_step(ctx, bench.workflow_id, step, read, was)
+
+
+def _given() -> Given:
+    """Return the form, with the token that an "Insert" button adds to a field."""
+    values = request.form.to_dict()
+    name, mark, token = request.form.get("insert", "").partition("=")
+    if mark:
+        text = values.get(name, "")
+        values[name] = f"{text}{' ' if text and not text.endswith((' ', chr(10))) else ''}{token}"
+    return Given(
+        values,
+        added=request.form.get("add", ""),
+        removed=request.form.get("remove", ""),
+        moved=request.form.get("shift", ""),
+    )
+
+
+def _is_structural() -> bool:
+    return any(request.form.get(word) for word in ("add", "remove", "shift", "insert"))
+
+
+def _form_again(ctx: Context, workflow_id: UUID, step: str, given: Given) -> Response:
+    """Show the form with the row more, or the card fewer, that was asked for."""
+    rows = given.added if given.added and ":" not in given.added else ""
+    count = len(given.indexes(rows)) + 1 if rows else 0
+    field = rows or (given.added or given.removed or given.moved).partition(":")[0]
+    field = field or request.form.get("insert", "").partition("=")[0]
+    if not is_htmx():
+        more = f"&more={rows}:{count}" if rows else ""
+        return done(url_of(workflow_id, f"?step={step}{more}#{field}"))
+    more_rows = {rows: count} if rows else {}
+    return _answer(ctx, workflow_id, step, "", more=more_rows)
+
+
+def _more(asked: list[str]) -> dict[str, int]:
+    """Read `more=with-headers:3`: show at least three rows there."""
+    found = {}
+    for one in asked[:20]:
+        name, _, count = one.rpartition(":")
+        if name and count.isdecimal() and count.isascii() and len(count) < 4:
+            found[name] = min(int(count), 100)
+    return found
+
+
+def _refused(bench: Workbench, step: str, error: Invalid) -> Response:
+    """Show the form as it was typed, with what is wrong; saving by itself only says it."""
+    errors = {_field_of(problem.pointer): problem.detail for problem in error.errors}
+    if is_htmx() and "save" not in request.form and not _is_structural():
+        values = {"wrong": error.errors[0].detail if error.errors else error.text}
+        return make_response(render_template("workflows/_unsaved.oob.html", **values))
+    values = bench.shown(step=step, errors=errors, typed=request.form.to_dict())
+    template = "workflows/_steps.html" if is_htmx() else "workflows/builder.html"
+    answer = make_response(render_template(template, **values), 422)
+    answer.headers.update({"HX-Retarget": "#steps", "HX-Reswap": "morph"})
+    return answer
+
+
+def _field_of(pointer: str) -> str:
+    """Return the field's name: forms point with names already, plans by JSON pointer."""
+    marks = [part for part in pointer.split("/") if part]
+    if "with" in marks:
+        last = len(marks) - 1 - marks[::-1].index("with")
+        return "-".join(marks[last:])
+    return "-".join(marks)
+
+
+def _answer(
+    ctx: Context,
+    workflow_id: UUID,
+    step: str,
+    say: str,
+    *,
+    undo: bool = False,
+    more: Mapping[str, int] | None = None,
+) -> Response:
+    """Show the list as it is now; without script the page, with it the parts that changed."""
+    tail = f"?step={step}#edit-{step}" if step else ""
+    if not is_htmx():
+        return done(url_of(workflow_id, tail), say=f"{say}." if say else None)
+    bench = Workbench.open(ctx, workflow_id)
+    values = bench.shown(step=step, more=dict(more or {}))
+    body = render_template("workflows/_changed.html", say=say, undo=undo, **values)
+    answer = make_response(body)
+    answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#steps", "morph"
+    answer.headers["HX-Replace-Url"] = url_of(workflow_id, f"?step={step}" if step else "")
+    return answer
+
+
+def _up(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    drafting.shift_step(ctx, workflow_id, step, down=False)
+    return "Moved up", ""
+
+
+def _down(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    drafting.shift_step(ctx, workflow_id, step, down=True)
+    return "Moved down", ""
+
+
+def _move(ctx: Context, workflow_id: UUID, rest: str) -> tuple[str, str]:
+    step, _, slot = rest.partition(":")
+    drafting.move_step(ctx, workflow_id, step, slot)
+    return "Moved", ""
+
+
+def _add(ctx: Context, workflow_id: UUID, rest: str) -> tuple[str, str]:
+    parts = rest.split(":")
+    slot, kind, tool = ":".join(parts[:3]), parts[3] if len(parts) > 3 else "", ":".join(parts[4:])
+    return "Added", drafting.add_step(ctx, workflow_id, kind, slot, tool)
+
+
+def _duplicate(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    return "Duplicated", drafting.duplicate_step(ctx, workflow_id, step)
+
+
+def _delete(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    drafting.delete_step(ctx, workflow_id, step)
+    return "Step deleted", ""
+
+
+def _off(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    drafting.switch_step(ctx, workflow_id, step, off=True)
+    return "Turned off", ""
+
+
+def _on(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    drafting.switch_step(ctx, workflow_id, step, off=False)
+    return "Turned on", ""
+
+
+def _undo(ctx: Context, workflow_id: UUID, _: str) -> tuple[str, str]:
+    return f"Undone: {drafting.undo(ctx, workflow_id)}", ""
+
+
+def _redo(ctx: Context, workflow_id: UUID, _: str) -> tuple[str, str]:
+    return f"Done again: {drafting.redo(ctx, workflow_id)}", ""
+
+
+_OPERATIONS = {
+    "up": _up,
+    "down": _down,
+    "move": _move,
+    "add": _add,
+    "duplicate": _duplicate,
+    "delete": _delete,
+    "off": _off,
+    "on": _on,
+    "undo": _undo,
+    "redo": _redo,
+}

@@ -1,0 +1,192 @@
+"""Everything the builder's templates show of one draft, read once for a request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from uuid import UUID
+
+from webapp.access.context import Context
+from webapp.access.permissions import Permission
+from webapp.engine.plan import Plan
+from webapp.workflows import blocks, board, drafting, service
+from webapp.workflows.forms.step import (
+    element_names,
+    show_inputs,
+    show_result,
+    show_step,
+)
+from webapp.workflows.models import Draft
+from webapp.workflows.pages.frame import frame
+from webapp.workflows.plans import Doc, Finding, findings_of, read
+from webapp.workflows.queries import Overview
+from webapp.workflows.tokens import Names
+from webapp.workflows.visible import Sights
+
+ENDS: Final = ("start", "result")
+_FEW: Final = 80
+"""Values that each field's picker lists at once; with more, the fields share one list."""
+
+
+@dataclass
+class Workbench:
+    """A draft on the table."""
+
+    ctx: Context
+    opened: Overview
+    draft: Draft
+
+    @classmethod
+    def open(cls, ctx: Context, workflow_id: UUID) -> Workbench:
+        opened = service.get_workflow(ctx, workflow_id)
+        return cls(ctx, opened, drafting.get_draft(ctx, workflow_id))
+
+    @property
+    def workflow_id(self) -> UUID:
+        return self.opened.workflow.id
+
+    @property
+    def doc(self) -> Doc:
+        return self.draft.plan
+
+    @cached_property
+    def plan(self) -> Plan:
+        return read(self.doc)
+
+    @cached_property
+    def sights(self) -> Sights:
+        return Sights(self.plan)
+
+    @cached_property
+    def findings(self) -> list[Finding]:
+        return findings_of(self.plan, self.doc)
+
+    def has(self, step_id: str) -> bool:
+        return any(step.id == step_id for step in self.plan.walk())
+
+    def field_names(self, step: str) -> list[str]:
+        """Return the names of the fields of an open form, to see whether it changes its shape."""
+        if step in ENDS:
+            return []
+        return element_names(show_step(blocks.step_of(self.doc, step), self.sights))
+
+    def shown(
+        self,
+        *,
+        step: str = "",
+        add: str = "",
+        move: str = "",
+        more: Mapping[str, int] | None = None,
+        errors: Mapping[str, str] | None = None,
+        typed: Mapping[str, str] | None = None,
+        pick: str = "",
+    ) -> dict[str, Any]:
+        """Return the values of the builder's templates."""
+        values = frame(self.opened)
+        base = values["base"]
+        rows = board.rows_of(self.doc, self.plan, self.findings)
+        for row in board.flat(rows):
+            row.href = f"{base}?step={row.id}#edit-{row.id}"
+            row.move_href = f"{base}?move={row.id}#move"
+        undo, redo = drafting.undoable(self.ctx, self.workflow_id)
+        values |= {
+            "rows": rows,
+            "doc": self.doc,
+            "rev": self.draft.rev,
+            "saved_at": self.draft.changed_at,
+            "undo_says": undo,
+            "redo_says": redo,
+            "can_edit": self.ctx.may(Permission.EDIT_WORKFLOWS),
+            "left": board.left_items(self.findings, base),
+            "open": step,
+            "open_row": next((row for row in board.flat(rows) if row.id == step), None),
+            "add": add,
+            "add_words": board.slot_in_words(self.doc, add) if add else "",
+            "add_groups": board.add_groups() if add else [],
+            "move": next((row for row in board.flat(rows) if row.id == move), None),
+            "move_slots": board.slots_in_words(self.doc, move) if move else [],
+            "errors": errors or {},
+        }
+        if step:
+            values |= self._form(step, more or {}, errors or {}, typed or {}, pick)
+        return values
+
+    def _form(
+        self,
+        step: str,
+        more: Mapping[str, int],
+        errors: Mapping[str, str],
+        typed: Mapping[str, str],
+        pick: str,
+    ) -> dict[str, Any]:
+        if step == "start":
+            form: Any = show_inputs(self.doc, self.sights, errors)
+            names, rows = Names([], {}), None
+            gives = self.sights.gives("start")
+            elements = [form]
+        elif step == "result":
+            form = show_result(self.doc, self.sights, errors)
+            names, rows, gives, elements = self.sights.names(), None, [], [form]
+        else:
+            one = blocks.step_of(self.doc, step)
+            form = show_step(one, self.sights, more=more, errors=errors)
+            names = self.sights.names(step)
+            rows = self.sights.names_of_rows(step) if one.get("kind") == "list" else None
+            gives = self.sights.gives(step)
+            elements = [form.name, *form.settings, form.more]
+            elements += [part for part in (form.collect, form.failure) if part is not None]
+        if typed:
+            _as_typed(elements, typed)
+        nearest = self.sights.names(step, inside=True) if _collects(form) else names
+        return {
+            "form": form,
+            "gives": gives,
+            "was": drafting.fingerprint(blocks.step_of(self.doc, step)) if step not in ENDS else "",
+            "picker": picker_of(nearest),
+            "row_picker": picker_of(rows) if rows is not None else [],
+            "pick": pick,
+            "is_few": sum(len(group.choices) for group in nearest.groups) <= _FEW,
+            "columns": self.sights.columns(step) if rows is not None else [],
+            "to_do": [one for one in self.findings if one.step == step],
+        }
+
+
+def _collects(form: Any) -> bool:
+    return getattr(form, "collect", None) is not None
+
+
+def picker_of(names: Names) -> list[dict[str, Any]]:
+    """Return the groups as the picker's macro takes them, nearest first."""
+    return [
+        {
+            "title": group.title,
+            "values": [
+                {
+                    "label": choice.label,
+                    "token": names.token_of(choice),
+                    "type": choice.type,
+                    "sample": choice.sample,
+                }
+                for choice in group.choices
+            ],
+        }
+        for group in names.groups
+    ]
+
+
+def _as_typed(elements: list[Any], typed: Mapping[str, str]) -> None:
+    """Put what was typed back into the fields of a form that is refused."""
+    waiting = list(elements)
+    while waiting:
+        element = waiting.pop()
+        if element["id"] in typed:
+            element["value"] = typed[element["id"]]
+        waiting += element.get("elements") or []
+        waiting += [inner for card in element.get("cards") or [] for inner in card["elements"]]
+        if element["type"] == "rows":
+            for number, row in enumerate(element["rows"]):
+                for cell in element["columns"]:
+                    name = f"{element['id']}-{number}-{cell['name']}"
+                    row[cell["name"]] = typed.get(name, row.get(cell["name"]))
