@@ -47,12 +47,14 @@ from webapp.web.doors import Policy
 from webapp.web.identities import KeyHolder, Place, Visitor
 from webapp.web.templates import NavItem
 from webapp.workflows import api as workflows_api
+from webapp.workflows import pages as workflows_pages
 
 FEATURES: tuple[Blueprint, ...] = (
     admin_pages.doors,
     organizations_pages.doors,
     accounts_pages.doors,
     workflows_api.api,
+    workflows_pages.doors,
     files_pages.doors,
     files_api.doors,
     runs_api.doors,
