@@ -72,9 +72,13 @@ class Found:
 
     def open_below(self, prefixes: tuple[str, ...]) -> list[Record]:
         """Take off the rows that are not final and were not reached yet."""
-        found = [r for r in self._open if r.path.startswith(prefixes) and r.path in self._last]
+        if not self._open:
+            return []
+        unreached = [record for record in self._open if record.path in self._last]
+        found = [record for record in unreached if record.path.startswith(prefixes)]
         for record in found:
             del self._last[record.path]
+        self._open = [record for record in unreached if record.path in self._last]
         return found
 
 

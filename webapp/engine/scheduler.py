@@ -206,7 +206,9 @@ class Scheduler:
         """
         clear = True
         for record in self.found.open_below(tuple(prefixes)):
-            if record.state == "unknown" or in_doubt(record):
+            again = (record.error or {}).get("decided") == "again"
+            doubt = in_doubt(record) or self.found.has_call_in_doubt(record.path)
+            if doubt or (record.state == "unknown" and not again):
                 clear = False
                 self.unknown += 1
                 if record.state != "unknown":
