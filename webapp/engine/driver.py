@@ -131,6 +131,8 @@ class Driver:
         """Rows of tool calls that wait for the next commit."""
         self.stuck: set[str] = set()
         """Agents that can't go on because the worker is to go."""
+        self.unrecorded = False
+        """An effect has come back that no commit tells of yet."""
         self.left_s = float(self.scheduler.limits.seconds)
         self.end: End | None = None
         self.stopping = False
@@ -288,6 +290,7 @@ class Driver:
 
     def _land(self, path: str, task: asyncio.Task[Outcome]) -> None:
         del self.tasks[path]
+        self.unrecorded = True
         work = self.works.pop(path)
         self.stuck.discard(path)
         if isinstance(work.caller, Calls):
@@ -369,12 +372,13 @@ class Driver:
             self._launch()
 
     def _crash_before(self) -> None:
+        if self.unrecorded:
+            self.unrecorded = False
+            self.ports.crash("worker.after_effect_before_record")
+        if self.launching:
+            self.ports.crash("worker.before_intent")
         if self.end is not None:
             self.ports.crash("worker.before_terminal")
-        elif self.launching:
-            self.ports.crash("worker.before_intent")
-        else:
-            self.ports.crash("worker.after_effect_before_record")
 
     def _refused(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> None:
         """The run is to be cancelled: keep what was done, begin nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -172,6 +172,7 @@ class FakeHttp:
         self.in_flight += 1
         self.most_at_once = max(self.most_at_once, self.in_flight)
         try:
+            await asyncio.sleep(0)  # so that others that start in this turn are in flight, too
             answer = await self.reply(method, url) if self.reply else None
         finally:
             self.in_flight -= 1
@@ -259,8 +260,3 @@ def fake_ports(
 
 def facts_of(run_id: str = "run_1", zone: str = "Europe/Berlin") -> dict[str, Any]:
     return {"run": {"id": run_id, "link": f"http://test/{run_id}"}, "zone": zone}
-
-
-def repeated(records: Iterable[Record]) -> list[Record]:
-    """Copies, as another worker would read them."""
-    return [replace(record) for record in records]
