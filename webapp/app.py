@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from flask_migrate import Migrate
 
 from webapp import tables
-from webapp.access.context import Actor
+from webapp.access.context import Actor, Context
 from webapp.access.permissions import Permission, Role
 from webapp.accounts import pages as accounts_pages
 from webapp.accounts import service as accounts
 from webapp.admin import pages as admin_pages
 from webapp.api_keys import service as api_keys
+from webapp.audit import service as audit
 from webapp.files import api as files_api
 from webapp.files import pages as files_pages
 from webapp.kernel import clock, logs
+from webapp.kernel.errors import AppError
 from webapp.kernel.settings import Settings
 from webapp.live import server as live_server
 from webapp.live.bell import BackgroundBell, RedisBell
@@ -93,6 +95,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     runs_topics.open_rooms()
     live_server.init_app(app, settings)
     app.extensions["nav"].extend(NAV)
+    app.extensions["denials"] = _record_denial
     _common_doors(app)
     return app
 
@@ -136,6 +139,21 @@ def _common_doors(app: Flask) -> None:
     security.csrf.exempt(csp)
     for endpoint in ("problem", "csp"):
         doors.declare(app, endpoint, Policy("none"))
+
+
+def _record_denial(error: AppError) -> None:
+    """Write into the record of the actor's own organization what they were refused."""
+    actor: Actor | None = g.get("actor")
+    here: Place | None = g.get("place")
+    if here is None and actor is not None and actor.kind == "person" and actor.id is not None:
+        here = current_app.extensions["identities"].home(actor.id)
+    if actor is None or here is None:
+        return
+    door = request.url_rule.rule if request.url_rule else request.path
+    settings = current_app.extensions["settings"]
+    with brief_writing() as session:
+        ctx = Context(session, here.organization_id, actor, settings, g.get("request_id", ""))
+        audit.record(ctx, "denied", f"{request.method} {door}"[:80], after={"code": error.code})
 
 
 def _beside(name: str) -> Path:

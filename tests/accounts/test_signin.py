@@ -6,17 +6,19 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tests.fixtures import PASSWORD, Browser, House, SignedIn
 from webapp.access.context import NOWHERE, SYSTEM, Context
 from webapp.access.permissions import Role
+from webapp.access.tenancy import bind_organization
 from webapp.accounts import service
 from webapp.accounts.models import LoginSession
 from webapp.accounts.passwords import matches, why_too_easy
+from webapp.audit.models import AuditEntry
 from webapp.kernel.clock import now
 from webapp.kernel.settings import Settings
-from webapp.web.database import brief_writing
+from webapp.web.database import brief_reading, brief_writing
 
 WRONG = "The email or password does not match"
 
@@ -216,3 +218,32 @@ def test_no_letter_of_a_long_password_is_cut_off(app: Flask) -> None:
     assert matches("x" * 72 + "a" + "y" * 55, kept)
     assert not matches("x" * 72 + "b" + "y" * 55, kept)
     assert matches("caf\u00e9 noir le matin", hash_password("cafe\u0301 noir le matin"))
+
+
+def test_what_people_do_at_the_door_stands_in_the_record(
+    app: Flask, guest: Browser, acme: House, settings: Settings
+) -> None:
+    guest.get("/signin")
+    guest.submit("/signin", email="owner@acme.example", password="wrong password")
+    guest.submit("/signin", email="nobody@acme.example", password="wrong password")
+    guest.submit("/signin", email="owner@acme.example", password=PASSWORD)
+    guest.get("/me")
+    guest.submit("/signout")
+
+    with app.app_context(), brief_reading() as session:
+        bind_organization(session, acme.organization_id)
+        actions = session.scalars(select(AuditEntry.action).order_by(AuditEntry.seq)).all()
+    assert actions == ["person.signed_in", "person.signed_out"]
+
+
+def test_a_refusal_stands_in_the_record(app: Flask, viewer: Browser, acme: House) -> None:
+    viewer.get("/o/other/menu")
+    viewer.get("/admin/ui")
+
+    with app.app_context(), brief_reading() as session:
+        bind_organization(session, acme.organization_id)
+        entries = session.execute(select(AuditEntry.object, AuditEntry.after)).all()
+    assert [(thing, after["code"]) for thing, after in entries] == [
+        ("GET /o/<org>/menu", "E-404"),
+        ("GET /admin/ui", "E-ROLE"),
+    ]

@@ -7,11 +7,14 @@ import secrets
 from typing import Any
 from uuid import UUID
 
+import structlog
 from flask import Response, current_app, g, make_response, render_template, request
 from flask_wtf.csrf import generate_csrf
 
+from webapp.access.context import Actor, Context
 from webapp.accounts import service
 from webapp.accounts.schemas import Appearance, NewPassword, SignIn
+from webapp.audit import service as audit
 from webapp.kernel.errors import Invalid
 from webapp.kernel.ids import parse_id, public_id
 from webapp.web.browsers import (
@@ -27,11 +30,12 @@ from webapp.web.database import brief_reading, db
 from webapp.web.doors import Doors
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid, is_htmx
-from webapp.web.identities import Visitor, visitor
+from webapp.web.identities import Visitor, identities, visitor
 from webapp.web.limits import TryLimit, count_try, counters
 from webapp.web.security import no_store
 from webapp.web.sessions import current_session
 
+log = structlog.get_logger("webapp.accounts")
 doors = Doors("accounts", __name__)
 
 WINDOW_S = 300
@@ -54,8 +58,9 @@ def sign_in() -> Response:
     if found is None:
         values = _sign_in_values()
         return no_store(invalid(form, "accounts/signin.html", "accounts/_signin.html", **values))
-    user_id, email = found
-    _begin(user_id)
+    login, email = found
+    _begin(login.user_id)
+    _record("person.signed_in", login.user_id, login.name)
     if is_htmx() and request.headers.get("HX-Target") == "signin-again":
         # The page below stays, and its waiting request goes out again with a new token.
         trigger = json.dumps({"signed-in": {"csrf": generate_csrf()}})
@@ -68,6 +73,7 @@ def sign_out() -> Response:
     person = visitor()
     if person is not None:
         service.sign_out(db.session(), person.session_hash)
+        _record("person.signed_out", person.user_id, person.name)
     current_session().end()
     return done("/signin", say="You are signed out.")
 
@@ -95,6 +101,7 @@ def change_password() -> Response:
     ended = service.change_password(
         db.session(), person.user_id, before, hashed, person.session_hash
     )
+    _record("person.password_changed", person.user_id, person.name)
     others = f" {ended} other {'device was' if ended == 1 else 'devices were'} signed out."
     return done("/me", say=f"Your password is changed.{others if ended else ''}")
 
@@ -125,7 +132,7 @@ def sign_out_others() -> Response:
     return done("/me", say=f"{devices} signed out.")
 
 
-def _checked(draft: SignIn) -> UUID:
+def _checked(draft: SignIn) -> service.Login:
     """Return who this is, or refuse: after the same time and in the same words for everybody."""
     attempt = secrets.token_hex(8)
     tries = [
@@ -137,9 +144,22 @@ def _checked(draft: SignIn) -> UUID:
     with brief_reading() as session:
         login = service.find_login(session, draft.email)
     if not service.password_matches(draft.password, login) or login is None:
+        # Logged for known and unknown alike: a row for one of them would take longer.
+        log.warning("sign_in_failed", actor=account_mark(draft.email), ref=g.get("request_id", ""))
         raise Invalid([], code="E-LOGIN")
     counters().take_back(attempt, tries)
-    return login[0]
+    return login
+
+
+def _record(action: str, user_id: UUID, name: str) -> None:
+    """Write into the record of the person's own organization."""
+    home = identities().home(user_id)
+    if home is None:
+        return
+    actor = Actor("person", user_id, name, home.role)
+    settings, request_id = current_app.extensions["settings"], g.get("request_id", "")
+    ctx = Context(db.session(), home.organization_id, actor, settings, request_id)
+    audit.record(ctx, action, public_id("usr", user_id))
 
 
 def _begin(user_id: UUID) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 from uuid import UUID
@@ -118,17 +119,26 @@ def fold(email: str) -> str:
     return email.strip().casefold()
 
 
-def find_login(session: Session, email: str) -> tuple[UUID, str] | None:
-    """Return the person with this address and their password's hash."""
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A person who may sign in with the right password."""
+
+    user_id: UUID
+    name: str
+    password_hash: str
+
+
+def find_login(session: Session, email: str) -> Login | None:
+    """Return the person with this address."""
     found = session.execute(
-        select(User.id, User.password_hash).where(User.email_folded == fold(email))
+        select(User.id, User.name, User.password_hash).where(User.email_folded == fold(email))
     ).first()
-    return (found[0], found[1]) if found else None
+    return Login(*found) if found is not None else None
 
 
-def password_matches(password: str, login: tuple[UUID, str] | None) -> bool:
+def password_matches(password: str, login: Login | None) -> bool:
     """Whether the password is right; takes as long when there is no such person."""
-    return matches(password, login[1] if login else None)
+    return matches(password, login.password_hash if login is not None else None)
 
 
 def begin_session(session: Session, user_id: UUID, address: str, agent: str) -> tuple[str, str]:

@@ -28,6 +28,7 @@ from webapp.access.permissions import Permission, Role
 from webapp.access.tenancy import across_organizations
 from webapp.api_keys.models import ApiKey
 from webapp.api_keys.schemas import MadeKey, NewKey
+from webapp.audit.service import record
 from webapp.kernel.clock import now
 from webapp.kernel.errors import Forbidden
 from webapp.kernel.ids import public_id
@@ -60,6 +61,7 @@ def create_key(ctx: Context, draft: NewKey) -> MadeKey:
     )
     ctx.session.add(row)
     ctx.session.flush()
+    record(ctx, "key.made", row.public_id, after={"name": row.name, "role": row.role_cap})
     return MadeKey(
         id=row.public_id,
         name=row.name,
@@ -82,7 +84,9 @@ def list_keys(ctx: Context) -> Sequence[ApiKey]:
 def revoke_key(ctx: Context, key_id: UUID) -> ApiKey:
     """End a key for ever, in all processes within a second; again is no error."""
     key = ctx.get(ApiKey, key_id)
-    key.revoked_at = key.revoked_at or now()
+    if key.revoked_at is None:
+        key.revoked_at = now()
+        record(ctx, "key.revoked", key.public_id)
     ctx.session.flush()
     return key
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, make_response, render_template, request
+from flask import Response, current_app, g, make_response, render_template, request
 
+from webapp.access.context import Actor, Context
+from webapp.access.permissions import Permission, Role
 from webapp.accounts import service as accounts
 from webapp.accounts.schemas import SetUp, SetupCode
+from webapp.audit import service as audit
 from webapp.kernel.catalogue import CATALOGUE
 from webapp.kernel.errors import Gone
 from webapp.organizations import service
@@ -62,8 +65,18 @@ def set_up() -> Response:
     user = accounts.set_up(session, link["code"], draft, password_hash)
     name = f"{draft.name.split()[0]}’s organization"
     organization = service.give_first_owner(session, user.id, name)
+    actor = Actor("person", user.id, user.name, Role.OWNER, staff=True)
+    settings, request_id = current_app.extensions["settings"], g.get("request_id", "")
+    ctx = Context(session, organization.id, actor, settings, request_id)
+    audit.record(ctx, "organization.set_up", organization.public_id)
     begin_session(*accounts.begin_session(session, user.id, *caller()))
     return remembered(done(link["next"] or f"/o/{organization.slug}/workflows"), draft.email)
+
+
+@doors.get("/o/<org>/menu", permission=Permission.VIEW_ORGANIZATION)
+def menu(ctx: Context) -> str:
+    """List all pages, for narrow screens and without script."""
+    return render_template("layouts/menu.html")
 
 
 def _link() -> dict[str, Any]:

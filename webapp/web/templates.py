@@ -16,7 +16,7 @@ from webapp.kernel.db import is_away
 from webapp.kernel.ids import public_id, short
 from webapp.web import security
 from webapp.web.htmx import is_htmx
-from webapp.web.identities import Visitor, identities, may, place, visitor
+from webapp.web.identities import Place, Visitor, identities, may, place, visitor
 from webapp.web.said import said
 
 
@@ -67,20 +67,31 @@ def init_app(app: Flask) -> None:
         if here is None and person is not None:
             # A page of no organization, such as "not found", keeps the menu of the person's own.
             here = g.place = identities().home(person.user_id)
-        mine = [(here.name, f"/o/{here.slug}/workflows")] if here is not None else []
         return {
             "me": person,
             "nav": _nav(app),
-            "shell": {
-                "home_url": "/",
-                "signout_url": "/signout",
-                "account": [("Your account", "/me")],
-                "organizations": mine,
-            },
+            "shell": _shell(person, here),
             "organization": here,
             "path": request.path,
             "is_htmx": is_htmx(),
         }
+
+
+def _shell(person: Visitor | None, here: Place | None) -> dict[str, Any]:
+    """Return where the frame of a page leads to."""
+    shell: dict[str, Any] = {"home_url": "/", "signout_url": "/signout"}
+    shell["account"] = [("Your account", "/me")]
+    if person is None or here is None:
+        return shell
+    root = f"/o/{here.slug}"
+    places = identities().places(person.user_id)
+    return shell | {
+        "menu_url": f"{root}/menu",
+        "search_url": f"{root}/workflows",
+        "search_label": "Find a workflow",
+        "create_url": f"{root}/workflows/new" if may(Permission.EDIT_WORKFLOWS) else "",
+        "organizations": [(other.name, f"/o/{other.slug}/workflows") for other in places],
+    }
 
 
 def _nav(app: Flask) -> list[dict[str, Any]]:
