@@ -93,7 +93,7 @@ def test_two_workflows_cannot_have_one_name(program: Any) -> None:
 
     answer = program.post("/api/v1/workflows", json={"name": "  Greeting "})
 
-    assert answer.status_code == 422
+    assert answer.status_code == 409
     assert answer.get_json()["errors"][0]["code"] == "E-FIELD-TAKEN"
 
 

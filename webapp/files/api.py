@@ -23,6 +23,7 @@ WITH_THE_FORM = 64 * 1024
     "/files",
     permission=Permission.START_RUNS,
     most_bytes=jsons.MOST_UPLOAD_BYTES + WITH_THE_FORM,
+    upload="file",
     answer=FileOut,
     status=201,
 )
@@ -34,13 +35,13 @@ def upload(ctx: Context) -> FileOut:
     return service.upload_file(ctx, file.filename, file.mimetype, file.read())
 
 
-@doors.get("/files/<file>", permission=Permission.VIEW_RUNS, answer=FileOut)
+@doors.get("/files/<file>", permission=Permission.VIEW_RUNS, answer=FileOut, errors=(410,))
 def describe(ctx: Context, file: str) -> FileOut:
     """Return what is known about a file."""
     return service.describe_file(ctx, file)
 
 
-@doors.get("/files/<file>/content", permission=Permission.VIEW_RUNS)
+@doors.get("/files/<file>/content", permission=Permission.VIEW_RUNS, answer=bytes, errors=(410,))
 def content(ctx: Context, file: str) -> Response:
     """Return the file itself."""
     described, body = service.get_file(ctx, file)

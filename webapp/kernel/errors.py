@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from webapp.kernel.catalogue import CATALOGUE, Entry
 
@@ -104,9 +104,15 @@ class Invalid(AppError):
         super().__init__(code, count=len(self.errors), **facts)
 
     @classmethod
-    def at(cls, pointer: str, code: str, **facts: Any) -> Invalid:
+    def at(cls, pointer: str, code: str, **facts: Any) -> Self:
         """Return the error for one field, worded by the catalogue."""
         return cls([field_error(pointer, code, **facts)])
+
+
+class Taken(Invalid):
+    """A value that is right by itself, but something else has it already."""
+
+    status = 409
 
 
 class _Later(AppError):

@@ -11,7 +11,7 @@ from flask import Response, current_app, request
 from webapp.access.context import Context
 from webapp.access.idempotency import check_key
 from webapp.access.permissions import Permission
-from webapp.kernel.errors import AppError, Invalid, field_error
+from webapp.kernel.errors import AppError
 from webapp.kernel.ids import parse_id, public_id
 from webapp.live.endings import Endings
 from webapp.runs import looking, presenting, service, starting
@@ -19,20 +19,22 @@ from webapp.runs.queries import TASKS_SHOWN, Filters
 from webapp.runs.schemas import (
     Execute,
     LogList,
+    LogsAsked,
     RunList,
     RunOut,
+    RunsAsked,
     RunStart,
     RunStarted,
     RunSummary,
     TaskDetail,
     TaskList,
+    TasksAsked,
 )
-from webapp.runs.transitions import ALLOWED
 from webapp.web import jsons
 from webapp.web.database import brief_reading
 from webapp.web.doors import ApiDoors, here
 from webapp.web.identities import identities
-from webapp.web.paging import asked
+from webapp.web.paging import asked_by
 
 doors = ApiDoors("runs", __name__)
 
@@ -46,6 +48,8 @@ _STARTS: Final = frozenset({"start_run", "execute", "create_task"})
     permission=Permission.START_RUNS,
     once="required",
     body=RunStart,
+    waited=RunOut,
+    errors=(409, 410),
     answer=RunStarted,
     status=202,
 )
@@ -59,6 +63,8 @@ def start_run(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
     permission=Permission.START_RUNS,
     once="required",
     body=Execute,
+    waited=RunOut,
+    errors=(409, 410),
     answer=RunStarted,
     status=202,
 )
@@ -72,6 +78,8 @@ def execute(ctx: Context, body: Execute) -> RunStarted:
     permission=Permission.START_RUNS,
     once="required",
     body=Execute,
+    waited=RunOut,
+    errors=(409, 410),
     answer=RunStarted,
     status=202,
 )
@@ -86,11 +94,13 @@ def _start(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
     return RunStarted(id=public_id("run", run.id), state=run.state, url=_url(run.id))
 
 
-@doors.get("/runs", permission=Permission.VIEW_RUNS, answer=RunList)
-def list_runs(ctx: Context) -> dict[str, Any]:
+@doors.get("/runs", permission=Permission.VIEW_RUNS, query=RunsAsked, answer=RunList)
+def list_runs(ctx: Context, query: RunsAsked) -> dict[str, Any]:
     """List runs, newest first; `state` and `workflow` narrow the list."""
-    page = asked("run")
-    rows = service.list_runs(ctx, _filters(), page.after, page.limit + 1)
+    page = asked_by(query, "run")
+    workflow = parse_id("wf", query.workflow) if query.workflow else None
+    filters = Filters(state=query.state, workflow_id=workflow)
+    rows = service.list_runs(ctx, filters, page.after, page.limit + 1)
     return page.page(rows, "run", lambda row: row.run.id).json(presenting.summary)
 
 
@@ -100,17 +110,21 @@ def get_run(ctx: Context, run: str) -> RunOut:
     return _whole(ctx, parse_id("run", run))
 
 
-@doors.post("/runs/<run>/cancel", permission=Permission.CONTROL_RUNS, answer=RunSummary)
+@doors.post(
+    "/runs/<run>/cancel", permission=Permission.CONTROL_RUNS, answer=RunSummary, errors=(409,)
+)
 def cancel_run(ctx: Context, run: str) -> RunSummary:
     """Stop a run. Finished steps stay finished; it begins nothing new."""
     return presenting.summary(service.cancel_run(ctx, parse_id("run", run)))
 
 
-@doors.get("/tasks", permission=Permission.VIEW_RUNS, answer=TaskList)
-def list_tasks(ctx: Context) -> TaskList:
+@doors.get(
+    "/tasks", permission=Permission.VIEW_RUNS, query=TasksAsked, answer=TaskList, errors=(404,)
+)
+def list_tasks(ctx: Context, query: TasksAsked) -> TaskList:
     """List the tasks of the run that `run` names, by path."""
-    run_id, limit = _run_asked(), _number("limit", 50, least=1, most=200)
-    page = looking.steps_by_path(ctx, run_id, request.args.get("after", "")[:400], limit + 1)
+    run_id, limit = parse_id("run", query.run), query.limit
+    page = looking.steps_by_path(ctx, run_id, query.after, limit + 1)
     found = presenting.tasks(run_id, page.steps, page.plan)
     return TaskList(items=found[:limit], next=found[limit - 1].path if len(found) > limit else None)
 
@@ -130,13 +144,12 @@ def get_task_logs(ctx: Context, run: str, path: str) -> LogList:
     return LogList(items=[presenting.log_line(event) for event in events], next=None)
 
 
-@doors.get("/runs/<run>/logs", permission=Permission.VIEW_RUNS, answer=LogList)
-def get_run_logs(ctx: Context, run: str) -> LogList:
+@doors.get("/runs/<run>/logs", permission=Permission.VIEW_RUNS, query=LogsAsked, answer=LogList)
+def get_run_logs(ctx: Context, run: str, query: LogsAsked) -> LogList:
     """Return what happened to a run behind event `after`, in order."""
-    limit, after = _number("limit", 200, least=1, most=500), _number("after", 0)
-    events = service.run_events(ctx, parse_id("run", run), after, limit)
+    events = service.run_events(ctx, parse_id("run", run), query.after, query.limit)
     lines = [presenting.log_line(event) for event in events]
-    return LogList(items=lines, next=lines[-1].seq if len(lines) == limit else None)
+    return LogList(items=lines, next=lines[-1].seq if len(lines) == query.limit else None)
 
 
 @doors.after_request
@@ -174,15 +187,17 @@ def _finished(run: str) -> RunOut | None:
         ctx = Context(session, holder.place.organization_id, holder.actor, settings)
         try:
             run_id = parse_id("run", run)
-            if not looking.is_settled(ctx, run_id):
-                return None
-            return _whole(ctx, run_id)
+            settled = looking.whole_if_settled(ctx, run_id, TASKS_SHOWN)
+            return None if settled is None else _shown(settled, run_id)
         except AppError:
             return None
 
 
 def _whole(ctx: Context, run_id: UUID) -> RunOut:
-    found = looking.whole(ctx, run_id, TASKS_SHOWN)
+    return _shown(looking.whole(ctx, run_id, TASKS_SHOWN), run_id)
+
+
+def _shown(found: looking.Whole, run_id: UUID) -> RunOut:
     return presenting.whole(
         found.row, found.result, found.steps, found.plan, TASKS_SHOWN, _url(run_id)
     )
@@ -191,31 +206,3 @@ def _whole(ctx: Context, run_id: UUID) -> RunOut:
 def _url(run_id: UUID) -> str:
     base = current_app.extensions["settings"].base_url
     return f"{base}/o/{here().slug}/runs/{public_id('run', run_id)}"
-
-
-def _filters() -> Filters:
-    state = request.args.get("state") or None
-    workflow = request.args.get("workflow") or None
-    if state is not None and state not in ALLOWED:
-        choices = ", ".join(ALLOWED)
-        raise Invalid([field_error("/state", "E-FIELD-CHOICE", what="state", choices=choices)])
-    return Filters(state=state, workflow_id=parse_id("wf", workflow) if workflow else None)
-
-
-def _run_asked() -> UUID:
-    run = request.args.get("run", "")
-    if not run:
-        raise Invalid([field_error("/run", "E-FIELD-EMPTY", what="the run whose tasks to list")])
-    return parse_id("run", run)
-
-
-def _number(name: str, usual: int, least: int = 0, most: int = 2**31) -> int:
-    given = request.args.get(name)
-    if given is None:
-        return usual
-    if not (given.isascii() and given.isdecimal() and len(given) <= 10):
-        raise Invalid([field_error(f"/{name}", "E-FIELD-TYPE", what=name, wanted="a number")])
-    if not least <= int(given) <= most:
-        facts = {"what": name, "least": least, "most": most}
-        raise Invalid([field_error(f"/{name}", "E-FIELD-RANGE", **facts)])
-    return int(given)

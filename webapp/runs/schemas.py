@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from webapp.kernel.asking import CountingNumber, Listed, WholeNumber, an_id
 from webapp.kernel.drafts import Draft
+
+RunState = Literal[
+    "queued", "running", "waiting", "paused", "needs_review", "done", "failed", "cancelled"
+]
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class RunsAsked(Listed):
+    """Which runs to list."""
+
+    after: Annotated[str | None, an_id("run")] = None
+    cursor: Annotated[str | None, an_id("run")] = None
+    state: RunState | None = Field(None, description="Only runs in this state.")
+    workflow: Annotated[str | None, an_id("wf")] = Field(
+        None, description="Only runs of this workflow."
+    )
+
+
+class TasksAsked(Draft):
+    """Which tasks to list."""
+
+    run: Annotated[str, an_id("run")] = Field(description="The run whose tasks to list.")
+    limit: WholeNumber = Field(50, ge=1, le=200, description="How many come at most.")
+    after: str = Field("", max_length=400, description="What `next` said in the answer before.")
+
+
+class LogsAsked(Draft):
+    """Which part of a run's log to return."""
+
+    limit: WholeNumber = Field(200, ge=1, le=500, description="How many events come at most.")
+    after: WholeNumber = Field(
+        0, ge=0, le=2**31 - 1, description="Only events behind this number; `next` said it."
+    )
 
 
 class RunStart(Draft):
     """What a run is started with."""
 
+    model_config = _example({"inputs": {"who": "Ada"}})
+
     inputs: dict[str, Any] = Field(
         default_factory=dict, title="Inputs", description="Values for the workflow's questions."
     )
-    version: int | Literal["live", "draft"] = Field(
+    version: CountingNumber | Literal["live", "draft"] = Field(
         "live", title="Version", description="A number, the live version, or the draft."
     )
 
@@ -24,8 +63,10 @@ class RunStart(Draft):
 class Execute(RunStart):
     """A run to start, with the workflow named in the body."""
 
-    workflow: str = Field(
-        title="Workflow", description="Id of the workflow.", min_length=1, max_length=60
+    model_config = _example({"workflow": "wf_01k9z3v8q4e7m2n5r6t8w0x1y3", "inputs": {"who": "Ada"}})
+
+    workflow: Annotated[str, an_id("wf")] = Field(
+        title="Workflow", description="Id of the workflow."
     )
 
 

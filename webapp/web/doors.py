@@ -12,11 +12,10 @@ sends the hints after the commit. Views and services never commit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import wraps
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from flask import Blueprint, Flask, Response, current_app, g, make_response, request
@@ -27,51 +26,23 @@ from webapp.access.context import Actor, Context
 from webapp.access.permissions import Permission, explain
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import reading, writing
-from webapp.kernel.drafts import storable
+from webapp.kernel.drafts import Draft, storable
 from webapp.kernel.errors import BadRequest, Forbidden, Invalid, NotFound, SignedOut, Unavailable
 from webapp.kernel.hints import Hints
 from webapp.web import jsons, limits
 from webapp.web.database import db
 from webapp.web.identities import Place, identities, place, visitor
+from webapp.web.policy import Policy, UndeclaredDoor, declare, policies, policy_of
+
+__all__ = [
+    "ApiDoors", "Doors", "Policy", "UndeclaredDoor", "declare", "here", "init_app", "policies",
+    "policy_of",
+]  # fmt: skip
 
 log = structlog.get_logger("webapp.doors")
 
 View = TypeVar("View", bound=Callable[..., Any])
-Auth = Literal["session", "api_key", "none"]
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Who may enter a door; the view carries it as `view.policy`.
-
-    Attributes:
-        auth: how callers prove who they are.
-        permission: what their role must hold; None where no organization is involved.
-        once: whether a form's one-time field, or an Idempotency-Key, is honored ("required" asks
-            for it).
-        body: schema of the JSON body; answer: schema of what comes back; status: of success.
-    """
-
-    auth: Auth
-    permission: Permission | None = None
-    once: Literal["", "form", "optional", "required"] = ""
-    most_bytes: int = jsons.MOST_BYTES
-    body: type[BaseModel] | None = None
-    answer: Any = None
-    status: int = 200
-
-    @property
-    def public(self) -> bool:
-        return self.auth == "none"
-
-    def shown(self) -> dict[str, Any]:
-        permission = self.permission.value if self.permission else None
-        return {"auth": self.auth, "permission": permission, "public": self.public}
-
-
-class UndeclaredDoor(RuntimeError):
-    """A route was added beside `Doors`, so nobody said who may enter."""
 
 
 class Doors(Blueprint):
@@ -101,6 +72,8 @@ class Doors(Blueprint):
         signed_in: bool = False,
         public: bool = False,
         most_bytes: int = jsons.MOST_BYTES,
+        answer: Any = None,
+        also: Mapping[int, Any] | None = None,
     ) -> Policy:
         if [permission is not None, signed_in, public].count(True) != 1:
             raise UndeclaredDoor(f"{method} {rule}: say permission=, signed_in or public")
@@ -112,17 +85,23 @@ class Doors(Blueprint):
             permission,
             once="form" if in_organization else "",
             most_bytes=most_bytes,
+            answer=answer,
+            also=also or {},
         )
 
 
 _STAFF = (Permission.USE_STAFF_PAGES,)
 
 
-class ApiDoors(Blueprint):
-    """A feature's JSON API under /api/v1, entered with an API key only.
+class NothingAsked(Draft):
+    """The query of an address that takes none."""
 
-    A view gets `ctx`, the parts of the address and, with `body=Schema`, the parsed `body`; it
-    returns a model, a dict or a `Response`.
+
+class ApiDoors(Blueprint):
+    """A feature's JSON API under /api/v1, entered with an API key only, unless it says `public`.
+
+    A view gets `ctx`, the parts of the address and, with `body=Schema` and `query=Schema`, what
+    was sent; it returns a model, a dict or a `Response`.
     """
 
     def __init__(self, name: str, import_name: str) -> None:
@@ -146,26 +125,18 @@ class ApiDoors(Blueprint):
         return self._door("DELETE", rule, policy)
 
     def _door(self, method: str, rule: str, words: dict[str, Any]) -> Callable[[View], View]:
+        public = words.pop("public", False)
         words.setdefault("once", "" if method == "GET" else "optional")
-        policy = Policy("api_key", **words)
-        if policy.permission is None:
-            raise UndeclaredDoor(f"{method} /api/v1{rule}: say permission=")
+        words.setdefault("query", NothingAsked)
+        policy = Policy("none" if public else "api_key", **words)
+        if public == (policy.permission is not None) or (public and method != "GET"):
+            raise UndeclaredDoor(f"{method} /api/v1{rule}: say permission= or public")
 
         def decorate(view: View) -> View:
             self.add_url_rule(rule, view.__name__, _enter(policy, view), methods=[method])
             return view
 
         return decorate
-
-
-def declare(app: Flask, endpoint: str, policy: Policy) -> None:
-    """Say who may enter a route that some library or blueprint added."""
-    setattr(app.view_functions[endpoint], "policy", policy)  # noqa: B010  (functions take it)
-
-
-def policy_of(app: Flask, endpoint: str | None) -> Policy | None:
-    found: Policy | None = getattr(app.view_functions.get(endpoint or ""), "policy", None)
-    return found
 
 
 def init_app(app: Flask) -> None:
@@ -184,23 +155,6 @@ def init_app(app: Flask) -> None:
             raise Unavailable("E-BUSY", retry_after=60)
         request.max_content_length = policy.most_bytes
         _refuse_unstorable()
-
-
-def policies(app: Flask) -> dict[str, dict[str, Any]]:
-    """Return every way in as {"METHOD rule": {"auth", "permission", "public"}}.
-
-    Socket events stand there as "SOCKET name", commands as "CLI words". An undeclared route has
-    None, which a test refuses.
-    """
-    found: dict[str, Any] = {}
-    for rule in app.url_map.iter_rules():
-        policy = policy_of(app, rule.endpoint)
-        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-            found[f"{method} {rule.rule}"] = policy.shown() if policy else None
-    for kind, name in (("SOCKET", "events"), ("CLI", "commands")):
-        for words, entry in app.extensions[name].items():
-            found[f"{kind} {words}"] = entry
-    return dict(sorted(found.items(), key=lambda item: item[0].split(" ", 1)[::-1]))
 
 
 def _enter(policy: Policy, view: Callable[..., Any]) -> Callable[..., Response]:
@@ -240,7 +194,7 @@ def _work(
     hints: Hints,
 ) -> Response:
     if here is None:
-        return _as_response(view(**args), policy)
+        return _as_response(view(**args, **_asked(policy)), policy)
     if request.method not in SAFE:
         crashpoint("web.before_tx")
     ctx = Context(
@@ -254,6 +208,7 @@ def _work(
     g.ctx = ctx
     if policy.permission is not None:
         ctx.require(policy.permission)
+    args |= _asked(policy)
     if policy.body is not None:
         args["body"] = jsons.parse(policy.body)
     return _once(policy, ctx, lambda: _as_response(view(ctx, **args), policy))
@@ -294,8 +249,15 @@ def _key_holder() -> tuple[Actor, Place]:
     return holder.actor, holder.place
 
 
+def _asked(policy: Policy) -> dict[str, Any]:
+    if policy.query is None:
+        return {}
+    found = jsons.asked(policy.query)
+    return {} if isinstance(found, NothingAsked) else {"query": found}
+
+
 def _as_response(value: Any, policy: Policy) -> Response:
-    if policy.auth == "api_key" and not isinstance(value, Response):
+    if isinstance(value, BaseModel | dict):
         return jsons.answer(value, policy.status)
     return make_response(value)
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from werkzeug.exceptions import UnsupportedMediaType
 
 from webapp.kernel.drafts import validated
-from webapp.kernel.errors import BadRequest
+from webapp.kernel.errors import BadRequest, Invalid
 
 D = TypeVar("D", bound=BaseModel)
 
@@ -39,6 +39,19 @@ def parse(schema: type[D]) -> D:
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         raise UnsupportedMediaType
     return validated(schema, read(request.get_data(cache=True)))
+
+
+def asked(schema: type[D]) -> D:
+    """Return what stands behind the "?" of the address as a `schema`.
+
+    Raises:
+        Invalid: a word is unknown, wrong or there twice.
+    """
+    given = dict(request.args.lists())
+    twice = [name for name, values in given.items() if len(values) > 1]
+    if twice:
+        raise Invalid.at(f"/{twice[0]}", "E-FIELD", text=f"“{twice[0]}” may be there only once.")
+    return validated(schema, {name: values[0] for name, values in given.items()})
 
 
 def read(raw: bytes) -> dict[str, Any]:

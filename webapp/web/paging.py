@@ -10,13 +10,13 @@ from uuid import UUID
 
 from flask import request
 
+from webapp.kernel.asking import MOST_ITEMS as MOST
+from webapp.kernel.asking import USUAL_ITEMS as USUAL
+from webapp.kernel.asking import Listed
 from webapp.kernel.errors import BadRequest, Invalid, NotFound, field_error
 from webapp.kernel.ids import parse_id, public_id
 
 T = TypeVar("T")
-
-MOST = 200
-USUAL = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,12 @@ def asked(prefix: str) -> Asked:
         BadRequest: the cursor is none that a list gave out.
     """
     return Asked(_limit(), _after(prefix))
+
+
+def asked_by(query: Listed, prefix: str) -> Asked:
+    """Return the page that an API query asks for."""
+    after = query.after or query.cursor
+    return Asked(query.limit, parse_id(prefix, after) if after else None)
 
 
 def _limit() -> int:

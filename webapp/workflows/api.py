@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 from uuid import UUID
 
 from flask import Response
@@ -13,24 +14,29 @@ from webapp.engine.plan import json_schema
 from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.web.doors import ApiDoors
-from webapp.web.paging import asked
+from webapp.web.jsons import dump
+from webapp.web.paging import asked_by
 from webapp.workflows import drafting, publishing, service
 from webapp.workflows.models import Version
 from webapp.workflows.plans import Finding, findings
 from webapp.workflows.queries import Overview
 from webapp.workflows.schemas import (
     CheckShown,
+    JsonSchema,
     LiveVersion,
     NewWorkflow,
     PlanSave,
     PlanToCheck,
     PutLive,
+    SchemaAsked,
     Verdict,
     VersionList,
     VersionOpened,
+    VersionsAsked,
     VersionShown,
     WorkflowList,
     WorkflowOpened,
+    WorkflowsAsked,
     WorkflowSaved,
     WorkflowShown,
 )
@@ -39,20 +45,30 @@ api = ApiDoors("workflows", __name__)
 VIEW, EDIT = Permission.VIEW_WORKFLOWS, Permission.EDIT_WORKFLOWS
 
 
-@api.get("/workflows", permission=VIEW, answer=WorkflowList)
-def index(ctx: Context) -> dict[str, Any]:
-    wanted = asked("wf")
+@api.get("/workflows", permission=VIEW, query=WorkflowsAsked, answer=WorkflowList)
+def index(ctx: Context, query: WorkflowsAsked) -> dict[str, Any]:
+    """List workflows, newest first."""
+    wanted = asked_by(query, "wf")
     found = service.list_workflows(ctx, before=wanted.after, limit=wanted.limit)
     return wanted.page(found, "wf", lambda one: one.workflow.id).json(_shown)
 
 
-@api.post("/workflows", permission=EDIT, body=NewWorkflow, status=201, answer=WorkflowSaved)
+@api.post(
+    "/workflows",
+    permission=EDIT,
+    body=NewWorkflow,
+    status=201,
+    answer=WorkflowSaved,
+    errors=(409,),
+)
 def create(ctx: Context, body: NewWorkflow) -> WorkflowSaved:
+    """Create a workflow, with a plan or empty. `checks` says what is left to do in it."""
     return _saved(ctx, service.create_workflow(ctx, body))
 
 
-@api.get("/workflows/<workflow>", permission=VIEW, answer=WorkflowOpened)
+@api.get("/workflows/<workflow>", permission=VIEW, answer=WorkflowOpened, errors=(410,))
 def show(ctx: Context, workflow: str) -> WorkflowOpened:
+    """Return a workflow with the plan of its draft."""
     opened = service.get_workflow(ctx, _id(workflow))
     draft = drafting.get_draft(ctx, opened.workflow.id)
     return WorkflowOpened(
@@ -60,21 +76,36 @@ def show(ctx: Context, workflow: str) -> WorkflowOpened:
     )
 
 
-@api.put("/workflows/<workflow>", permission=EDIT, body=PlanSave, answer=WorkflowSaved)
+@api.put(
+    "/workflows/<workflow>",
+    permission=EDIT,
+    body=PlanSave,
+    answer=WorkflowSaved,
+    errors=(409, 410),
+)
 def save(ctx: Context, workflow: str, body: PlanSave) -> WorkflowSaved:
+    """Replace the draft's plan, if it still has the revision `rev`."""
     workflow_id = _id(workflow)
     drafting.save_plan(ctx, workflow_id, body.plan, body.rev)
     return _saved(ctx, service.get_workflow(ctx, workflow_id))
 
 
-@api.delete("/workflows/<workflow>", permission=EDIT, status=204)
+@api.delete("/workflows/<workflow>", permission=EDIT, status=204, errors=(410,))
 def delete(ctx: Context, workflow: str) -> Response:
+    """Move a workflow to the bin. Its runs stay; it starts no more."""
     service.move_to_bin(ctx, _id(workflow))
     return Response(status=204)
 
 
-@api.post("/workflows/<workflow>/validate", permission=VIEW, body=PlanToCheck, answer=Verdict)
+@api.post(
+    "/workflows/<workflow>/validate",
+    permission=VIEW,
+    body=PlanToCheck,
+    answer=Verdict,
+    errors=(410,),
+)
 def validate(ctx: Context, workflow: str, body: PlanToCheck) -> Verdict:
+    """Say what is left to do in a plan, or in the draft. It changes nothing."""
     checks = drafting.check(ctx, _id(workflow), body.plan)
     return Verdict(ok=all(one.kind == "look" for one in checks), checks=_checks(checks))
 
@@ -84,15 +115,24 @@ def validate(ctx: Context, workflow: str, body: PlanToCheck) -> Verdict:
     permission=Permission.PUBLISH_WORKFLOWS,
     body=PutLive,
     answer=LiveVersion,
+    errors=(410,),
 )
 def put_live(ctx: Context, workflow: str, body: PutLive) -> LiveVersion:
+    """Make the draft the live version, a new number if it differs from the last one."""
     version = publishing.put_live(ctx, _id(workflow), body)
     return LiveVersion(version=version.number or 0)
 
 
-@api.get("/workflows/<workflow>/versions", permission=VIEW, answer=VersionList)
-def versions(ctx: Context, workflow: str) -> dict[str, Any]:
-    wanted = asked("ver")
+@api.get(
+    "/workflows/<workflow>/versions",
+    permission=VIEW,
+    query=VersionsAsked,
+    answer=VersionList,
+    errors=(410,),
+)
+def versions(ctx: Context, workflow: str, query: VersionsAsked) -> dict[str, Any]:
+    """List the versions that were put live, newest first."""
+    wanted = asked_by(query, "ver")
     workflow_id = _id(workflow)
     live = service.get_workflow(ctx, workflow_id).live_number
     found = publishing.list_versions(ctx, workflow_id, before=wanted.after, limit=wanted.limit)
@@ -100,8 +140,14 @@ def versions(ctx: Context, workflow: str) -> dict[str, Any]:
     return page.json(lambda version: _version(version, live))
 
 
-@api.get("/workflows/<workflow>/versions/<int:number>", permission=VIEW, answer=VersionOpened)
+@api.get(
+    "/workflows/<workflow>/versions/<int:number>",
+    permission=VIEW,
+    answer=VersionOpened,
+    errors=(410,),
+)
 def version(ctx: Context, workflow: str, number: int) -> VersionOpened:
+    """Return a version with its plan."""
     workflow_id = _id(workflow)
     if number >= 2**31:
         raise NotFound("E-NO-VERSION", number=number)
@@ -110,9 +156,15 @@ def version(ctx: Context, workflow: str, number: int) -> VersionOpened:
     return VersionOpened(**_version(found, live).model_dump(), plan=found.plan)
 
 
-@api.get("/plan/schema", permission=VIEW)
-def plan_schema(ctx: Context) -> dict[str, Any]:
-    return json_schema("live")
+@api.get("/plan/schema", public=True, query=SchemaAsked, answer=JsonSchema)
+def plan_schema(query: SchemaAsked) -> Response:
+    """Return the JSON Schema of plans, live ones or drafts. No key is needed."""
+    return Response(_schema_text(query.level), mimetype="application/schema+json")
+
+
+@cache
+def _schema_text(level: Literal["live", "draft"]) -> str:
+    return dump(json_schema(level))
 
 
 def _id(text: str) -> UUID:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from webapp.kernel.asking import CountingNumber, Listed, an_id
 from webapp.kernel.drafts import Draft
 
 
@@ -36,11 +37,56 @@ About = Annotated[
 ]
 PlanDocument = Annotated[
     dict[str, Any],
-    Field(title="Plan", description="A plan document; see /api/v1/plan/schema."),
+    Field(title="Plan", json_schema_extra={"x-plan": "draft"}),
 ]
+"""A plan; its own reader checks it, and the description of the API shows its whole schema."""
+
+EXAMPLE: dict[str, Any] = {
+    "plan": 1,
+    "inputs": [{"name": "who", "label": "Who", "type": "text", "required": True}],
+    "steps": [
+        {
+            "id": "s_1",
+            "kind": "text",
+            "name": "Greet",
+            "with": {"text": [{"text": "Hello "}, {"value": ["start", "who"]}]},
+        }
+    ],
+    "result": [
+        {
+            "name": "greeting",
+            "label": "Greeting",
+            "type": "text",
+            "value": [{"value": ["s_1", "text"]}],
+        }
+    ],
+}
+"""A plan for those who read the description of the API: small, whole and runnable."""
+
+
+def _example(value: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [value]})
+
+
+class WorkflowsAsked(Listed):
+    after: Annotated[str | None, an_id("wf")] = None
+    cursor: Annotated[str | None, an_id("wf")] = None
+
+
+class VersionsAsked(Listed):
+    after: Annotated[str | None, an_id("ver")] = None
+    cursor: Annotated[str | None, an_id("ver")] = None
+
+
+class SchemaAsked(Draft):
+    level: Literal["live", "draft"] = Field(
+        "live", description="In a draft, steps may still lack settings."
+    )
 
 
 class NewWorkflow(Draft):
+    model_config = _example({"name": "Greeting", "about": "Says hello.", "plan": EXAMPLE})
+
     name: WorkflowName
     about: About = ""
     plan: PlanDocument | None = None
@@ -53,17 +99,25 @@ class WorkflowSettings(Draft):
 
 
 class PlanSave(Draft):
+    model_config = _example({"plan": EXAMPLE, "rev": 1})
+
     plan: PlanDocument
-    rev: Annotated[int, Field(title="Revision", ge=1)]
-    """The revision the change was made for; another one is refused."""
+    rev: CountingNumber = Field(
+        title="Revision",
+        description="The revision that the change was made for; another one is refused.",
+    )
 
 
 class PlanToCheck(Draft):
+    model_config = _example({"plan": EXAMPLE})
+
     plan: PlanDocument | None = None
     """None: the draft as it is stored."""
 
 
 class PutLive(Draft):
+    model_config = _example({"note": "Greets by name"})
+
     note: Annotated[
         str,
         AfterValidator(_one_line),
@@ -89,13 +143,12 @@ class CheckShown(Shown):
 
 
 class WorkflowShown(Shown):
-    id: str
+    id: Annotated[str, an_id("wf")]
     name: str
     about: str
     rev: int
-    live_version: int | None
-    changed: bool
-    """Whether the draft differs from the live version."""
+    live_version: int | None = Field(description="null while nothing is live")
+    changed: bool = Field(description="Whether the draft differs from the live version.")
     changed_at: datetime
 
 
@@ -113,8 +166,7 @@ class WorkflowList(Shown):
 
 
 class Verdict(Shown):
-    ok: bool
-    """Nothing of kind `todo` or `broken` is left."""
+    ok: bool = Field(description="Whether nothing of kind `todo` or `broken` is left.")
     checks: list[CheckShown]
 
 
@@ -137,3 +189,11 @@ class VersionOpened(VersionShown):
 class VersionList(Shown):
     items: list[VersionShown]
     next: str | None
+
+
+class JsonSchema(BaseModel):
+    """A JSON Schema document (draft 2020-12)."""
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"x-media-type": "application/schema+json"}
+    )

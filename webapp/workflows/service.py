@@ -11,7 +11,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.kernel.clock import now
-from webapp.kernel.errors import Invalid
+from webapp.kernel.errors import Invalid, Taken
 from webapp.kernel.ids import public_id
 from webapp.workflows import queries
 from webapp.workflows.blocks import first_free_number
@@ -135,7 +135,7 @@ def _store(ctx: Context, workflow: Workflow, name: str) -> None:
 
 
 def _taken(name: str) -> Invalid:
-    return Invalid.at("/name", "E-FIELD-TAKEN", what="This name", thing="workflow", name=name)
+    return Taken.at("/name", "E-FIELD-TAKEN", what="This name", thing="workflow", name=name)
 
 
 def _public(workflow: Workflow) -> str:

@@ -1,0 +1,65 @@
+"""What an address can ask: ids, whole numbers, and which page of a list.
+
+A query is a `Draft` like a body, so an unknown word or a wrong value gets a sentence instead of
+being passed over, and the description of the API is made from the same lines.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, Field
+
+from webapp.kernel.drafts import Draft
+
+MOST_ITEMS: Final = 200
+USUAL_ITEMS: Final = 50
+
+
+def id_pattern(prefix: str) -> str:
+    """Return what ids of this kind look like: 128 bits in 26 Crockford digits."""
+    return rf"^{prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"
+
+
+def _digits(value: Any) -> Any:
+    """Take plain digits only: pydantic would also read "+5", "5.0" and "1_0"."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 10:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("Write a whole number in digits, such as 50.")
+
+
+def _whole(value: Any) -> Any:
+    """Take whole numbers of JSON, 2.0 too, but no text: a body says what it means."""
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("Send a whole number, without quotes.")
+
+
+CountingNumber = Annotated[
+    int, BeforeValidator(_whole, json_schema_input_type=int), Field(ge=1, le=2**31 - 1)
+]
+"""Revisions and versions in a body: 1, 2, 3…"""
+
+WholeNumber = Annotated[int, BeforeValidator(_digits, json_schema_input_type=int)]
+
+
+def an_id(prefix: str) -> Any:
+    """Return the field of an id of this kind."""
+    return Field(pattern=id_pattern(prefix))
+
+
+class Listed(Draft):
+    """Which page of a list, newest first. Lists say of which kind their cursors are."""
+
+    limit: WholeNumber = Field(
+        USUAL_ITEMS, ge=1, le=MOST_ITEMS, description="How many come in this answer at most."
+    )
+    after: str | None = Field(
+        None, description="What `next` said in the answer before; without it the list begins."
+    )
+    cursor: str | None = Field(None, description="Another name of `after`.")
