@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
@@ -22,11 +23,17 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LOOK_S: Final = 0.25
+_LOOK_ANYWAY_S: Final = 1.0
 _RETRY_S: Final = 1.0
+_REMEMBERED: Final = 2000
 
 
 class Endings:
-    """Who waits for which run, in this process."""
+    """Who waits for which run, in this process.
+
+    While the channel is heard, the database is asked only once a run's ending was told; what was
+    told a moment ago is remembered, since a quick run may end before anybody waits for it.
+    """
 
     def __init__(self, url: str, most_waiting: int) -> None:
         self._url = url
@@ -35,6 +42,7 @@ class Endings:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._hearing = False
+        self._told: OrderedDict[str, None] = OrderedDict()
 
     @contextmanager
     def place(self) -> Iterator[bool]:
@@ -55,6 +63,8 @@ class Endings:
         told = threading.Event()
         with self._lock:
             self._waiting.setdefault(run, []).append(told)
+            if run in self._told or not self._hearing:
+                told.set()
         try:
             return self._until(told, time.monotonic() + seconds, look)
         finally:
@@ -66,12 +76,13 @@ class Endings:
 
     def _until(self, told: threading.Event, end: float, look: Callable[[], T | None]) -> T | None:
         while True:
-            found = look()  # after the place is taken, so that no ending falls between
             left = end - time.monotonic()
+            # Told or not, look from time to time: what is told may be lost.
+            told.wait(max(0.0, min(left, _LOOK_ANYWAY_S if self._hearing else _LOOK_S)))
+            told.clear()
+            found = look()
             if found is not None or left <= 0:
                 return found
-            told.wait(min(left, 2.0 if self._hearing else _LOOK_S))
-            told.clear()
 
     def _listen(self) -> None:
         with self._lock:
@@ -96,5 +107,8 @@ class Endings:
 
     def _tell(self, run: str) -> None:
         with self._lock:
+            self._told[run] = None
+            if len(self._told) > _REMEMBERED:
+                self._told.popitem(last=False)
             for told in self._waiting.get(run, []):
                 told.set()

@@ -47,16 +47,22 @@ class OneTask:
 
 
 @requires(Permission.VIEW_RUNS)
-def is_settled(ctx: Context, run_id: UUID) -> bool:
-    """Whether the run is over, or goes on only after a person's decision."""
-    run = ctx.get(Run, run_id)
-    return run.is_over or run.state == "needs_review"
+def whole(ctx: Context, run_id: UUID, most: int) -> Whole:
+    """Return a run with up to `most` steps, and one more if there are more."""
+    return _whole(ctx, queries.find(ctx, run_id), most)
 
 
 @requires(Permission.VIEW_RUNS)
-def whole(ctx: Context, run_id: UUID, most: int) -> Whole:
-    """Return a run with up to `most` steps, and one more if there are more."""
+def whole_if_settled(ctx: Context, run_id: UUID, most: int) -> Whole | None:
+    """Return a run that is over or needs a person's decision; None while it goes on."""
     row = queries.find(ctx, run_id)
+    if not (row.run.is_over or row.run.state == "needs_review"):
+        return None
+    return _whole(ctx, row, most)
+
+
+def _whole(ctx: Context, row: queries.RunRow, most: int) -> Whole:
+    run_id = row.run.id
     steps = queries.steps_by_path(ctx, run_id, "", most + 1)
     return Whole(row, queries.result_of(ctx, row.run), steps, plan_of_run(ctx, row.run))
 

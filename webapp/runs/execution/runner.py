@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 
 QUEUE: Final = "runs"
 BEAT_S: Final = 2.0
+AWAKE_S: Final = 0.1
+"""How long a worker that just claimed looks by itself before it wants to be rung again."""
+LOOK_S: Final = 0.004
 LATE_LOOP_S: Final = 5.0
 _NEWER_WORKER_S: Final = 30.0
 _SEEN_S: Final = 10.0
@@ -126,28 +129,32 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         ticking = asyncio.create_task(self._tick())
         self._ready.set()
+        awake_until = 0.0
         while not self._stop.is_set():
-            rung, free = self._ring.is_set(), self.settings.runs_per_worker - len(self.active)
+            free = self.settings.runs_per_worker - len(self.active)
             self._ring.clear()
-            claimed = await self._claim(free, rung) if free > 0 else []
+            resting = time.monotonic() > awake_until
+            claimed = await self._claim(free, resting) if free > 0 else []
             for run in claimed:
                 self._begin(run)
-            if not claimed and not self._stop.is_set():
-                await self._rest()
+            if claimed:
+                awake_until = time.monotonic() + AWAKE_S
+            elif not self._stop.is_set():
+                await self._rest(BEAT_S if resting else LOOK_S)
         await self._finish()
         ticking.cancel()
         await self.outside.close()
 
-    async def _claim(self, free: int, rung: bool) -> list[Claimed]:
+    async def _claim(self, free: int, resting: bool) -> list[Claimed]:
         try:
-            return await self._in_thread(lambda: self._ask(free, rung))
+            return await self._in_thread(lambda: self._ask(free, resting))
         except Exception as error:
             if not is_away(error):
                 log.exception("claiming failed")
             return []
 
-    def _ask(self, free: int, rung: bool) -> list[Claimed]:
-        if rung:
+    def _ask(self, free: int, resting: bool) -> list[Claimed]:
+        if resting:  # from now on a start has to ring again; what was started before is found now
             self.answer()
         crashpoint("worker.after_dequeue")
         hints = Hints()
@@ -156,10 +163,10 @@ class Runner:
         hints.flush(self.bell)
         return claimed
 
-    async def _rest(self) -> None:
-        """Wait for a ring, or until the next sweep is due."""
+    async def _rest(self, seconds: float) -> None:
+        """Wait for a ring, or for the next look."""
         with suppress(TimeoutError):
-            pause = BEAT_S * random.uniform(0.8, 1.2)  # noqa: S311  jitter
+            pause = seconds * random.uniform(0.8, 1.2)  # noqa: S311  jitter
             await asyncio.wait_for(self._ring.wait(), pause)
 
     async def _finish(self) -> None:
