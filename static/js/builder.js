@@ -2,4 +2,5 @@
 // button that is there, and a value can be put in by the button "Insert".
 import "./builder/insert-value.js";
 import "./builder/paint-values.js";
+import "./builder/press-once.js";
 import "./builder/walk-steps.js";

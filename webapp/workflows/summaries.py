@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ Piece = tuple[str, bool]
 """A text, and whether it is the name of a value."""
 
 _MOST: Final = 90
+_BLANKS: Final = re.compile(r"\s+")
 _OPERATION_WORDS: Final = {
     "filter": "keep some",
     "sort": "sort",
@@ -62,8 +64,7 @@ def _cut(pieces: list[Piece]) -> list[Piece]:
     kept: list[Piece] = []
     left = _MOST
     for text, is_value in pieces:
-        text = " ".join(text.split()) if text.strip() else " "
-        text = f" {text}" if kept and pieces and not is_value and not text.startswith(" ") else text
+        text = _BLANKS.sub(" ", text)
         if len(text) > left:
             kept.append((f"{text[: max(left - 1, 0)]}…", is_value))
             break
@@ -159,7 +160,7 @@ def _tool(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
         return []
     args = settings.get("args") or {}
     first = next((value_pieces(v, titles) for v in args.values() if isinstance(v, list)), [])
-    return [(f"{tool.label}: " if first else tool.label, False), *first]
+    return [(f"{tool.label}: ", False), *first] if first else []
 
 
 def _stop(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:

@@ -407,8 +407,8 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
                  20_000, area=5),
         )),
         Value("message", "Message", "What the agent gets this time.", rows=5),
-        Rows("gives", "Gives back", "Leave it empty for one text.", _GIVES_CELLS, "Add a field",
-             load=_gives_rows, store=_gives_fields),
+        Rows("gives", "Answer", "Leave it empty for one text, or name the fields it must have.",
+             _GIVES_CELLS, "Add a field", load=_gives_rows, store=_gives_fields),
         Fold("fold", "Model, tools and files", "", (
             Inside("inline", "Model", "", (
                 Text("model", "Model", "“default” is the one set up here; “practice” is built in "

@@ -209,7 +209,8 @@ class Cards(Part):
             for number, entry in enumerate(before)
         ]
         env.in_rows = was
-        entries = given.rearranged(name, entries, lambda word: self._fresh(word, entries))
+        added = given.text(f"{name}-new")
+        entries = given.rearranged(name, entries, lambda word: self._fresh(word or added, entries))
         _name_all(entries)
         return entries or ABSENT
 

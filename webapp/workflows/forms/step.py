@@ -97,6 +97,11 @@ def may_fail(step: Doc) -> bool:
     return step.get("kind") not in {"stop"}
 
 
+def _hardly_fails(step: Doc) -> bool:
+    kind = KINDS.get(step.get("kind", ""))
+    return kind is not None and (kind.pure or kind.container or kind.name == "wait")
+
+
 @dataclass(frozen=True, slots=True)
 class StepForm:
     """What the template draws of the open step."""
@@ -119,12 +124,17 @@ def show_step(
     settings = step.get("with") or {}
     failure = step.get("on_failure") or {}
     inside = Env(sights.names(step["id"], inside=True), more=env.more, errors=env.errors)
+    more_of_it = _common(step).show(step, "step", env)
+    handling = _FAILURE.show(failure, "failure", env) if may_fail(step) else None
+    if handling is not None and not failure and _hardly_fails(step):
+        more_of_it["elements"].insert(0, handling)
+        handling = None
     return StepForm(
         name=NAME.show(step, "step", env),
         settings=show_all(parts_of(step), settings, AT, env),
         collect=COLLECT.show(settings, AT, inside) if step.get("kind") == "each" else None,
-        failure=_FAILURE.show(failure, "failure", env) if may_fail(step) else None,
-        more=_common(step).show(step, "step", env),
+        failure=handling,
+        more=more_of_it,
     )
 
 
