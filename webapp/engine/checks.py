@@ -249,8 +249,9 @@ def _target(sight: Sight, ref: list[Any]) -> _Target | tuple[str, str]:
     """Follow a reference through the fields that are known."""
     empty, fields, is_known = sight.may_be_empty, list(sight.fields), sight.is_known
     found: Field | None = None
-    for name in ref[1:]:
-        if not fields or isinstance(name, int):
+    for depth, name in enumerate(ref[1:]):
+        is_open = not fields and (depth > 0 or not is_known)
+        if is_open or isinstance(name, int):
             return _Target(f"“{sight.title}”", "any", empty)
         found = next((field for field in fields if field.name == name), None)
         if found is None:

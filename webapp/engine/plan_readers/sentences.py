@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from webapp.engine.plan import PlanProblem
@@ -44,20 +45,39 @@ def may_wait(problem: PlanProblem) -> bool:
     return problem.code in WAITING
 
 
-def problems_of(error: ValidationError, doc: Any, at: str) -> list[PlanProblem]:
-    """Return one problem per place of `doc`, which lies at pointer `at`."""
+def titles_of(model: type[BaseModel]) -> dict[str, str]:
+    """Return the form's labels of a model's settings, by key."""
+    return {
+        field.alias or name: f"“{field.title}”"
+        for name, field in model.model_fields.items()
+        if field.title
+    }
+
+
+def problems_of(
+    error: ValidationError, doc: Any, at: str, titles: Mapping[str, str] | None = None
+) -> list[PlanProblem]:
+    """Return one problem per place of `doc`, which lies at pointer `at`.
+
+    Args:
+        error: what pydantic says.
+        doc: the document it was said of.
+        at: pointer to `doc`.
+        titles: labels of the settings at the top of `doc`.
+    """
     found: dict[str, PlanProblem] = {}
     for detail in error.errors(include_url=False):
-        problem = _problem(detail, doc, at)
+        problem = _problem(detail, doc, at, titles or {})
         found.setdefault(problem.pointer, problem)
     return list(found.values())
 
 
-def _problem(detail: ErrorDetails, doc: Any, at: str) -> PlanProblem:
+def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str]) -> PlanProblem:
     kind, context = detail["type"], detail.get("ctx", {})
     pointer, key = _pointer(detail["loc"], doc)
+    is_top = pointer.count("/") == 1
     pointer = at + pointer
-    label = key.replace("_", " ").capitalize() or "This"
+    label = (titles.get(key) if is_top else None) or key.replace("_", " ").capitalize() or "This"
     match kind:
         case "plan_grammar":
             return PlanProblem(pointer + context["at"], "P-VALUE", context["text"])
@@ -66,7 +86,7 @@ def _problem(detail: ErrorDetails, doc: Any, at: str) -> PlanProblem:
         case "missing":
             return PlanProblem(pointer, "C-FIELD-EMPTY", f"{label} is missing")
         case "extra_forbidden":
-            return PlanProblem(pointer, "P-KEY", f"There is no setting called {key!r} here")
+            return PlanProblem(pointer, "P-KEY", f"There is no setting called “{key}” here")
         case "union_tag_invalid" | "union_tag_not_found":
             return PlanProblem(pointer, "P-VALUE", f"{label} has a word that is not known here")
         case "value_error":
@@ -74,7 +94,8 @@ def _problem(detail: ErrorDetails, doc: Any, at: str) -> PlanProblem:
                 pointer, "C-FIELD-RANGE", detail["msg"].removeprefix("Value error, ")
             )
     if kind in LIMITS:
-        return PlanProblem(pointer, "C-FIELD-RANGE", f"{label} {LIMITS[kind].format(**context)}")
+        shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in context.items()}
+        return PlanProblem(pointer, "C-FIELD-RANGE", f"{label} {LIMITS[kind].format(**shown)}")
     return PlanProblem(pointer, "P-TYPE", f"{label} must be {WORDS.get(kind, 'written otherwise')}")
 
 

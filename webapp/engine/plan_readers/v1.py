@@ -25,7 +25,7 @@ from webapp.engine.plan import (
     PlanProblem,
     Step,
 )
-from webapp.engine.plan_readers.sentences import may_wait, problems_of
+from webapp.engine.plan_readers.sentences import may_wait, problems_of, titles_of
 from webapp.engine.steps import KINDS
 
 LISTED = {"if": "branches", "parallel": "lanes"}
@@ -40,8 +40,7 @@ def read(doc: dict[str, Any], level: Level) -> Plan:
     Raises:
         PlanError: with all problems found.
     """
-    if len(json.dumps(doc, ensure_ascii=False, default=str).encode("utf-8", "replace")) > MAX_BYTES:
-        raise PlanError([PlanProblem("", "P-SIZE", "A plan has at most 1 MiB")])
+    _refuse_large(doc)
     reader = _Reader(level)
     steps = reader.block(doc.get("steps", []), "/steps", depth=0)
     plan = reader.model(Plan, {**doc, "steps": steps}, doc, "")
@@ -50,6 +49,15 @@ def read(doc: dict[str, Any], level: Level) -> Plan:
     if plan is None or reader.problems:
         raise PlanError(reader.problems)
     return plan
+
+
+def _refuse_large(doc: dict[str, Any]) -> None:
+    try:
+        written = json.dumps(doc, ensure_ascii=False, default=str).encode("utf-8", "replace")
+    except RecursionError:
+        raise PlanError([PlanProblem("", "P-SIZE", "The plan is nested too deeply")]) from None
+    if len(written) > MAX_BYTES:
+        raise PlanError([PlanProblem("", "P-SIZE", "A plan has at most 1 MiB")])
 
 
 class _Reader:
@@ -157,7 +165,8 @@ class _Reader:
         try:
             step._config = kind.config.model_validate(filled)
         except ValidationError as error:
-            self.settle_lacks(step, problems_of(error, settings, "/with"), at)
+            found = problems_of(error, settings, "/with", titles_of(kind.config))
+            self.settle_lacks(step, found, at)
             return step
         if self.level == "live":
             object.__setattr__(step, "with_", step._config)
