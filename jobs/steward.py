@@ -13,6 +13,7 @@ from types import FrameType
 from jobs.base import Machine, make_machine, prepare
 from jobs.deliveries import anchor, relay
 from jobs.housekeeping import tidy
+from jobs.marks import write_marks
 from jobs.sweeping import sweep
 from webapp.kernel.db import is_away
 from webapp.kernel.heartbeat import beat
@@ -58,6 +59,7 @@ def main() -> None:
     duties = [
         Duty("sweep", 2.0, sweep),
         Duty("relay", 1.0, relay),
+        Duty("marks", 60.0, write_marks),
         Duty("anchor", 3600.0, anchor),
         Duty("tidy", 600.0, tidy),
     ]

@@ -115,7 +115,7 @@ def change_appearance() -> Response:
             return invalid(form, "accounts/me.html", "accounts/_appearance.html")
         return _account(422, appearance_form=form)
     service.set_theme(db.session(), _person().user_id, draft.theme)
-    return done("/me", say="Your appearance is kept.")
+    return done("/me", say="Your colors are saved.")
 
 
 @doors.post("/me/devices/<device>/signout", signed_in=True)

@@ -115,7 +115,7 @@ class NewPassword(_WithPassword):
 
 class Appearance(Draft):
     theme: Literal["system", "light", "dark"] = Field(
-        title="Appearance",
+        title="Colors",
         json_schema_extra={
             "widget": "radios",
             "labels": {"system": "As the system", "light": "Light", "dark": "Dark"},

@@ -227,8 +227,6 @@ def _of_anything(error: Exception) -> Response:
         log.warning("database_away", ref=reference(), kind=type(error).__name__)
         code = "E-BUSY" if "Busy" in type(error).__name__ else "E-DATABASE"
         return answer(Unavailable(code, retry_after=5 if code == "E-DATABASE" else 1))
-    if current_app.config.get("SHOW_BUGS"):
-        raise error
     # The traceback names lines only: values of variables may be secrets.
     log.error(
         "bug", ref=reference(), method=request.method, path=request.path, exc_info=error

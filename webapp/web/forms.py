@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from wtforms import Field, Form
 
 from webapp.kernel.drafts import bare, choices_of, title_of, validated
-from webapp.kernel.errors import FieldError, Invalid
+from webapp.kernel.errors import Invalid
 
 D = TypeVar("D", bound=BaseModel)
 R = TypeVar("R")
@@ -150,11 +150,6 @@ def posted(schema: type[D]) -> DraftForm[D]:
     form = cast("DraftForm[D]", _class_of(schema)(formdata=request.form))
     g.posted_form = form
     return form
-
-
-def field_error_at(name: str, code: str, detail: str) -> Invalid:
-    """Return an error for one field with its own sentence."""
-    return Invalid([FieldError(f"/{name}", code, detail)])
 
 
 @cache
