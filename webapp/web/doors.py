@@ -327,7 +327,8 @@ def _refuse_unstorable() -> None:
         raise BadRequest("E-BAD-REQUEST", reason="The address holds a character that none may.")
     if request.mimetype in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         pairs = request.form.items(multi=True)
-        if not all(storable(text) for pair in pairs for text in pair):
+        # A multipart field without a name comes as None.
+        if not all(isinstance(text, str) and storable(text) for pair in pairs for text in pair):
             raise BadRequest("E-BAD-REQUEST", reason="A field holds a character that none may.")
 
 
