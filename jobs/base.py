@@ -38,6 +38,10 @@ class Machine:
     sessions: Sessions
     bell: Bell
 
+    def close(self) -> None:
+        """Give back the connections."""
+        self.sessions.kw["bind"].dispose()
+
     @contextmanager
     def unit(self) -> Iterator[Context]:
         """Yield a context of the system; commit at the end, then send the hints."""

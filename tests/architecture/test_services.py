@@ -29,7 +29,7 @@ def service_functions() -> Iterator[tuple[str, object]]:
         if found.name.split(".")[1] in {"engine", "kernel", "web", "commands", "wsgi", "app"}:
             continue
         module: ModuleType = importlib.import_module(found.name)
-        if found.name.rsplit(".", 1)[-1] in {"pages", "api", "topics", "queries"}:
+        if {"pages", "api", "topics", "queries"} & set(found.name.split(".")):
             continue
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("_") or function.__module__ != found.name:
@@ -55,8 +55,11 @@ INSIDE = {
     "webapp.access.idempotency.keep",
     "webapp.audit.service.record",
     "webapp.files.service.shelf",
+    "webapp.runs.looking.plan_of_run",
     "webapp.runs.service.close_cancelled",
     "webapp.runs.service.lease_now",
+    "webapp.runs.service.runs_room",
+    "webapp.workflows.drafting.replace_draft",
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from jobs.base import make_machine
+from jobs.base import Machine, make_machine
 from jobs.marks import write_marks
 from tests.fixtures import House, Program, SignedIn
 from webapp.access.permissions import Role
@@ -25,6 +25,13 @@ from webapp.web.database import brief_reading, brief_writing, db
 
 
 @pytest.fixture
+def machine(settings: Settings) -> Iterator[Machine]:
+    made = make_machine(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
     """The app with Redis."""
     app = create_app(settings, redis=connect(settings.redis_url))
@@ -34,7 +41,7 @@ def app(settings: Settings) -> Iterator[Flask]:
 
 
 def test_marks_of_looking_are_written_down(
-    app: Flask, acme: House, signed_in: SignedIn, settings: Settings, program: Program
+    app: Flask, acme: House, signed_in: SignedIn, machine: Machine, program: Program
 ) -> None:
     owner = signed_in(acme, Role.OWNER)
     _last_seen(app, hours_ago=2)
@@ -42,14 +49,14 @@ def test_marks_of_looking_are_written_down(
     owner.get("/me")
     program.get("/api/v1/runs")
 
-    assert write_marks(make_machine(settings)) == 2
+    assert write_marks(machine) == 2
     with app.app_context(), brief_reading() as session, across_organizations(session, "test"):
         seen = session.scalars(select(LoginSession.seen_at)).one()
         used = session.scalars(select(ApiKey.last_used_at)).one()
     assert now() - seen < timedelta(minutes=1)
     assert used is not None
     assert now() - used < timedelta(minutes=1)
-    assert write_marks(make_machine(settings)) == 0
+    assert write_marks(machine) == 0
 
 
 def test_without_redis_nobody_waits(app: Flask, acme: House, signed_in: SignedIn) -> None:

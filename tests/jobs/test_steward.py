@@ -31,8 +31,10 @@ from webapp.runs.execution.claims import Claims
 
 
 @pytest.fixture
-def machine(settings: Settings) -> Machine:
-    return make_machine(settings)
+def machine(settings: Settings) -> Iterator[Machine]:
+    made = make_machine(settings)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -30,6 +30,8 @@ from webapp.kernel.rawsql import sql_for
 
 KEPT: Final = timedelta(hours=72)
 LONGEST_KEY: Final = 255
+KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
+"""Headers are ASCII, and what carries them takes the blanks around them away."""
 _RIVAL_WAIT_MS: Final = 2000
 
 
@@ -64,7 +66,7 @@ def check_key(key: str | None) -> str:
     """Return the key of a request that needs one, or say what is wrong with it."""
     if key is None or not key.strip():
         raise BadRequest("E-IDEM-MISSING")
-    if len(key) > LONGEST_KEY or not key.isprintable():
+    if len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
         raise BadRequest("E-IDEM-LONG")
     return key
 

@@ -36,6 +36,9 @@ class Permission(StrEnum):
     USE_STAFF_PAGES = "staff.use"
     """Open the staff area; held by a mark on the person, never by a role alone."""
 
+    VIEW_AUDIT = "audit.view"
+    """Read the record of who did what, and check that nobody rewrote it."""
+
     VIEW_ORGANIZATION = "organization.view"
     """See the organization's name and members."""
 
@@ -57,6 +60,7 @@ ROLES: Final[dict[Permission, frozenset[Role]]] = {
     Permission.PUBLISH_WORKFLOWS: _BUILDERS,
     Permission.START_RUNS: _BUILDERS,
     Permission.USE_STAFF_PAGES: frozenset({Role.OWNER}),
+    Permission.VIEW_AUDIT: _ADMINS,
     Permission.VIEW_ORGANIZATION: _ALL,
     Permission.VIEW_RUNS: _ALL,
     Permission.VIEW_WORKFLOWS: _ALL,
@@ -69,6 +73,7 @@ _WORDS: Final[dict[Permission, str]] = {
     Permission.PUBLISH_WORKFLOWS: "put workflows live",
     Permission.START_RUNS: "start runs",
     Permission.USE_STAFF_PAGES: "open the staff area",
+    Permission.VIEW_AUDIT: "read the audit record",
     Permission.VIEW_ORGANIZATION: "see the organization",
     Permission.VIEW_RUNS: "see runs",
     Permission.VIEW_WORKFLOWS: "see workflows",

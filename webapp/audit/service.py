@@ -14,7 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from webapp.access.context import Context, system_only
+from webapp.access.context import Context, requires, system_only
+from webapp.access.permissions import Permission
 from webapp.access.tenancy import across_organizations
 from webapp.audit.models import AuditEntry, AuditHead
 from webapp.kernel import jsons
@@ -103,6 +104,7 @@ class Verdict:
         return self.broken_at is None
 
 
+@requires(Permission.VIEW_AUDIT)
 def verify(ctx: Context) -> Verdict:
     """Recompute the organization's chain: each mac, each link, no gap, and the head."""
     key, expected, prev = ctx.settings.audit_key.get_secret_value(), 1, _NO_MAC
