@@ -101,7 +101,17 @@ class House:
                 _kill(pid)
             self.process.wait()
             return
-        _kill(self.children()[part])
+        _kill(self._pid_of(part))
+
+    def _pid_of(self, part: str) -> int:
+        """Return the part's pid; one that was killed a moment ago is awaited."""
+        until = time.monotonic() + READY_S
+        while time.monotonic() < until:
+            pid = self.children().get(part)
+            if pid is not None and Path(f"/proc/{pid}").exists():
+                return pid
+            time.sleep(0.05)
+        raise AssertionError(f"{part} does not come back\n{self.log()}")
 
     def stop(self) -> int:
         """End in order and return the exit code."""
