@@ -61,10 +61,11 @@ Finish = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-def finish(program: Any, runner: Runner) -> Finish:
-    """Return a function that lets the runner work until the run is settled."""
+def finish(program: Any, request: pytest.FixtureRequest) -> Finish:
+    """Return a function that lets a runner work until the run is settled; before, none works."""
 
     def wait(run: str) -> dict[str, Any]:
+        runner: Runner = request.getfixturevalue("runner")
         end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:
             runner.wake()
