@@ -6,23 +6,23 @@ from typing import Any
 
 from flask import Response, current_app, render_template
 
+from webapp.access.permissions import Permission
 from webapp.admin import service
-from webapp.kernel.errors import Forbidden
+from webapp.admin.schemas import Alive, MachineState, Ready
 from webapp.web import jsons
 from webapp.web.database import brief_reading
 from webapp.web.doors import Doors
-from webapp.web.identities import visitor
 
 doors = Doors("admin", __name__)
 
 
-@doors.get("/health", public=True)
+@doors.get("/health", public=True, answer=Alive)
 def health() -> Response:
     """Say that the web process answers. Asks nobody else, so that it is quick and honest."""
     return jsons.answer({"status": "ok"})
 
 
-@doors.get("/ready", public=True)
+@doors.get("/ready", public=True, answer=Ready, also={503: Ready})
 def ready() -> Response:
     """Say whether requests that need the database would work."""
     with brief_reading() as session:
@@ -33,7 +33,7 @@ def ready() -> Response:
     return answer
 
 
-@doors.get("/status", public=True)
+@doors.get("/status", public=True, answer=MachineState, also={503: MachineState})
 def status() -> Response:
     """Say how each part of the machine is."""
     with brief_reading() as session:
@@ -41,10 +41,7 @@ def status() -> Response:
     return jsons.answer(found, 503 if found["status"] == "down" else 200)
 
 
-@doors.get("/admin/ui", signed_in=True)
+@doors.get("/admin/ui", permission=Permission.USE_STAFF_PAGES)
 def catalogue() -> str:
     """Show every piece that pages are made of, in all its states."""
-    person = visitor()
-    if person is None or not person.staff:
-        raise Forbidden("E-ROLE", who="Only people who look after this machine", what="see this")
     return render_template("admin/ui.html")
