@@ -1,7 +1,8 @@
 """`make test`: the suite on SQLite and on PostgreSQL, side by side, on two cores.
 
-Browser tests run once, with SQLite; the engine's, which know no database, and the supervisor's,
-which start everything anew, once with PostgreSQL, so that both passes take about as long.
+The engine's tests, which know no database, and the supervisor's, which start everything anew, run
+once, beside PostgreSQL. Browser tests run once, after SQLite and in a process of their own, since
+Playwright leaves an event loop running.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -18,31 +20,53 @@ sys.path.insert(0, str(ROOT))
 
 from tests import services  # noqa: E402  found only after the line above
 
-ONCE = {"sqlite": ["tests/browser"], "postgres": ["tests/engine", "tests/supervisor"]}
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
+BROWSER = ("tests/browser",)
+ONCE = ("tests/engine", "tests/supervisor")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pytest process: everything but `without`, or `only` some folders."""
+
+    name: str
+    database: str = "sqlite"
+    needs: str = ""
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def arguments(self, picked: list[str]) -> list[str] | None:
+        """Return pytest's arguments, or None when nothing of `picked` is in this pass."""
+        paths = [path for path in picked if not path.startswith(self.without or ("-",))]
+        if self.only:
+            paths = [path for path in picked if path.startswith(self.only)]
+        if picked and not paths:
+            return None
+        return [*(f"--ignore={path}" for path in self.without), *(paths or self.only)]
+
+
+LANES = (
+    (
+        Pass("sqlite", without=(*BROWSER, *ONCE)),
+        Pass("browser", needs="Chromium", only=BROWSER),
+    ),
+    (Pass("postgres", database="postgres", needs="PostgreSQL", without=BROWSER),),
+)
 
 
 def main(picked: list[str]) -> int:
     lacking = bring()
-    passes = [name for name in ONCE if not (name == "postgres" and "PostgreSQL" in lacking)]
     if lacking:
-        left_out = {"PostgreSQL": "the PostgreSQL pass", "Chromium": "the browser tests"}
-        what = " and ".join(left_out[name] for name in lacking)
-        print(f"Left out: {what}. Install {' and '.join(PACKAGES[n] for n in lacking)} for these.")
+        names = [one.name for lane in LANES for one in lane if one.needs in lacking]
+        packages = " ".join(PACKAGES[name] for name in lacking)
+        print(f"Left out: {' and '.join(names)}. Install {packages} to run them.", flush=True)
         if os.environ.get("CI") == "true":
             return 1
-    ignored = ["tests/browser"] if "Chromium" in lacking else []
-    with tempfile.TemporaryDirectory() as folder:
-        running = []
-        for name in passes:
-            others = [key for key in passes if key != name]
-            skipped = ignored + [path for key in others for path in ONCE[key]]
-            paths = [p for p in picked if not any(p.startswith(path) for path in skipped)]
-            if picked and not paths:
-                continue
-            output = Path(folder) / name
-            running.append((name, output, start(name, paths, skipped, output)))
-        return max([finish(*one) for one in running], default=0)
+    lanes = [[one for one in lane if one.needs not in lacking] for lane in LANES]
+    if "PostgreSQL" in lacking:
+        lanes[0].insert(1, Pass("once", only=ONCE))
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        return max(pool.map(lambda lane: max((run(one, picked) for one in lane), default=0), lanes))
 
 
 def bring() -> list[str]:
@@ -51,11 +75,10 @@ def bring() -> list[str]:
     if lacking and os.geteuid() == 0 and shutil.which("apt-get"):
         wanted = [PACKAGES[name] for name in lacking]
         print(f"Installing {' and '.join(wanted)} for the tests", flush=True)
-        quiet = {"stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
         env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        subprocess.run(["apt-get", "update", "-qq"], check=False, env=env, **quiet)
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
-        subprocess.run(install, check=False, env=env, **quiet)
+        for command in (["apt-get", "update", "-qq"], install):
+            subprocess.run(command, check=False, env=env, stdout=subprocess.DEVNULL)
         lacking = _lacking()
     return lacking
 
@@ -65,21 +88,24 @@ def _lacking() -> list[str]:
     return [name for name, path in found.items() if path is None]
 
 
-def start(name: str, paths: list[str], skipped: list[str], output: Path) -> subprocess.Popen[bytes]:
-    options = [f"--ignore={path}" for path in skipped] + ["-o", f"cache_dir=.pytest_cache/{name}"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "--durations=5", *options, *paths],
+def run(one: Pass, picked: list[str]) -> int:
+    """Run one pass to its end, then print all it said at once."""
+    arguments = one.arguments(picked)
+    if arguments is None:
+        return 0
+    cache = f"cache_dir=.pytest_cache/{one.name}"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--durations=5", "-o", cache, *arguments],
         cwd=ROOT,
-        env={**os.environ, "DECKHAND_TEST_DB": name},
-        stdout=output.open("wb"),
+        env={**os.environ, "DECKHAND_TEST_DB": one.database},
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
     )
-
-
-def finish(name: str, output: Path, process: subprocess.Popen[bytes]) -> int:
-    code = process.wait()
-    print(f"\n--- {name}\n{output.read_text(errors='replace')}", flush=True)
-    return code
+    print(f"\n--- {one.name}\n{done.stdout}", flush=True)
+    return done.returncode
 
 
 if __name__ == "__main__":
