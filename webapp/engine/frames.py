@@ -2,7 +2,7 @@
 blocks.
 
 A frame opens blocks, hears when each has ended, and settles its own step when all have. It knows
-nothing of time or of other frames; `scheduler.Scheduler` moves everything forward.
+nothing of time or of other frames; `tree.Tree` moves everything forward.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from webapp.engine.values import Scope, render
 
 if TYPE_CHECKING:
     from webapp.engine.compiled import StepPlan
-    from webapp.engine.scheduler import Scheduler
+    from webapp.engine.tree import Tree
 
 Closing = Literal["", "cancelled", "not_needed", "failed_before"]
 Error = dict[str, Any]
@@ -90,7 +90,7 @@ class Block:
 class Frame:
     """A step that holds blocks. `open` counts the blocks that have not ended."""
 
-    def __init__(self, scheduler: Scheduler, task: Task | None) -> None:
+    def __init__(self, scheduler: Tree, task: Task | None) -> None:
         self.scheduler = scheduler
         self.task = task
         self.blocks: dict[Any, Block] = {}
@@ -217,7 +217,7 @@ class HolderFrame(Frame):
 
     task: Task
 
-    def __init__(self, scheduler: Scheduler, task: Task) -> None:
+    def __init__(self, scheduler: Tree, task: Task) -> None:
         super().__init__(scheduler, task)
         self.decided: dict[str, Any] = {}
         self.error: Error | None = None
@@ -280,13 +280,14 @@ class IfFrame(HolderFrame):
         self.scheduler.holder_failed(self.task, error)
 
     def all_closed(self) -> None:
-        raise AssertionError("the blocks of an if are closed from around it only")
+        # Only a row closed by an ending that was lost in a crash leads here.
+        self.scheduler.holder_closed(self.task, "cancelled")
 
 
 class ParallelFrame(HolderFrame):
     """Lanes beside each other; a lane may need others."""
 
-    def __init__(self, scheduler: Scheduler, task: Task) -> None:
+    def __init__(self, scheduler: Tree, task: Task) -> None:
         super().__init__(scheduler, task)
         config = task.step.config
         self.lanes = {lane.id: lane for lane in config.lanes}

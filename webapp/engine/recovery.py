@@ -23,8 +23,8 @@ class Found:
         self.cost_nano = 0
         self.had_failures = False
         """A step failed for good, so a run that ends well has had problems."""
-        self.stop: Record | None = None
-        """A `stop` that was reached: the run only has to end."""
+        self.last: Record | None = None
+        """The step that ended the run: a `stop`, or the one that was too many."""
         for record in records:
             self._add(record)
         self._open = [record for record in self._last.values() if not record.ends_path]
@@ -40,8 +40,10 @@ class Found:
                 self._last[path] = record
             if record.state == "failed" and record.ends_path:
                 self.had_failures = True
+                if (record.error or {}).get("code") == "E-STEPS":
+                    self.last = record
             if record.kind == "stop" and record.state == "succeeded":
-                self.stop = record
+                self.last = record
         if record.cost_nano:
             self.cost_nano += record.cost_nano
             self._costs[path] = self._costs.get(path, 0) + record.cost_nano

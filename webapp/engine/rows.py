@@ -68,11 +68,14 @@ def wait_request(what: WaitFor) -> bytes:
     return to_bytes({"signal": what.signal, "fail_at_timeout": what.fail_at_timeout})
 
 
-def ending_of(stop: Record) -> End:
-    """How the run ends by a `stop` step."""
-    result = stop.result or {}
+def ending_of(last: Record) -> End:
+    """How the run ends by a `stop` step, or by the step that was one too many."""
+    where = {"step": last.step_id, "path": last.path}
+    if last.error is not None:
+        return End("failed", error={**last.error, **where})
+    result = last.result or {}
     if result.get("as") != "failed":
         return End("done")
-    text = str(result.get("message") or "")
-    error = {"code": "E-STOP", "text": text, "step": stop.step_id, "path": stop.path}
-    return End("failed", error=error)
+    return End(
+        "failed", error={"code": "E-STOP", "text": str(result.get("message") or ""), **where}
+    )

@@ -12,7 +12,7 @@ that an `each` over ten thousand finished items is as flat as one.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from webapp.engine.commands import (
@@ -24,7 +24,6 @@ from webapp.engine.commands import (
     Finish,
     Outcome,
     RetryLater,
-    Settle,
     Spent,
     Start,
     Stopped,
@@ -50,14 +49,16 @@ from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
 from webapp.engine.recovery import Found, in_doubt, restored, seen_at_end
 from webapp.engine.rows import closed_row, doubtful_row, ending_of, problem, row, wait_request
+from webapp.engine.tree import Tree
 from webapp.engine.values import Scope, render
 
 Values = Mapping[str, Any]
+TOO_MANY = "E-STEPS"
 PASSED_BY = frozenset({"off", "branch", "sent_before"})
 """Reasons for which a step is skipped and its block goes on."""
 
 
-class Scheduler:
+class Scheduler(Tree):
     """The state of one run.
 
     Args:
@@ -78,23 +79,17 @@ class Scheduler:
     ) -> None:
         self.plan = plan
         self.limits = limits or plan.limits
-        self.steps = compiled(plan)
-        self.now: Values = {}
-        self.found = Found(records)
-        self.problems = self.found.had_failures
+        super().__init__(Found(records), compiled(plan))
         self.executions = 0
         self.running = 0
         """Started steps that take one of the `at_once` places."""
-        self.unknown = 0
         self.ended = False
         self.meter = Meter(nano(self.limits.cost_usd))
         self.meter.add(self.found.cost_nano)
         self._roots: dict[str, Any] = {"start": inputs, "run": facts.get("run", {}), "now": {}}
         self._scope = Scope(self._roots, facts=facts)
-        self._moves: deque[tuple[Callable[[Any], None], Any]] = deque()
         self._ready: deque[Task] = deque()
         self._tasks: dict[str, Task] = {}
-        self._commands: list[Command] = []
         self._root = RootFrame(self, None)
         self._ending: End | None = None
 
@@ -106,8 +101,8 @@ class Scheduler:
         self._roots["now"] = now
 
     def begin(self) -> list[Command]:
-        if self._ending is None and self.found.stop is not None:
-            self._ending = ending_of(self.found.stop)
+        if self._ending is None and self.found.last is not None:
+            self._ending = ending_of(self.found.last)
         if self._ending is not None:
             return self._end_at_once()
         block = Block(self._root, "", self.plan.steps, "", self._scope, self.meter)
@@ -143,105 +138,10 @@ class Scheduler:
         """Nothing runs or is about to: what is open waits for a time, a signal or a person."""
         return not self.running and not self._ready
 
-    @property
-    def waiting(self) -> bool:
-        """Some path waits for a time, a retry or a signal."""
-        return any(task.state in {"waiting", "retrying"} for task in self._tasks.values())
-
-    # For frames
-
-    def later(self, move: Callable[[Any], None], about: Any) -> None:
-        self._moves.append((move, about))
-
-    def advance(self, block: Block) -> None:
-        """Go to the block's next step."""
-        if block.closed:
-            return
-        block.task = None
-        if block.closing:
-            self.block_ended(block)
-        elif block.index == len(block.steps):
-            block.closed = True
-            block.owner.block_done(block)
-        else:
-            step = self.steps[block.steps[block.index].id]
-            block.index += 1
-            self._visit(block, step)
-
-    def close_block(self, block: Block, reason: Closing) -> None:
-        """Start nothing more in the block, and stop what runs in it."""
-        if block.closing or block.closed:
-            return
-        block.closing = reason
-        task = block.task
-        if task is None:
-            return  # its next move finds it closing
-        match task.state:
-            case "running":
-                self._commands.append(Cancel(task.path))
-            case "ready" | "waiting" | "retrying":
-                self._drop(task)
-            case "holding":
-                assert task.frame is not None
-                task.frame.close(reason)
-
-    def block_ended(self, block: Block) -> None:
-        """A closing block has nothing open any more."""
-        if not block.closed:
-            block.closed = True
-            block.owner.block_closed(block)
-
-    def fail_block(self, block: Block, error: Error) -> None:
-        if block.closing:
-            self.block_ended(block)
-        elif not block.closed:
-            block.closed = True
-            block.owner.block_failed(block, error)
-
-    def close_found(self, prefixes: Iterable[str], reason: Closing) -> bool:
-        """Settle rows that an interrupted execution left open below the paths.
-
-        Returns:
-            Whether nothing stays open; an effect in doubt does.
-        """
-        clear = True
-        for record in self.found.open_below(tuple(prefixes)):
-            again = (record.error or {}).get("decided") == "again"
-            doubt = in_doubt(record) or self.found.has_call_in_doubt(record.path)
-            if doubt or (record.state == "unknown" and not again):
-                clear = False
-                self.unknown += 1
-                if record.state != "unknown":
-                    self._settle(doubtful_row(record))
-            else:
-                self._settle(closed_row(record, reason))
-        return clear
-
-    def settle_intent(self, task: Task, request: bytes) -> None:
-        self._settle(row(task, "intent", request=request))
-
-    def holder_succeeded(self, task: Task, result: dict[str, Any]) -> None:
-        self._settle(row(task, "succeeded", result=result))
-        self._succeed(task, result)
-
-    def holder_failed(self, task: Task, error: Error) -> None:
-        self._settle(row(task, "failed", error=error))
-        self._failed(task, error)
-
-    def holder_closed(self, task: Task, reason: Closing) -> None:
-        self._settle(closed_row(row(task, "intent"), reason))
-        self._over(task)
-        self.block_ended(task.block)
-
-    def failure_handled(self, task: Task) -> None:
-        """The failure branch is done: the run goes on behind the step."""
-        error = task.scope.roots[task.step.id]["error"]
-        put(task.scope, {task.step.id: {"failed": True, "error": error}})
-        self._over(task)
-        self.later(self.advance, task.block)
+    # The run's end
 
     def run_done(self) -> None:
-        self._settle_result(End("done", problems=self.problems))
+        self._settle_result()
 
     def run_failed(self, error: Error) -> None:
         self._ending = End("failed", error=error)
@@ -249,40 +149,63 @@ class Scheduler:
 
     def run_closed(self) -> None:
         """Everything open has ended after the run was told to end."""
-        assert self._ending is not None
         if not self.close_found(("",), "cancelled"):
             return  # an effect in doubt keeps the run open until a person has decided
-        if self._ending.state == "done":
-            self._settle_result(self._ending)
+        ending = self._ending or End("cancelled")
+        if ending.state == "done":
+            self._settle_result()
         else:
-            self._finish(self._ending)
+            self._finish(ending)
+
+    def _end(self, end: End, reason: Closing) -> None:
+        if self._ending is None and not self.ended:
+            self._ending = end
+            if self._root.blocks:
+                self._root.close_blocks(reason)
+
+    def _settle_result(self) -> None:
+        try:
+            result = {one.name: render(one.value, self._scope) for one in self.plan.result}
+        except StepError as error:
+            self._finish(End("failed", error={"code": error.code, "text": error.text}))
+            return
+        self._finish(End("done", result=result, problems=self.problems))
+
+    def _finish(self, end: End) -> None:
+        if not self.ended:
+            self.ended = True
+            self.commands.append(Finish(end))
 
     # One step
 
-    def _visit(self, block: Block, step: StepPlan) -> None:
+    def visit(self, block: Block, step: StepPlan) -> None:
         path = block.prefix + step.id
         meter = block.meter if step.limit_nano is None else Meter(step.limit_nano, block.meter)
         task = Task(step, path, block, meter)
         block.task = task
         self.executions += 1
-        if self.executions > self.limits.steps:
-            text = f"This run reached its limit of {self.limits.steps:,} steps, so we stopped it."
-            self._over(task)
-            block.task = None
-            self._end(End("failed", error={"code": "E-STEPS", "text": text}), "cancelled")
-            self.later(self.advance, block)
-            return
         record = self.found.take(path)
+        if self.executions > self.limits.steps and record is None:
+            self._stop_at_limit(task)
+            return
         if record is not None:
             if meter is not self.meter:
                 self._count_again(meter, path, record)
             self._replay(task, record)
         elif step.step.off:
-            self._settle(row(task, "skipped", reason="off"))
-            self._over(task)
+            self.settle(row(task, "skipped", reason="off"))
+            self.over(task)
             self.later(self.advance, block)
         else:
             self._open(task, {})
+
+    def _stop_at_limit(self, task: Task) -> None:
+        text = f"This run reached its limit of {self.limits.steps:,} steps, so we stopped it."
+        found = row(task, "failed", error={"code": TOO_MANY, "text": text})
+        self.settle(found)
+        self.over(task)
+        self._end(ending_of(found), "cancelled")
+        self.later(self.advance, task.block)
 
     def _count_again(self, meter: Meter, path: str, record: Record) -> None:
         """Charge what an earlier execution spent to the limits around a step.
@@ -318,7 +241,7 @@ class Scheduler:
         task.state = "running"
         self._tasks[task.path] = task
         found, task.found = task.found, None
-        self._commands.append(
+        self.commands.append(
             Start(task.path, task.step, task.attempt, task.scope, task.meter, found)
         )
 
@@ -343,8 +266,8 @@ class Scheduler:
             case Succeeded() if task.step.kind_name == "stop" and self._ending is not None:
                 self._stopped(task, False, outcome.spent)  # another one was first
             case Succeeded(result, spent):
-                self._settle(row(task, "succeeded", spent, result=result))
-                self._succeed(task, result)
+                self.settle(row(task, "succeeded", spent, result=result))
+                self.succeed(task, result)
             case Failed(error, spent):
                 self._attempt_failed(task, error, spent)
             case Doubtful(error, spent):
@@ -363,19 +286,19 @@ class Scheduler:
         if not task.block.closing:
             after_s = task.step.retry_after(error, task.attempt, task.path)
         if after_s is None:
-            self._settle(row(task, "failed", spent, error=facts))
-            self._failed(task, facts)
+            self.settle(row(task, "failed", spent, error=facts))
+            self.failed(task, facts)
             return
         found = row(task, "failed", spent, error={**facts, "again": True})
         found.due_s = after_s
-        self._settle(found)
+        self.settle(found)
         self._retry(task, found, after_s)
 
     def _retry(self, task: Task, found: Record, after_s: float) -> None:
         task.state = "retrying"
         task.found = found
         self._tasks[task.path] = task
-        self._commands.append(RetryLater(task.path, after_s))
+        self.commands.append(RetryLater(task.path, after_s))
 
     def _stopped(self, task: Task, begun: bool, spent: Spent) -> None:
         if begun and not task.step.may_repeat:
@@ -384,13 +307,13 @@ class Scheduler:
             self._in_doubt(task, error, spent)
             return
         reason = task.block.closing or "cancelled"
-        self._settle(closed_row(row(task, "intent", spent), reason))
-        self._over(task)
+        self.settle(closed_row(row(task, "intent", spent), reason))
+        self.over(task)
         if task.block.closing:
             self.block_ended(task.block)
 
     def _in_doubt(self, task: Task, error: StepError, spent: Spent) -> None:
-        self._settle(row(task, "unknown", spent, error=problem(task, error)))
+        self.settle(row(task, "unknown", spent, error=problem(task, error)))
         self._keep_unknown(task)
 
     def _keep_unknown(self, task: Task) -> None:
@@ -401,43 +324,45 @@ class Scheduler:
     def _wait(self, task: Task, what: Any) -> None:
         record = row(task, "waiting", request=wait_request(what))
         record.due_s, record.due_at = what.due_s, what.due_at
-        self._settle(record)
+        self.settle(record)
         if task.block.closing:
-            self._drop(task)
+            self.drop(task)
         else:
             self._await(task, record)
 
     def _await(self, task: Task, record: Record) -> None:
         task.state = "waiting"
         self._tasks[task.path] = task
-        self._commands.append(Wait(task.path, record))
+        self.commands.append(Wait(task.path, record))
 
-    def _drop(self, task: Task) -> None:
+    def drop(self, task: Task) -> None:
         """Close what has not begun, or waits; a row that says otherwise is corrected."""
         if task.state != "ready" or task.found is not None:
-            self._commands.append(Cancel(task.path))
-            self._settle(closed_row(row(task, "intent"), task.block.closing or "cancelled"))
-        self._over(task)
+            # A failed attempt stays what it is; the one that doesn't follow is closed.
+            task.attempt += task.state == "retrying"
+            self.commands.append(Cancel(task.path))
+            self.settle(closed_row(row(task, "intent"), task.block.closing or "cancelled"))
+        self.over(task)
         self.later(self.block_ended, task.block)
 
-    def _succeed(self, task: Task, result: dict[str, Any]) -> None:
+    def succeed(self, task: Task, result: dict[str, Any]) -> None:
         put(task.scope, {task.step.id: result})
-        self._over(task)
+        self.over(task)
         if task.step.kind_name == "stop":
             self._end(ending_of(row(task, "succeeded", result=result)), "not_needed")
         self.later(self.advance, task.block)
 
-    def _failed(self, task: Task, error: Error) -> None:
+    def failed(self, task: Task, error: Error) -> None:
         """A step failed for good: what its `on_failure` says."""
         do = task.step.step.on_failure.do
         if do == "stop" or task.block.closing:
-            self._over(task)
+            self.over(task)
             self.fail_block(task.block, error)
             return
         self.problems = True
         put(task.scope, {task.step.id: {"failed": True, "error": error}})
         if do == "continue":
-            self._over(task)
+            self.over(task)
             self.later(self.advance, task.block)
             return
         put(task.scope, {task.step.id: {"error": error}})
@@ -446,7 +371,7 @@ class Scheduler:
         task.frame = FailureFrame(self, task)
         task.frame.begin({})
 
-    def _over(self, task: Task) -> None:
+    def over(self, task: Task) -> None:
         task.state = "closed"
         self._tasks.pop(task.path, None)
 
@@ -458,16 +383,16 @@ class Scheduler:
             case "succeeded" | "reused":
                 if task.step.kind.container:
                     put(task.scope, restored(task.step, record, self.found))
-                self._succeed(task, record.result or {})
+                self.succeed(task, record.result or {})
             case "skipped" if record.reason in PASSED_BY:
-                self._over(task)
+                self.over(task)
                 self.later(self.advance, task.block)
             case "skipped" | "cancelled":
                 task.block.closing = "cancelled"
-                self._over(task)
+                self.over(task)
                 self.later(self.block_ended, task.block)
             case "failed" if record.ends_path:
-                self._failed(task, record.error or {})
+                self.failed(task, record.error or {})
             case "failed":
                 self._retry(task, record, record.due_s or 0.0)
             case "waiting":
@@ -481,7 +406,7 @@ class Scheduler:
         if task.step.kind.container:
             self._open(task, decisions(record.request))
         elif in_doubt(record) or self.found.has_call_in_doubt(record.path):
-            self._settle(doubtful_row(record))
+            self.settle(doubtful_row(record))
             self._keep_unknown(task)
         else:
             task.found = record
@@ -498,34 +423,10 @@ class Scheduler:
         else:
             self._keep_unknown(task)
 
-    # The run's end
-
-    def _end(self, end: End, reason: Closing) -> None:
-        if self._ending is None and not self.ended:
-            self._ending = end
-            if self._root.blocks:
-                self._root.close_blocks(reason)
-
-    def _settle_result(self, end: End) -> None:
-        try:
-            result = {one.name: render(one.value, self._scope) for one in self.plan.result}
-        except StepError as error:
-            self._finish(End("failed", error={"code": error.code, "text": error.text}))
-            return
-        self._finish(End("done", result=result, problems=self.problems))
-
-    def _finish(self, end: End) -> None:
-        if not self.ended:
-            self.ended = True
-            self._commands.append(Finish(end))
-
-    def _settle(self, record: Record) -> None:
-        self._commands.append(Settle(record))
-
     def _work(self) -> list[Command]:
-        while self._moves:
-            move, about = self._moves.popleft()
+        while self.moves:
+            move, about = self.moves.popleft()
             move(about)
         self._fill_places()
-        commands, self._commands = self._commands, []
+        commands, self.commands = self.commands, []
         return commands

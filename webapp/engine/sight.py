@@ -151,7 +151,7 @@ class _Walk:
     def block(self, steps: list[Step], seen: Seen) -> None:
         """Visit the steps one after the other; `seen` grows by what they give."""
         for step in steps:
-            before = dict(seen)
+            before = dict(seen) if step.blocks else seen
             inside = self.blocks(step, seen)
             self.visit(step, before, inside if inside is not None else before)
             seen[step.id] = self.gives(step)

@@ -1,0 +1,158 @@
+"""The mechanics of the tree of frames: blocks go forward, are closed, and tell who holds them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from webapp.engine.commands import Cancel, Command, Settle
+from webapp.engine.compiled import StepPlan
+from webapp.engine.frames import Block, Closing, Error, Task, put
+from webapp.engine.journal import Record
+from webapp.engine.recovery import Found, in_doubt
+from webapp.engine.rows import closed_row, doubtful_row, row
+
+
+class Tree(ABC):
+    """What frames use of the scheduler. Moves are kept in a list and worked off in a loop."""
+
+    def __init__(self, found: Found, steps: dict[str, StepPlan]) -> None:
+        self.found = found
+        self.steps = steps
+        self.now: Mapping[str, Any] = {}
+        self.problems = found.had_failures
+        self.unknown = 0
+        """Effects in doubt, each of which keeps its path open."""
+        self.commands: list[Command] = []
+        self.moves: deque[tuple[Callable[[Any], None], Any]] = deque()
+
+    @abstractmethod
+    def visit(self, block: Block, step: StepPlan) -> None:
+        """Do what comes next in a block."""
+
+    @abstractmethod
+    def drop(self, task: Task) -> None:
+        """Close what has not begun, or waits; a row that says otherwise is corrected."""
+
+    @abstractmethod
+    def succeed(self, task: Task, result: dict[str, Any]) -> None:
+        """Go on behind a step that has a result."""
+
+    @abstractmethod
+    def failed(self, task: Task, error: Error) -> None:
+        """Do what a step's `on_failure` says."""
+
+    @abstractmethod
+    def over(self, task: Task) -> None:
+        """Forget a step that is settled."""
+
+    @abstractmethod
+    def run_done(self) -> None:
+        """All steps are behind the run."""
+
+    @abstractmethod
+    def run_failed(self, error: Error) -> None:
+        """A step of the root block failed under "stop"."""
+
+    @abstractmethod
+    def run_closed(self) -> None:
+        """Everything open has ended after the run was told to end."""
+
+    def later(self, move: Callable[[Any], None], about: Any) -> None:
+        self.moves.append((move, about))
+
+    def advance(self, block: Block) -> None:
+        """Go to the block's next step."""
+        if block.closed:
+            return
+        block.task = None
+        if block.closing:
+            self.block_ended(block)
+        elif block.index == len(block.steps):
+            block.closed = True
+            block.owner.block_done(block)
+        else:
+            step = self.steps[block.steps[block.index].id]
+            block.index += 1
+            self.visit(block, step)
+
+    def close_block(self, block: Block, reason: Closing) -> None:
+        """Start nothing more in the block, and stop what runs in it."""
+        if block.closing or block.closed:
+            return
+        block.closing = reason
+        task = block.task
+        if task is None:
+            return  # its next move finds it closing
+        match task.state:
+            case "running":
+                self.commands.append(Cancel(task.path))
+            case "ready" | "waiting" | "retrying":
+                self.drop(task)
+            case "holding":
+                assert task.frame is not None
+                task.frame.close(reason)
+
+    def block_ended(self, block: Block) -> None:
+        """A closing block has nothing open any more."""
+        if not block.closed:
+            block.closed = True
+            block.owner.block_closed(block)
+
+    def fail_block(self, block: Block, error: Error) -> None:
+        if block.closing:
+            self.block_ended(block)
+        elif not block.closed:
+            block.closed = True
+            block.owner.block_failed(block, error)
+
+    def close_found(self, prefixes: Iterable[str], reason: Closing) -> bool:
+        """Settle rows that an interrupted execution left open below the paths.
+
+        Returns:
+            Whether nothing stays open; an effect in doubt does.
+        """
+        clear = True
+        for record in self.found.open_below(tuple(prefixes)):
+            again = (record.error or {}).get("decided") == "again"
+            doubt = in_doubt(record) or self.found.has_call_in_doubt(record.path)
+            if doubt or (record.state == "unknown" and not again):
+                clear = False
+                self.unknown += 1
+                if record.state != "unknown":
+                    self.settle(doubtful_row(record))
+            elif record.state == "failed":  # the attempt that doesn't follow is closed
+                following = replace(record, attempt=record.attempt + 1, error=None)
+                self.settle(closed_row(following, reason))
+            else:
+                self.settle(closed_row(record, reason))
+        return clear
+
+    def settle_intent(self, task: Task, request: bytes) -> None:
+        self.settle(row(task, "intent", request=request))
+
+    def holder_succeeded(self, task: Task, result: dict[str, Any]) -> None:
+        self.settle(row(task, "succeeded", result=result))
+        self.succeed(task, result)
+
+    def holder_failed(self, task: Task, error: Error) -> None:
+        self.settle(row(task, "failed", error=error))
+        self.failed(task, error)
+
+    def holder_closed(self, task: Task, reason: Closing) -> None:
+        self.settle(closed_row(row(task, "intent"), reason))
+        self.over(task)
+        self.block_ended(task.block)
+
+    def failure_handled(self, task: Task) -> None:
+        """The failure branch is done: the run goes on behind the step."""
+        error = task.scope.roots[task.step.id]["error"]
+        put(task.scope, {task.step.id: {"failed": True, "error": error}})
+        self.over(task)
+        self.later(self.advance, task.block)
+
+    def settle(self, record: Record) -> None:
+        self.commands.append(Settle(record))
