@@ -53,7 +53,7 @@ bench: setup .venv/.dev ## Print figures as JSON lines
 	@$(BIN)/python -m bench
 
 chaos: setup .venv/.dev ## Kill processes at random moments while runs go on; N=100 rounds
-	@$(BIN)/python -m pytest -q tests/chaos --rounds $(or $(N),100)
+	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),100)
 
 ##@ Keep
 .PHONY: lock docs
