@@ -17,6 +17,7 @@ from webapp.access.context import Actor, Context
 from webapp.access.permissions import Permission, Role
 from webapp.accounts import pages as accounts_pages
 from webapp.accounts import service as accounts
+from webapp.admin import api_docs
 from webapp.admin import pages as admin_pages
 from webapp.api_keys import service as api_keys
 from webapp.audit import service as audit
@@ -92,6 +93,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     _toolkit(app, settings, redis)
     for feature in FEATURES:
         app.register_blueprint(feature)
+    app.register_blueprint(api_docs.doors_for(settings))
     runs_topics.open_rooms()
     live_server.init_app(app, settings)
     app.extensions["nav"].extend(NAV)

@@ -40,26 +40,28 @@ def _whole(value: Any) -> Any:
     raise ValueError("Send a whole number, without quotes.")
 
 
-CountingNumber = Annotated[
-    int, BeforeValidator(_whole, json_schema_input_type=int), Field(ge=1, le=2**31 - 1)
-]
+CountingNumber = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**31 - 1)]
 """Revisions and versions in a body: 1, 2, 3…"""
 
-WholeNumber = Annotated[int, BeforeValidator(_digits, json_schema_input_type=int)]
+WholeNumber = Annotated[int, BeforeValidator(_digits)]
 
 
-def an_id(prefix: str) -> Any:
+def an_id(prefix: str, about: str | None = None) -> Any:
     """Return the field of an id of this kind."""
-    return Field(pattern=id_pattern(prefix))
+    return Field(pattern=id_pattern(prefix), description=about)
+
+
+def a_cursor(prefix: str) -> Any:
+    """Return the field of a list's cursor: the id of the last row that was seen."""
+    return an_id(prefix, "What `next` said in the answer before; without it the list begins.")
 
 
 class Listed(Draft):
-    """Which page of a list, newest first. Lists say of which kind their cursors are."""
+    """Which page of a list, newest first. Lists narrow `after` to the ids of their rows."""
 
     limit: WholeNumber = Field(
         USUAL_ITEMS, ge=1, le=MOST_ITEMS, description="How many come in this answer at most."
     )
-    after: str | None = Field(
-        None, description="What `next` said in the answer before; without it the list begins."
-    )
-    cursor: str | None = Field(None, description="Another name of `after`.")
+    after: str | None = None
+    cursor: str | None = None
+    """Another name of `after`."""

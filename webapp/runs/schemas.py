@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from webapp.kernel.asking import CountingNumber, Listed, WholeNumber, an_id
+from webapp.kernel.asking import CountingNumber, Listed, WholeNumber, a_cursor, an_id
 from webapp.kernel.drafts import Draft
 
 RunState = Literal[
@@ -22,8 +22,8 @@ def _example(value: dict[str, Any]) -> ConfigDict:
 class RunsAsked(Listed):
     """Which runs to list."""
 
-    after: Annotated[str | None, an_id("run")] = None
-    cursor: Annotated[str | None, an_id("run")] = None
+    after: Annotated[str | None, a_cursor("run")] = None
+    cursor: Annotated[str | None, a_cursor("run")] = None
     state: RunState | None = Field(None, description="Only runs in this state.")
     workflow: Annotated[str | None, an_id("wf")] = Field(
         None, description="Only runs of this workflow."
@@ -117,7 +117,7 @@ class LogLine(BaseModel):
 class RunStarted(BaseModel):
     """A run that was accepted; it goes on by itself."""
 
-    id: str
+    id: Annotated[str, an_id("run")]
     state: str
     url: str
 
@@ -125,7 +125,7 @@ class RunStarted(BaseModel):
 class RunSummary(BaseModel):
     """A run as it stands in a list."""
 
-    id: str
+    id: Annotated[str, an_id("run")]
     state: str
     word: str
     problems: bool

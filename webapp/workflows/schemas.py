@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from webapp.kernel.asking import CountingNumber, Listed, an_id
+from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id
 from webapp.kernel.drafts import Draft
 
 
@@ -69,13 +69,13 @@ def _example(value: dict[str, Any]) -> ConfigDict:
 
 
 class WorkflowsAsked(Listed):
-    after: Annotated[str | None, an_id("wf")] = None
-    cursor: Annotated[str | None, an_id("wf")] = None
+    after: Annotated[str | None, a_cursor("wf")] = None
+    cursor: Annotated[str | None, a_cursor("wf")] = None
 
 
 class VersionsAsked(Listed):
-    after: Annotated[str | None, an_id("ver")] = None
-    cursor: Annotated[str | None, an_id("ver")] = None
+    after: Annotated[str | None, a_cursor("ver")] = None
+    cursor: Annotated[str | None, a_cursor("ver")] = None
 
 
 class SchemaAsked(Draft):
@@ -157,7 +157,7 @@ class WorkflowSaved(WorkflowShown):
 
 
 class WorkflowOpened(WorkflowSaved):
-    plan: dict[str, Any]
+    plan: PlanDocument
 
 
 class WorkflowList(Shown):
@@ -183,7 +183,7 @@ class VersionShown(Shown):
 
 
 class VersionOpened(VersionShown):
-    plan: dict[str, Any]
+    plan: PlanDocument
 
 
 class VersionList(Shown):
