@@ -194,7 +194,9 @@ class Until(Part):
                 env.wrong[name] = "Enter how many lanes, from 1 to 64."
                 return old.get(self.key, ABSENT)
             return {"n": int(count)}
-        return "first" if word == "first" else ABSENT
+        if word == "first":
+            return "first"
+        return "all" if self.key in old else ABSENT
 
 
 class Needs(Part):
@@ -364,7 +366,7 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
     "set": (
         NamedValues("fields", "Values", "Each gets a name that later steps can use.", (
             Label("label", "Name"), Choose("type", "Type", "", TYPES), COMPUTED,
-        ), add_label="Add a value", one="value"),
+        ), add_label="Add a value", one="value", named=True),
     ),
     "list": (
         Value("from", "List", "The list to work on.", rows=1),
@@ -472,16 +474,16 @@ def _http(settings: Doc) -> Sequence[Part]:
 
 
 INPUTS: Final = Cards(
-    "inputs", "Questions", "", _INPUT_PARTS, add_label="Add a question", one="question",
+    "inputs", "Questions", "", _INPUT_PARTS, add_label="Add a question", one="question", named=True,
     fresh=lambda word, present: {"label": "", "type": "text"},
 )  # fmt: skip
 RESULT: Final = Cards(
     "result", "Values", "", (Label("label", "Name"), Value("value", "Value", rows=1)),
-    add_label="Add a value", one="value", fresh=lambda word, present: {"label": "", "type": "any"},
+    add_label="Add a value", one="value", named=True, fresh=lambda word, present: {"label": "", "type": "any"},
 )  # fmt: skip
 COLLECT: Final = Cards(
     "collect", "Collect from each item", "Kept in the list's order.",
     (Label("label", "Name"), Value("value", "Value", rows=1)),
-    add_label="Add a value", one="value", fresh=lambda word, present: {"label": "", "type": "any"},
+    add_label="Add a value", one="value", named=True, fresh=lambda word, present: {"label": "", "type": "any"},
 )  # fmt: skip
 __all__ = ["COLLECT", "INPUTS", "RESULT", "Amount", "parts_of"]

@@ -68,6 +68,8 @@ class Cell:
     width: str = ""
     placeholder: str = ""
     columns: bool = False
+    more: bool = False
+    """Few need it: behind one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class Rows(Part):
             "width": cell.width,
             "placeholder": cell.placeholder,
             "list": offered,
+            "more": cell.more,
         }
 
     def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
@@ -165,6 +168,8 @@ class Cards(Part):
     add_label: str = "Add"
     one: str = "entry"
     in_rows: bool = False
+    named: bool = False
+    """Whether a record's name for data is made from its label."""
     fresh: Callable[[str, list[Doc]], Doc] = lambda word, present: {}
     title: Callable[[Doc], str] = lambda entry: str(entry.get("label") or entry.get("name") or "")
 
@@ -211,7 +216,8 @@ class Cards(Part):
         env.in_rows = was
         added = given.text(f"{name}-new")
         entries = given.rearranged(name, entries, lambda word: self._fresh(word or added, entries))
-        _name_all(entries)
+        if self.named:
+            _name_all(entries)
         return entries or ABSENT
 
     def _fresh(self, word: str, present: list[Doc]) -> Doc:

@@ -291,8 +291,11 @@ class Lines(Part):
     def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
         before = {env.here.show(one): one for one in old.get(self.key) or []}
         lines = [line.strip() for line in given.text(self.name(at)).splitlines()]
-        read = [env.here.read(line, before.get(line)) for line in lines if line]
-        return [as_number(value) for value in read] or ABSENT
+        return [
+            before[line] if line in before else as_number(env.here.read(line))
+            for line in lines
+            if line
+        ] or ABSENT
 
 
 def as_number(value: Any) -> Any:

@@ -74,20 +74,25 @@ def _plain(one: Schema, whole: Schema) -> Schema:
 
 def _array(name: str, label: str, hint: str, item: Schema, whole: Schema) -> Part:
     if item.get("type") == "object" and item.get("properties"):
-        cells = tuple(_cell(key, _plain(inner, whole)) for key, inner in item["properties"].items())
+        needed = {*(item.get("required") or []), "type"}
+        cells = tuple(
+            _cell(key, _plain(inner, whole), key in needed)
+            for key, inner in item["properties"].items()
+        )
         return ArgumentRows(name, label, hint, cells, "Add a row", blank=1, schema=item)
     return ArgumentWords(name, label, f"{hint} With commas between them.".strip())
 
 
-def _cell(name: str, one: Schema) -> Cell:
+def _cell(name: str, one: Schema, is_main: bool) -> Cell:
     label = str(one.get("title") or name.capitalize())
     if one.get("type") == "boolean":
         return Cell(name, label, "select", _YES_NO)
     if "enum" in one:
         words = sorted(one["enum"], key=lambda word: word != one.get("default"))
-        return Cell(name, label, "select", tuple((str(w), str(w).capitalize()) for w in words))
+        choices = tuple((str(word), str(word).capitalize()) for word in words)
+        return Cell(name, label, "select", choices, more=not is_main)
     shown = ", ".join(one["default"]) if isinstance(one.get("default"), list) else ""
-    return Cell(name, label, placeholder=shown)
+    return Cell(name, label, placeholder=shown, more=not is_main)
 
 
 _PAIR: Final = (Cell("name", "Name"), Cell("value", "Value", values=True))
@@ -139,12 +144,23 @@ class ArgumentRows(Rows):
         used: set[str] = set()
         return {"list": [{"record": self._record(row, used)} for row in rows]}
 
+    def _row(self, given: Given, at: str, was: Doc, env: Env) -> Doc | None:
+        """Return the row; what is as usual and was not written before is left out."""
+        row = Rows._row(self, given, at, was, env)
+        if row is None:
+            return None
+        properties = self.schema["properties"]  # type: ignore[attr-defined]
+        usual = {name: one.get("default") for name, one in properties.items()}
+        return {
+            name: value for name, value in row.items() if name in was or value != usual.get(name)
+        }
+
     def _rows(self, settings: Doc) -> list[Doc]:
         found = [one.get("record", {}) for one in _listed(settings.get(self.key))]
         return [{key: _listed_or_plain(value) for key, value in row.items()} for row in found]
 
     def _record(self, row: Doc, used: set[str]) -> Doc:
-        """Return the row in the types of the schema; what is as usual is left out."""
+        """Return the row in the types of the schema."""
         record: Doc = {}
         for name, one in self.schema["properties"].items():  # type: ignore[attr-defined]
             value = row.get(name)
@@ -158,8 +174,7 @@ class ArgumentRows(Rows):
                 value = {"list": [word.strip() for word in words if word.strip()]}
             elif kind == "integer" and str(value).isdecimal():
                 value = int(value)
-            if value != one.get("default"):
-                record[name] = value
+            record[name] = value
         return _with_name(record, used)
 
 

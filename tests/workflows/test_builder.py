@@ -1,0 +1,547 @@
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from tests.workflows.pages import form_at, forms_of, send
+from tests.workflows.plans import WHO, branching, plan_of, text
+from webapp.engine.steps import KINDS
+from webapp.engine.tools import TOOLS
+from webapp.web.database import db
+
+EXAMPLE = Path(__file__).parents[2] / "webapp/gallery/examples/overdue_invoices.json"
+ROOT = "/o/acme/workflows"
+
+
+@pytest.fixture
+def make(program: Any) -> Any:
+    """Return a function that makes a workflow of Acme and gives its id."""
+    names = (f"Workflow {number}" for number in range(100))
+
+    def create(plan: Any = None) -> str:
+        body = {"name": next(names), **({"plan": plan} if plan else {})}
+        answer = program.post("/api/v1/workflows", json=body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.get_json()["id"])
+
+    return create
+
+
+@pytest.fixture
+def plan_now(program: Any) -> Any:
+    def read(workflow: str) -> Any:
+        return program.get(f"/api/v1/workflows/{workflow}").get_json()["plan"]
+
+    return read
+
+
+def test_three_steps_with_a_value_are_built_and_put_live_without_script(
+    owner: Any, program: Any
+) -> None:
+    new = form_at(owner, f"{ROOT}/new", "new-workflow")
+    made = send(owner, new, name="Greeting", about="")
+    assert made.status_code == 303
+    page = made.headers["Location"]
+    base = page.partition("?")[0]
+
+    added = send(owner, form_at(owner, page, "ops"), ("op", "add:root::0:text"))
+    first = form_at(owner, added.headers["Location"], "edit-s_1")
+    send(owner, first, step__name="Hello", with__text="Good morning")
+    added = send(owner, form_at(owner, base, "ops"), ("op", "add:root::1:wait"))
+    send(owner, form_at(owner, added.headers["Location"], "edit-s_2"), with__for_s="2")
+    added = send(owner, form_at(owner, base, "ops"), ("op", "add:root::2:text"))
+    third = form_at(owner, added.headers["Location"], "edit-s_3")
+    token = next(v for n, v in third.buttons if n == "insert" and "[[Hello: Text]]" in v)
+    sent = send(owner, third, ("insert", token), with__text="They said")
+    assert sent.status_code == 303
+    live = send(owner, form_at(owner, f"{base}/live", "put-live"), note="First")
+
+    assert live.status_code == 303
+    workflow = base.rpartition("/")[2]
+    version = program.get(f"/api/v1/workflows/{workflow}/versions/1").get_json()
+    assert [step["kind"] for step in version["plan"]["steps"]] == ["text", "wait", "text"]
+    assert version["plan"]["steps"][1]["with"] == {"for_s": 2}
+    assert version["plan"]["steps"][2]["with"]["text"] == [
+        {"text": "They said "},
+        {"value": ["s_1", "text"]},
+    ]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *(f"tool:{name}" for name in TOOLS)])
+def test_every_kind_of_step_can_be_added_opened_and_saved(
+    owner: Any, make: Any, plan_now: Any, kind: str
+) -> None:
+    workflow = make()
+
+    added = owner.submit(f"{ROOT}/{workflow}/ops", op=f"add:root::0:{kind}")
+    form = form_at(owner, added.headers["Location"], "edit-s_1")
+    saved = send(owner, form, step__name="Mine")
+
+    assert saved.status_code == 303, re.findall(
+        r"field-error.*|error-summary[^ยง]{0,600}", saved.text
+    )
+    assert plan_now(workflow)["steps"][0]["name"] == "Mine"
+
+
+EVERYTHING = [
+    {"value": ["start", "who"], "adjust": [{"do": "first_words", "n": 3}], "if_empty": "nobody"}
+]
+CONDITION = {
+    "all": [
+        {"value": EVERYTHING, "is": "equal", "to": 3},
+        {"value": "a", "is": "between", "to": [1, [{"value": ["start", "who"]}]]},
+        {"value": "a", "is": "in_last", "to": {"n": 3, "unit": "days"}},
+        {"value": "a", "is": "one_of", "to": ["red", "green"]},
+        {"value": "a", "is": "not_empty"},
+        {"any": [{"value": "b", "is": "contains", "to": "c"}]},
+    ]
+}
+SETTINGS: dict[str, Any] = {
+    "http": {
+        "method": "POST",
+        "url": [{"text": "https://a.example/"}, *EVERYTHING],
+        "query": [{"name": "q", "value": EVERYTHING}],
+        "headers": [{"name": "X-A", "value": "1"}],
+        "body": {"as": "form", "value": {"record": {"a": 1, "b": EVERYTHING}}},
+        "read": "json",
+        "ok": [[200, 299], [404, 404]],
+        "repeat_safe": True,
+    },
+    "text": {"text": [{"text": "A\n\n B "}, *EVERYTHING, {"text": "[[x]]"}]},
+    "set": {
+        "fields": [
+            {"name": "a", "label": "A", "type": "number", "op": "add", "of": [1, "2", EVERYTHING]},
+            {"name": "b", "type": "any", "value": {"list": [1, 2]}},
+            {"name": "c", "label": "C", "type": "boolean", "value": True},
+        ]
+    },
+    "list": {
+        "from": EVERYTHING,
+        "do": [
+            {"do": "filter", "where": CONDITION},
+            {"do": "sort", "by": [{"field": "a", "down": True}, {"field": "b"}]},
+            {"do": "first", "n": 3},
+            {"do": "last", "n": 2},
+            {"do": "unique", "by": ["a", "b"]},
+            {"do": "group", "by": ["a"], "take": [{"name": "n", "op": "sum", "field": "b"}]},
+            {"do": "pick", "fields": ["a"]},
+            {"do": "rename", "names": {"a": "b"}},
+            {"do": "compute", "name": "c", "type": "number", "op": "multiply", "of": [2, 3]},
+            {"do": "compute", "name": "d", "value": [{"value": ["item", "a"]}]},
+            {"do": "flatten", "field": "x"},
+            {"do": "join", "with": EVERYTHING, "on": "a"},
+        ],
+    },
+    "if": {
+        "branches": [
+            {"id": "yes", "label": "Yes", "when": CONDITION, "steps": [text("s_8")]},
+            {"id": "no", "when": {"any": [{"value": 1, "is": "more", "to": 0}]}, "steps": []},
+        ],
+        "otherwise": [text("s_9")],
+    },
+    "parallel": {
+        "lanes": [
+            {"id": "a", "label": "A", "steps": [text("s_8")]},
+            {"id": "b", "needs": ["a"], "steps": []},
+        ],
+        "until": "all",
+        "lane_failure": "continue",
+    },
+    "each": {
+        "list": EVERYTHING,
+        "at_once": 5,
+        "most": 20,
+        "item_failure": "stop",
+        "steps": [text("s_8")],
+        "collect": [
+            {"name": "a", "label": "A", "type": "text", "value": [{"value": ["s_8", "text"]}]}
+        ],
+    },
+    "wait": {"for_s": 7200},
+    "agent": {
+        "inline": {"instructions": "Be\n kind.", "model": "practice", "tools": ["calculator"],
+                   "answer_tokens": 50},
+        "message": EVERYTHING,
+        "files": [[{"value": ["start", "who"]}]],
+        "gives": [{"name": "mood", "label": "Mood", "type": "oneof", "of": ["good", "bad"]}],
+        "most_calls": 3,
+    },
+    "tool": {
+        "tool": "csv.read",
+        "args": {
+            "file": EVERYTHING,
+            "columns": {
+                "list": [
+                    {"record": {"name": "a", "type": "date", "required": True, "unique": True,
+                                "formats": {"list": ["YYYY-MM-DD", "DD.MM.YYYY"]}}},
+                    {"record": {"name": "b", "heading": "B b", "type": "number", "decimal": ","}},
+                ]
+            },
+            "most": 5,
+            "delimiter": "semicolon",
+        },
+    },
+    "stop": {"as": "failed", "message": EVERYTHING},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_form_sent_back_as_it_came_changes_nothing(
+    owner: Any, make: Any, plan_now: Any, kind: str
+) -> None:
+    step = {
+        "id": "s_1",
+        "kind": kind,
+        "name": "Mine",
+        "note": "Why.",
+        "with": SETTINGS[kind],
+    }
+    if kind in {"http", "agent", "tool"}:
+        step |= {"retry": {"times": 3, "wait_s": 5}, "timeout_s": 60}
+        step["on_failure"] = {"do": "branch", "steps": [text("s_7")]}
+    plan = plan_of(step, inputs=[WHO])
+    workflow = make(plan)
+
+    form = form_at(owner, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    assert send(owner, form).status_code == 303
+
+    assert plan_now(workflow) == plan
+
+
+def test_the_example_comes_back_from_every_form_unchanged(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    plan = json.loads(EXAMPLE.read_text())
+    workflow = make(plan)
+    ids = ["start", "result", *(form[5:] for form in _edit_links(owner, workflow))]
+
+    for step_id in ids:
+        form = form_at(owner, f"{ROOT}/{workflow}?step={step_id}", f"edit-{step_id}")
+        assert send(owner, form).status_code == 303
+        assert plan_now(workflow) == plan, step_id
+
+
+def _edit_links(owner: Any, workflow: str) -> list[str]:
+    page = owner.get(f"{ROOT}/{workflow}").text
+    return sorted(set(re.findall(r"step=s_\w+", page)))
+
+
+def test_start_asks_what_the_form_says(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make()
+    url = f"{ROOT}/{workflow}?step=start"
+    send(owner, form_at(owner, url, "edit-start"), ("add", "plan-inputs:"))
+
+    form = form_at(owner, url, "edit-start")
+    send(owner, form, **{"plan-inputs-0-label": "Your name", "plan-inputs-0-type": "oneof",
+                         "plan-inputs-0-of": "Ada, Ben"})  # fmt: skip
+
+    [question] = plan_now(workflow)["inputs"]
+    assert (question["label"], question["of"]) == ("Your name", ["Ada", "Ben"])
+
+
+def test_rows_are_added_and_removed_without_script(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make(plan_of({"id": "s_1", "kind": "http", "with": {"method": "GET"}}))
+    url = f"{ROOT}/{workflow}?step=s_1"
+
+    added = send(owner, form_at(owner, url, "edit-s_1"), ("add", "with-headers"))
+    form = form_at(owner, added.headers["Location"], "edit-s_1")
+    send(owner, form, **{"with-headers-0-name": "X-A", "with-headers-0-value": "1"})
+    assert plan_now(workflow)["steps"][0]["with"]["headers"] == [{"name": "X-A", "value": "1"}]
+    send(owner, form_at(owner, url, "edit-s_1"), ("remove", "with-headers-0"))
+
+    assert "headers" not in plan_now(workflow)["steps"][0]["with"]
+
+
+def test_operations_are_added_moved_and_removed(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make(plan_of({"id": "s_1", "kind": "list", "with": {}}))
+    url = f"{ROOT}/{workflow}?step=s_1"
+
+    for word in ("filter", "sort", "first"):
+        form = form_at(owner, url, "edit-s_1")
+        send(owner, form, ("add", "with-do:"), **{"with-do-new": word})
+    send(owner, form_at(owner, url, "edit-s_1"), ("shift", "with-do-2:up"))
+    send(owner, form_at(owner, url, "edit-s_1"), ("remove", "with-do-0"))
+
+    operations = plan_now(workflow)["steps"][0]["with"]["do"]
+    assert [one["do"] for one in operations] == ["first", "sort"]
+
+
+def test_a_branch_with_its_own_condition_is_added(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make(plan_of(branching("s_1", [text("s_2")], []), inputs=[WHO]))
+    url = f"{ROOT}/{workflow}?step=s_1"
+
+    send(owner, form_at(owner, url, "edit-s_1"), ("add", "with-branches:"))
+    form = form_at(owner, url, "edit-s_1")
+    send(owner, form, **{"with-branches-1-when-rows-0-value": "[[Start: Who]]",
+                         "with-branches-1-when-rows-0-is": "one_of",
+                         "with-branches-1-when-rows-0-to": "Ada, Ben"})  # fmt: skip
+
+    first, second = plan_now(workflow)["steps"][0]["with"]["branches"]
+    assert [step["id"] for step in first["steps"]] == ["s_2"]
+    assert second["when"] == {
+        "all": [{"is": "one_of", "value": [{"value": ["start", "who"]}], "to": ["Ada", "Ben"]}]
+    }
+
+
+def test_steps_are_moved_switched_copied_and_deleted_and_it_is_all_undone(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    plan = plan_of(text("s_1"), text("s_2"), branching("s_3", [], []), inputs=[WHO])
+    workflow = make(plan)
+    url = f"{ROOT}/{workflow}/ops"
+    operations = ["down:s_1", "up:s_1", "move:s_1:s_3:yes:0", "off:s_2", "duplicate:s_3",
+                  "delete:s_2", "on:s_1"]  # fmt: skip
+
+    for operation in operations:
+        assert owner.submit(url, op=operation).status_code == 303
+    changed = plan_now(workflow)
+    assert [step["id"] for step in changed["steps"]] == ["s_3", "s_4"]
+    undone = 0
+    while owner.submit(url, op="undo").status_code == 303:
+        undone += 1
+    assert plan_now(workflow) == plan
+    while owner.submit(url, op="redo").status_code == 303:
+        undone -= 1
+
+    assert undone == 0
+    assert plan_now(workflow) == changed
+
+
+def test_an_id_is_never_used_again(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make(plan_of(text("s_1")))
+    url = f"{ROOT}/{workflow}/ops"
+
+    owner.submit(url, op="add:root::1:text")
+    owner.submit(url, op="delete:s_2")
+    owner.submit(url, op="add:root::1:text")
+
+    assert [step["id"] for step in plan_now(workflow)["steps"]] == ["s_1", "s_3"]
+
+
+def test_a_number_that_is_none_is_said_at_its_field_and_nothing_is_saved(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    plan = plan_of({"id": "s_1", "kind": "each", "with": {"steps": []}})
+    workflow = make(plan)
+
+    form = form_at(owner, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    answer = send(owner, form, **{"with-at_once": "many", "step-name": "Kept"})
+
+    assert answer.status_code == 422
+    assert "How many at once must be a number between 1 and 20." in answer.text
+    assert 'href="#with-at_once"' in answer.text
+    assert forms_of(answer.text)["edit-s_1"].fields["with-at_once"] == "many"
+    assert forms_of(answer.text)["edit-s_1"].fields["step-name"] == "Kept"
+    assert plan_now(workflow) == plan
+
+
+def test_a_value_that_is_not_known_stays_text_and_is_listed(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    workflow = make(plan_of(text("s_1")))
+
+    form = form_at(owner, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    send(owner, form, with__text="Hello [[Start: Nobody]]")
+
+    assert plan_now(workflow)["steps"][0]["with"]["text"] == "Hello [[Start: Nobody]]"
+    page = owner.get(f"{ROOT}/{workflow}").text
+    assert "choose a value, [[Start: Nobody]] is not known here" in page
+
+
+def test_a_step_that_somebody_else_changed_is_not_overwritten(
+    owner: Any, member: Any, make: Any, plan_now: Any
+) -> None:
+    workflow = make(plan_of(text("s_1"), text("s_2")))
+    mine = form_at(owner, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    other_step = form_at(member, f"{ROOT}/{workflow}?step=s_2", "edit-s_2")
+    theirs = form_at(member, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    send(member, theirs, with__text="Theirs.")
+
+    refused = send(owner, mine, with__text="Mine.")
+
+    assert refused.status_code == 409
+    assert send(member, other_step, with__text="Fine.").status_code == 303
+    assert [s["with"]["text"] for s in plan_now(workflow)["steps"]] == ["Theirs.", "Fine."]
+
+
+def test_what_is_left_keeps_a_draft_from_going_live(owner: Any, make: Any) -> None:
+    workflow = make(plan_of({"id": "s_1", "kind": "text", "with": {}}))
+
+    form = form_at(owner, f"{ROOT}/{workflow}/live", "put-live")
+    answer = send(owner, form)
+
+    assert answer.status_code == 422
+    assert "One thing is left before version 1 can go live" in answer.text
+    assert f"{ROOT}/{workflow}?step=s_1#with-text" in answer.text
+
+
+def test_versions_are_compared_in_words_and_one_can_go_back(
+    owner: Any, program: Any, make: Any, plan_now: Any
+) -> None:
+    workflow = make(plan_of(text("s_1", "Hello.", "Greeting")))
+    url = f"{ROOT}/{workflow}"
+    send(owner, form_at(owner, f"{url}/live", "put-live"))
+    send(owner, form_at(owner, f"{url}?step=s_1", "edit-s_1"), with__text="Good evening.")
+    send(owner, form_at(owner, f"{url}/live", "put-live"), note="Kinder")
+
+    page = owner.get(f"{url}/versions/2").text
+    assert "<del>Hello.</del>" in page
+    assert "<ins>Good evening.</ins>" in page
+    assert "Kinder" in owner.get(f"{url}/versions").text
+    assert owner.submit(f"{url}/versions/1/back").status_code == 303
+
+    assert plan_now(workflow)["steps"][0]["with"]["text"] == "Hello."
+    assert program.get(f"/api/v1/workflows/{workflow}").get_json()["live_version"] == 2
+
+
+def test_a_viewer_sees_everything_and_changes_nothing(
+    viewer: Any, make: Any, plan_now: Any
+) -> None:
+    plan = plan_of(text("s_1"))
+    workflow = make(plan)
+    url = f"{ROOT}/{workflow}"
+
+    page = viewer.get(f"{url}?step=s_1")
+    assert page.status_code == 200
+    assert "may change workflows" in page.text
+    assert '<fieldset class="bare stack-form" disabled>' in page.text
+    for path in ("", "/live", "/versions", "/settings"):
+        assert viewer.get(url + path).status_code == 200
+    for path, fields in (
+        ("/ops", {"op": "delete:s_1"}),
+        ("/steps/s_1", {"with-text": "No."}),
+        ("/live", {}),
+        ("/settings", {"name": "No"}),
+        ("/bin", {}),
+        ("/discard", {}),
+        ("/versions/1/back", {}),
+    ):
+        assert viewer.submit(url + path, **fields).status_code == 403
+    assert viewer.get(f"{ROOT}/new").status_code == 403
+
+    assert plan_now(workflow) == plan
+
+
+def test_another_organization_finds_no_page_of_it(stranger: Any, make: Any) -> None:
+    workflow = make(plan_of(text("s_1")))
+
+    for path in ("", "/live", "/versions", "/settings", "/versions/1"):
+        assert stranger.get(f"{ROOT}/{workflow}{path}").status_code == 404
+        assert stranger.get(f"/o/other/workflows/{workflow}{path}").status_code == 404
+    for path in ("/ops", "/steps/s_1", "/live", "/bin"):
+        assert stranger.submit(f"/o/other/workflows/{workflow}{path}").status_code == 404
+
+
+def test_a_workflow_is_renamed_binned_and_brought_back(owner: Any, make: Any) -> None:
+    workflow, taken = make(), "Taken"
+    owner.submit(ROOT, name=taken)
+    url = f"{ROOT}/{workflow}"
+
+    form = form_at(owner, f"{url}/settings", "workflow-settings")
+    refused = send(owner, form, name=taken)
+    assert refused.status_code == 422
+    assert "There is already a workflow called “Taken”" in refused.text
+    assert send(owner, form, name="  Weekly   report ", about="Mondays").status_code == 303
+    assert "Weekly report" in owner.get(ROOT).text
+    owner.submit(f"{url}/bin")
+    assert "Weekly report" not in owner.get(ROOT + "?part=list").text
+    assert owner.get(url).status_code == 410
+    assert "Weekly report" in owner.get(ROOT + "?state=bin").text
+    owner.submit(f"{url}/back")
+
+    assert owner.get(url).status_code == 200
+
+
+def test_the_list_is_searched_and_filtered(owner: Any, program: Any) -> None:
+    for name in ("Weekly report", "Invoice check"):
+        body = {"name": name, "plan": plan_of(text("s_1"))}
+        found = program.post("/api/v1/workflows", json=body).get_json()
+    program.post(f"/api/v1/workflows/{found['id']}/live", json={})
+
+    searched = owner.get(f"{ROOT}?q=weekly&part=list").text
+    assert "Weekly report" in searched
+    assert "Invoice check" not in searched
+    assert "Weekly report" not in owner.get(f"{ROOT}?state=live").text
+    assert "No workflows match" in owner.get(f"{ROOT}?q=%25").text
+
+
+def test_strange_requests_are_answered_calmly(owner: Any, make: Any) -> None:
+    workflow = make(plan_of(text("s_1")))
+    url = f"{ROOT}/{workflow}"
+
+    for query in ("?step=s_99", "?step=../x", "?add=rubbish", "?move=s_99", "?more=x:9999",
+                  "?more=:", "?pick=%3Cb%3E", "?part=steps"):  # fmt: skip
+        assert owner.get(url + query).status_code == 200
+    for op in ("", "fly:s_1", "up:s_99", "move:s_1:nowhere", "add:root::0:rocket", "add:x",
+               "delete:", "off:s_1:s_2", "add:root::0:tool:none", "undo"):  # fmt: skip
+        assert owner.submit(f"{url}/ops", op=op).status_code in {404, 409, 422}
+    assert owner.submit(f"{url}/steps/s_99").status_code == 404
+
+
+def test_with_script_a_saved_field_answers_only_what_changed(owner: Any, make: Any) -> None:
+    workflow = make(plan_of({"id": "s_1", "kind": "text", "with": {}}))
+    form = form_at(owner, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    fields = {**form.fields, "with-text": "Hello."}
+
+    answer = owner.post(form.action, data=fields, headers={"HX-Request": "true"})
+
+    assert answer.status_code == 200
+    for part in ('id="save-state"', 'id="whats-left"', 'id="row-s_1"', 'id="was-s_1"'):
+        assert part in answer.text
+    assert "<textarea" not in answer.text
+
+
+@contextmanager
+def counted(app: Any) -> Iterator[list[str]]:
+    """Collect the statements that reach the database."""
+    with app.app_context():
+        engine = db.engine
+    seen: list[str] = []
+
+    def see(_: Any, __: Any, statement: str, *___: Any) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", see)
+    yield seen
+    event.remove(engine, "before_cursor_execute", see)
+
+
+def many_steps(count: int) -> Any:
+    steps = [text("s_1", "Hello", "First")]
+    for number in range(2, count + 1):
+        before = [{"text": "And "}, {"value": [f"s_{number - 1}", "text"]}]
+        steps.append(text(f"s_{number}", before, f"Text {number}"))
+    return plan_of(*steps)
+
+
+def test_pages_need_few_queries(app: Any, owner: Any, make: Any) -> None:
+    workflow = make(many_steps(30))
+    url = f"{ROOT}/{workflow}"
+
+    for page in (ROOT, url, f"{url}?step=s_20", f"{url}/live", f"{url}/versions",
+                 f"{url}/settings"):  # fmt: skip
+        with counted(app) as seen:
+            assert owner.get(page).status_code == 200
+        assert len(seen) <= 12, (page, seen)
+
+
+def test_two_hundred_steps_open_in_time(app: Any, owner: Any, make: Any) -> None:
+    workflow = make(many_steps(200))
+    url = f"{ROOT}/{workflow}?step=s_150"
+    owner.get(url)
+
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        assert owner.get(url).status_code == 200
+        times.append(time.perf_counter() - begun)
+
+    assert min(times) <= 0.3
