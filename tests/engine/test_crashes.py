@@ -104,7 +104,7 @@ def test_a_death_in_the_middle_of_an_effect_is_in_doubt_when_it_must_not_repeat(
     end = run(plan, journal)
 
     assert end == End("needs_review")
-    assert (journal.rows[("s_1", 1)].error or {})["code"] == "E-WORKER"
+    assert (journal.rows[("s_1", 1)].error or {})["code"] == "E-DOUBT"
     assert journal.events[-1].type == "run.needs_review"
 
 

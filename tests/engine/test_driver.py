@@ -14,6 +14,7 @@ from webapp.engine.plan import Limits
 from webapp.engine.ports import HttpAnswer
 from webapp.engine.testing import (
     TUESDAY,
+    Died,
     FakeClock,
     FakeHttp,
     MemoryJournal,
@@ -411,6 +412,17 @@ def test_a_wait_gives_the_lease_back_and_goes_on_when_it_is_due() -> None:
     assert journal.rows[("s_1", 1)].result == {"at": "2026-03-04T15:00:00+01:00"}
 
 
+def test_a_wait_is_not_begun_by_a_run_that_is_to_be_cancelled() -> None:
+    journal = MemoryJournal()
+    wait = {"id": "s_1", "kind": "wait", "with": {"for_s": 1000}}
+    plan = plan_of(wait)
+    assert run(plan, journal) == Park("time", due_in_s=journal.park and journal.park.due_in_s)
+    journal.cancelled = True
+
+    assert run(plan, journal) == End("cancelled")
+    assert journal.states() == {"s_1": "cancelled"}
+
+
 def test_a_short_wait_is_waited_where_it_is() -> None:
     journal = MemoryJournal()
     wait = {"id": "s_1", "kind": "wait", "with": {"for_s": 0.01}}
@@ -432,7 +444,7 @@ def test_a_run_that_takes_too_long_is_stopped() -> None:
     )
 
     assert isinstance(end, End)
-    assert (end.state, (end.error or {})["code"]) == ("failed", "E-TIME")
+    assert (end.state, (end.error or {})["code"]) == ("failed", "E-RUN-TIME")
     assert "1 minute" in (end.error or {})["text"]
     assert journal.states() == {"s_1": "cancelled"}
 
@@ -443,7 +455,35 @@ def test_a_run_ends_at_its_limit_of_steps() -> None:
     end = run(plan)
 
     assert isinstance(end, End)
-    assert (end.state, (end.error or {})["code"]) == ("failed", "E-STEPS")
+    assert (end.state, (end.error or {})["code"]) == ("failed", "E-STEPS-LIMIT")
+
+
+def test_a_run_that_died_at_its_limit_still_ends_there() -> None:
+    journal = MemoryJournal()
+    block = [http("s_1"), http("s_2"), http("s_3")]
+    plan = plan_of(lanes("s_p", block, [http("s_4", method="PUT")]), limits={"steps": 4})
+    journal.dies_at, journal.dies_after = 2, True
+    with pytest.raises(Died):
+        run(plan, journal)
+
+    end = run(plan, journal)
+
+    assert isinstance(end, End)
+    assert (end.error or {})["code"] == "E-STEPS-LIMIT"
+    assert "s_3" not in str(journal.states().values())
+
+
+def test_a_cancel_before_the_first_step_starts_nothing() -> None:
+    async def story() -> tuple[object, FakeHttp, MemoryJournal]:
+        journal, web, cancel = MemoryJournal(), FakeHttp(), asyncio.Event()
+        cancel.set()
+        end = await driven(plan_of(http("s_1")), journal, fake_ports(web), cancel=cancel)
+        return end, web, journal
+
+    end, web, journal = asyncio.run(story())
+
+    assert end == End("cancelled")
+    assert (web.seen, journal.states()) == ([], {})
 
 
 def test_a_fault_in_a_step_fails_the_step_and_says_nothing_of_the_fault() -> None:

@@ -80,7 +80,7 @@ def ours(start: Start, *, proven: bool) -> StepError:
 
 def _too_long(limit_s: float) -> StepError:
     text = f"This step took longer than {span(limit_s)}, so we stopped it."
-    return StepError("E-TIME", text, proven=False, facts={"limit_s": limit_s})
+    return StepError("E-TIME", text, proven=False, facts={"limit": span(limit_s)})
 
 
 def span(seconds: float) -> str:

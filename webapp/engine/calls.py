@@ -7,7 +7,7 @@ same bytes get the journaled answer instead of a second effect.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from webapp.engine.attempts import Doubt
 from webapp.engine.commands import Start
@@ -16,18 +16,28 @@ from webapp.engine.journal import Record, idem_key
 from webapp.engine.ports import Perform, Work
 from webapp.engine.recovery import CALL, in_doubt
 
-if TYPE_CHECKING:
-    from webapp.engine.driver import Driver
-
-
 STOPPED = "A tool call was stopped while it was at work. It may have had its effect."
+
+
+class CallHost(Protocol):
+    """Keeps the rows of calls: the driver."""
+
+    stopping: bool
+
+    async def commit_call(self, path: str, record: Record, phase: str, tool: str) -> None:
+        """Write the row of a tool call and return when it is durable."""
+        ...
+
+    def leave_call(self, record: Record) -> None:
+        """Write the row of a tool call without waiting for it."""
+        ...
 
 
 class Calls:
     """The tool calls of one attempt of one agent step."""
 
-    def __init__(self, driver: Driver, start: Start, work: Work, earlier: list[Record]) -> None:
-        self.driver = driver
+    def __init__(self, host: CallHost, start: Start, work: Work, earlier: list[Record]) -> None:
+        self.host = host
         self.start = start
         self.work = work
         self.earlier = _latest(earlier)
@@ -49,15 +59,15 @@ class Calls:
             return record.result
         if record.state == "unknown" or (record.request is not None and in_doubt(record)):
             record.state = "unknown"
-            record.error = {"code": "E-WORKER", "text": "It may have had its effect."}
+            record.error = {"code": "E-DOUBT", "text": "It may have had its effect."}
             await self._tell(record, "unknown", tool)
-            raise Doubt(StepError("E-WORKER", "A tool call may have had its effect.", proven=False))
+            raise Doubt(StepError("E-DOUBT", "A tool call may have had its effect.", proven=False))
         record.request, record.state = request, "intent"
         try:
             await self._tell(record, "started", tool)
         except asyncio.CancelledError:
             record.state = "cancelled"
-            self.driver.leave_call(record)
+            self.host.leave_call(record)
             raise
         return await self._perform(record, tool, perform)
 
@@ -90,12 +100,12 @@ class Calls:
             await self._failed(record, inner, tool, error)
             raise
         except asyncio.CancelledError as stopped:
-            if not once or self.driver.stopping:
+            if not once or self.host.stopping:
                 raise  # the row stays an intent; who finds it knows what to do
             record.state = "unknown"
-            record.error = {"code": "E-STOPPED", "text": STOPPED, "attempts": record.attempt}
-            self.driver.leave_call(record)
-            raise Doubt(StepError("E-STOPPED", STOPPED, proven=False)) from stopped
+            record.error = {"code": "E-DOUBT", "text": STOPPED, "attempts": record.attempt}
+            self.host.leave_call(record)
+            raise Doubt(StepError("E-DOUBT", STOPPED, proven=False)) from stopped
         finally:
             self.holding -= once
         record.state = "succeeded"
@@ -118,7 +128,7 @@ class Calls:
 
     async def _tell(self, record: Record, phase: str, tool: str) -> None:
         """Write the row as it is now, and return when that is durable."""
-        await self.driver.commit_call(self.start.path, record, phase, tool)
+        await self.host.commit_call(self.start.path, record, phase, tool)
 
 
 def _latest(records: list[Record]) -> list[Record]:

@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from webapp.engine.attempts import attempt, compute, span
-from webapp.engine.calls import Calls
+from webapp.engine.attempts import compute, span
 from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import (
     Cancel,
@@ -25,7 +24,6 @@ from webapp.engine.commands import (
     Outcome,
     RetryLater,
     Settle,
-    Spent,
     Start,
     Stopped,
     Succeeded,
@@ -33,6 +31,7 @@ from webapp.engine.commands import (
     Waits,
 )
 from webapp.engine.errors import StepError
+from webapp.engine.flights import Flights
 from webapp.engine.journal import (
     CancelRequested,
     End,
@@ -44,7 +43,7 @@ from webapp.engine.journal import (
 from webapp.engine.moments import now_values
 from webapp.engine.pen import Pen
 from webapp.engine.plan import Limits, Plan
-from webapp.engine.ports import Journal, Ports, Work
+from webapp.engine.ports import Journal, Ports
 from webapp.engine.scheduler import Scheduler
 from webapp.engine.steps.wait import waits
 from webapp.engine.timers import Timers
@@ -53,8 +52,6 @@ QUICK = 32
 """Steps without intent in one commit."""
 SHORT_S = 1.0
 """A shorter wait is waited here; for a longer one the lease is given back."""
-CANCEL_GRACE_S = 5.0
-"""How long an effect that must not be in doubt may still finish after a cancel."""
 
 
 async def drive(
@@ -123,10 +120,7 @@ class Driver:
         """Intents of the next commit."""
         self.requests: dict[str, Record] = {}
         """Intents by path, with their frozen bytes, until the path is settled."""
-        self.tasks: dict[str, asyncio.Task[Outcome]] = {}
-        self.works: dict[str, Work] = {}
-        self.landed: deque[tuple[str, asyncio.Task[Outcome]]] = deque()
-        self.calls: dict[str, list[Record]] = {}
+        self.flights = Flights(ports, facts, self, self.wake)
         self.commits: list[tuple[Record, asyncio.Future[None]]] = []
         """Rows of tool calls that wait for the next commit."""
         self.stuck: set[str] = set()
@@ -150,14 +144,14 @@ class Driver:
         ]
         try:
             self.timers.limit_run(self.left_s)
-            self._tick()
+            self._tick()  # what ends the run is told before anything begins
             self.todo.extend(self.scheduler.begin())
             return await self._loop()
         finally:
             self.timers.close()
-            for task in (*watchers, *self.tasks.values()):
-                task.cancel()
-            await asyncio.gather(*watchers, *self.tasks.values(), return_exceptions=True)
+            for watcher in watchers:
+                watcher.cancel()
+            await self.flights.close()
 
     async def _loop(self) -> End | Park | HandBack:
         while True:
@@ -166,9 +160,11 @@ class Driver:
             if self.end is not None:
                 return self.end
             if not self._has_news:
-                if (verdict := self._rest()) is not None:
-                    return await self._settle(verdict)
-                await self._sleep()
+                verdict = self._rest()
+                if verdict is None:
+                    await self._sleep()
+                elif await self._settle(verdict) is not None:
+                    return verdict
             self._tick()
 
     # What the scheduler says
@@ -180,17 +176,13 @@ class Driver:
             self.ports.crash("worker.in_cancel")
             self.todo.extend(self.scheduler.cancel())
         self.scheduler.set_now(now_values(self.ports.clock.now(), self.facts.get("zone")))
-        while self.landed:
-            path, task = self.landed.popleft()
-            if self.tasks.get(path) is task:
-                self._land(path, task)
+        for path, outcome in self.flights.fetch():
+            self._land(path, outcome)
         for path in self.timers.due():
             self._due(path)
         if self.timers.run_is_over and not self.scheduler.ended:
             self.timers.run_is_over = False
-            limit = span(self.scheduler.limits.seconds)
-            text = f"This run took longer than {limit}, so we stopped it."
-            self.todo.extend(self.scheduler.fail("E-TIME", text))
+            self.todo.extend(self.scheduler.fail(too_long(self.scheduler.limits.seconds)))
 
     def _work_off(self) -> None:
         """Do the scheduler's commands; stop when the next commit is big enough."""
@@ -252,77 +244,37 @@ class Driver:
         if request is None:
             assert step.kind.prepare is not None
             request = compute(start, step.kind.prepare)
+        key = earlier.idem_key if earlier is not None and earlier.idem_key else ""
         record = Record(
             start.path, start.attempt, step.id, step.kind_name, "intent", step.effect,
-            idem_key(self.run_id, start.path), request,
+            key or idem_key(self.run_id, start.path), request,
         )  # fmt: skip
         resumed = found is not None and found.state == "intent"
         self.requests[start.path] = record
         self.pen.write(record, self.loop.time(), resumed=resumed)
         self.launching[start.path] = (start, record)
 
-    # The outside
+    def _stop_path(self, path: str) -> None:
+        self.timers.drop(path)
+        if self.launching.pop(path, None) is not None:
+            self._tell(path, Stopped(begun=False))
+        elif path in self.requests:
+            self.flights.cancel(path, self.requests[path].effect)
 
-    def _launch(self) -> None:
-        if not self.launching:
-            return
-        self.ports.crash("worker.after_intent_before_effect")
-        for path, (start, record) in self.launching.items():
-            limit_s = start.step.timeout_s
-            deadline = None if limit_s is None else self.ports.clock.monotonic() + limit_s
-            work = Work(
-                self.run_id, path, start.attempt, record.idem_key, deadline,
-                self.ports, start.meter, self.facts,
-            )  # fmt: skip
-            if start.step.kind_name == "agent":
-                earlier = self.calls.pop(path, None) or self.scheduler.found.calls(path)
-                work.caller = Calls(self, start, work, earlier)
-            assert record.request is not None
-            task = self.loop.create_task(attempt(start, record.request, work))
-            self.tasks[path] = task
-            self.works[path] = work
-            task.add_done_callback(partial(self._landing, path))
-        self.launching.clear()
+    # What has come in
 
-    def _landing(self, path: str, task: asyncio.Task[Outcome]) -> None:
-        self.landed.append((path, task))
-        self.wake()
-
-    def _land(self, path: str, task: asyncio.Task[Outcome]) -> None:
-        del self.tasks[path]
+    def _land(self, path: str, outcome: Outcome) -> None:
         self.unrecorded = True
-        work = self.works.pop(path)
         self.stuck.discard(path)
-        if isinstance(work.caller, Calls):
-            self.calls[path] = work.caller.made + work.caller.earlier
-        if task.cancelled():
-            if self.stopping and not self.scheduler.ended and not self.cancelling:
-                return  # the row stays an intent, for the worker that comes next
-            spent = Spent(work.cost_nano, work.tokens_in, work.tokens_out)
-            self.todo.extend(self.scheduler.take(path, Stopped(spent=spent)))
-            return
-        self.todo.extend(self.scheduler.take(path, task.result()))
+        if isinstance(outcome, Stopped) and self.stopping and not self.cancelling:
+            return  # the row stays an intent, for the worker that comes next
+        self.todo.extend(self.scheduler.take(path, outcome))
 
     def _due(self, path: str) -> None:
         record = self.timers.take_wait(path)
-        if record is None:
-            self.todo.extend(self.scheduler.take(path, Due()))
-            return
-        outcome = waited(record, str(self.scheduler.now["time"]))
+        now = str(self.scheduler.now["time"])
+        outcome: Outcome = Due() if record is None else waited(record, now)
         self.todo.extend(self.scheduler.take(path, outcome))
-
-    def _stop_path(self, path: str) -> None:
-        self.timers.drop(path)
-        if path in self.launching:
-            del self.launching[path]
-            self._tell(path, Stopped(begun=False))
-        elif (task := self.tasks.get(path)) is not None:
-            caller = self.works[path].caller
-            calling = isinstance(caller, Calls) and caller.holding
-            if self.requests[path].effect == "at_most_once" or calling:
-                self.loop.call_later(CANCEL_GRACE_S, task.cancel)
-            else:
-                task.cancel()
 
     # Tool calls of agents
 
@@ -359,7 +311,6 @@ class Driver:
         except CancelRequested:
             self._refused(calls)
             return
-        self.pen.committed(self.loop.time())
         for _, durable in calls:
             if not durable.done():
                 durable.set_result(None)
@@ -368,8 +319,11 @@ class Driver:
             if self.end is None
             else "worker.after_terminal_before_ack"
         )
-        if not self.cancel_asked:
-            self._launch()
+        if self.launching and not self.cancel_asked:
+            self.ports.crash("worker.after_intent_before_effect")
+            for path, (start, intent) in self.launching.items():
+                self.flights.launch(start, intent, partial(self.scheduler.found.calls, path))
+            self.launching.clear()
 
     def _crash_before(self) -> None:
         if self.unrecorded:
@@ -396,12 +350,17 @@ class Driver:
             self.pen.drop(record)
         self.launching.clear()
 
-    async def _settle(self, verdict: End | Park | HandBack) -> End | Park | HandBack:
+    async def _settle(self, verdict: End | Park | HandBack) -> End | Park | HandBack | None:
+        """Make the verdict durable; None: the run is to be cancelled instead."""
         if isinstance(verdict, End):
             self.end = verdict
             await self._commit()
         elif isinstance(verdict, Park):
-            await self.journal.commit(self.pen.batch(self.loop.time(), park=verdict))
+            try:
+                await self.journal.commit(self.pen.batch(self.loop.time(), park=verdict))
+            except CancelRequested:
+                self._refused([])
+                return None
         return verdict
 
     # Rest
@@ -409,15 +368,15 @@ class Driver:
     @property
     def _has_news(self) -> bool:
         waits_for_cancel = self.cancel_asked and not self.cancelling
-        return bool(self.todo or self.landed or self.commits) or (
+        return bool(self.todo or self.flights.has_landed or self.commits) or (
             self.timers.ready or waits_for_cancel
         )
 
     def _rest(self) -> End | Park | HandBack | None:
         """Return how to leave the run when nothing is at work; None: stay."""
-        if self.stopping and self.tasks.keys() <= self.stuck:
+        if self.stopping and self.flights.only(self.stuck):
             return HandBack()
-        if self.tasks:
+        if self.flights:
             return None
         soon = self.timers.next_s()
         if soon is not None and soon <= SHORT_S:
@@ -446,14 +405,16 @@ class Driver:
 
     def _stop(self, grace_s: float) -> None:
         self.stopping = True
-        self.loop.call_later(grace_s, self._grace_is_over)
-
-    def _grace_is_over(self) -> None:
-        for task in self.tasks.values():
-            task.cancel()
+        self.loop.call_later(grace_s, self.flights.cancel_all)
 
     def _ask_cancel(self) -> None:
         self.cancel_asked = True
+
+
+def too_long(seconds: int) -> StepError:
+    limit = span(seconds)
+    text = f"This run worked longer than {limit}, so we stopped it."
+    return StepError("E-RUN-TIME", text, proven=True, facts={"limit": limit})
 
 
 def waited(record: Record, now: str) -> Outcome:

@@ -112,8 +112,10 @@ class Batch:
 
     @property
     def has_intents(self) -> bool:
-        """Whether the commit must be refused once the run is to be cancelled."""
-        return any(record.state == "intent" for record in self.records)
+        """Whether the commit must be refused once the run is to be cancelled: it begins something,
+        or parks the run for a time in which nobody would hear of the cancel.
+        """
+        return self.park is not None or any(row.state == "intent" for row in self.records)
 
 
 class LostLease(Exception):

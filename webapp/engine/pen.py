@@ -32,7 +32,7 @@ class Pen:
         self._kept = {(r.path, r.attempt) for r in records if not r.ends_path}
         """Rows already in the journal that may still change."""
         self._begun: dict[str, float] = {}
-        self._last_commit = started_at
+        self._last_commit = self._sent_at = started_at
 
     def write(self, record: Record, at: float, *, resumed: bool = False) -> None:
         """Put a row and its event into the next commit.
@@ -99,6 +99,7 @@ class Pen:
             end=end,
             park=park,
         )
+        self._sent_at, self._last_commit = self._last_commit, at
         self._sent, self.rows = self.rows, {}
         self._sent_events, self._events = self._events, {}
         self.quick = 0
@@ -109,11 +110,9 @@ class Pen:
                 self._kept.add(key)
         return batch
 
-    def committed(self, at: float) -> None:
-        self._last_commit = at
-
     def take_back(self) -> None:
         """Nothing of the batch was kept: it goes into the next one."""
+        self._last_commit = self._sent_at
         for key, record in self._sent.items():
             if record.new:
                 self._kept.discard(key)

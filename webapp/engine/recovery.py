@@ -11,6 +11,8 @@ from webapp.engine.plan import FAILURE, Step
 
 CALL = "/call_"
 """Before the number of a tool call in its path; no step's id looks like this."""
+TOO_MANY = "E-STEPS-LIMIT"
+"""Code of the step that was one more than the run may have."""
 
 
 class Found:
@@ -40,7 +42,7 @@ class Found:
                 self._last[path] = record
             if record.state == "failed" and record.ends_path:
                 self.had_failures = True
-                if (record.error or {}).get("code") == "E-STEPS":
+                if (record.error or {}).get("code") == TOO_MANY:
                     self.last = record
             if record.kind == "stop" and record.state == "succeeded":
                 self.last = record

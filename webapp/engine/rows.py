@@ -47,7 +47,7 @@ def closed_row(record: Record, reason: Closing) -> Record:
 def doubtful_row(record: Record) -> Record:
     """The row of an intent that was found after a loss, of an effect that must not repeat."""
     text = "The machine stopped while this step was at work. It may have had its effect."
-    error = {"code": "E-WORKER", "text": text, "attempts": record.attempt}
+    error = {"code": "E-DOUBT", "text": text, "attempts": record.attempt}
     return replace(record, state="unknown", error=error)
 
 

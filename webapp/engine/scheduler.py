@@ -47,13 +47,12 @@ from webapp.engine.frames import (
 from webapp.engine.journal import End, Record
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
-from webapp.engine.recovery import Found, in_doubt, restored, seen_at_end
+from webapp.engine.recovery import TOO_MANY, Found, in_doubt, restored, seen_at_end
 from webapp.engine.rows import closed_row, doubtful_row, ending_of, problem, row, wait_request
 from webapp.engine.tree import Tree
 from webapp.engine.values import Scope, render
 
 Values = Mapping[str, Any]
-TOO_MANY = "E-STEPS"
 PASSED_BY = frozenset({"off", "branch", "sent_before"})
 """Reasons for which a step is skipped and its block goes on."""
 
@@ -128,9 +127,10 @@ class Scheduler(Tree):
         self._end(End("cancelled"), "cancelled")
         return self._work()
 
-    def fail(self, code: str, text: str) -> list[Command]:
+    def fail(self, error: StepError) -> list[Command]:
         """End the run as failed by one of its limits, once everything open has ended."""
-        self._end(End("failed", error={"code": code, "text": text}), "cancelled")
+        facts = {"code": error.code, "text": error.text, "facts": error.facts}
+        self._end(End("failed", error=facts), "cancelled")
         return self._work()
 
     @property
@@ -200,8 +200,9 @@ class Scheduler(Tree):
             self._open(task, {})
 
     def _stop_at_limit(self, task: Task) -> None:
-        text = f"This run reached its limit of {self.limits.steps:,} steps, so we stopped it."
-        found = row(task, "failed", error={"code": TOO_MANY, "text": text})
+        most = f"{self.limits.steps:,}"
+        text = f"This run reached its limit of {most} steps, so we stopped it."
+        found = row(task, "failed", error={"code": TOO_MANY, "text": text, "facts": {"most": most}})
         self.settle(found)
         self.over(task)
         self._end(ending_of(found), "cancelled")
@@ -303,7 +304,7 @@ class Scheduler(Tree):
     def _stopped(self, task: Task, begun: bool, spent: Spent) -> None:
         if begun and not task.step.may_repeat:
             text = "This step was stopped while it was at work. It may have had its effect."
-            error = StepError("E-STOPPED", text, proven=False)
+            error = StepError("E-DOUBT", text, proven=False)
             self._in_doubt(task, error, spent)
             return
         reason = task.block.closing or "cancelled"

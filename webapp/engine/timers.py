@@ -36,7 +36,7 @@ class Timers:
 
     def limit_run(self, seconds: float) -> None:
         """Say so when the run has been at work for so long."""
-        if seconds <= 0:
+        if seconds < 0.01:  # a journal keeps milliseconds
             self.run_is_over = True
         else:
             self._limit = self._loop.call_later(seconds, self._over)

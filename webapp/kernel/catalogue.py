@@ -192,6 +192,8 @@ CATALOGUE: dict[str, Entry] = {
     "E-TOOL-INPUT": Entry("The tool cannot work with what it was given.", "{text}"),
     "E-FILE-CSV": Entry("The CSV file cannot be read.", "{text}"),
     "E-LIST-TYPE": Entry("The step needs a list.", "{text}"),
+    "E-LANES": Entry("Too few lanes have finished.", "{text}"),
+    "E-SIGNAL-LATE": Entry("The signal did not come in time.", "{text}"),
     "E-TEXT-LONG": Entry("The text is too long.", "{text}"),
     "E-WAIT": Entry("The step cannot wait for this.", "{text}"),
     "E-AGENT-GONE": Entry("The agent does not exist.", "{text}"),
