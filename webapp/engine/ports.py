@@ -191,6 +191,7 @@ class Work:
     def emit(self, text: str) -> None:
         """Stream `text` to whoever looks."""
         if text:
+            self.ports.crash("worker.in_llm_stream")
             self.ports.emit(self.path, self.attempt, self._emitted, text)
             self._emitted += len(text)
 

@@ -114,6 +114,7 @@ async def perform(request: bytes, work: Work) -> dict[str, Any]:
         most_calls=frozen["most_calls"],
     )
     answer: Answer = await work.ports.models.answer(ask, _hooks(work))
+    work.ports.crash("worker.after_llm_before_record")
     work.notes.extend(answer.notes)
     talk = {"model": answer.model, "calls": answer.calls, "text": answer.text}
     return (

@@ -127,7 +127,12 @@ class GuardedHttp:
         max_bytes: int,
     ) -> HttpAnswer:
         try:
-            answer = await self._client.request(method, url, headers, body, timeout_s, max_bytes)
+            asked = asyncio.ensure_future(
+                self._client.request(method, url, headers, body, timeout_s, max_bytes)
+            )
+            await asyncio.sleep(0)  # the request is on its way
+            crashpoint("worker.during_effect")
+            answer = await asked
         except OutboundError as error:
             raise _step_error(error) from None
         return HttpAnswer(
