@@ -148,6 +148,22 @@ def test_the_dialog_over_a_page_leaves_the_page(guest: Browser, acme: House) -> 
     assert change.status_code == 303
 
 
+def test_a_form_of_a_session_that_ended_asks_to_sign_in_again(app: Flask, owner: Browser) -> None:
+    with app.app_context(), brief_writing() as session:
+        session.query(LoginSession).delete()
+
+    script = owner.submit("/me/appearance", htmx=True, theme="dark")
+    plain = owner.post(
+        "/me/appearance",
+        data={"csrf_token": owner.token, "theme": "dark"},
+        headers={"Referer": "http://localhost/me?x=1"},
+    )
+
+    assert script.status_code == 401
+    assert 'id="signin-again"' in script.text
+    assert (plain.status_code, plain.location) == (303, "/signin?next=/me%3Fx%3D1")
+
+
 def test_a_password_is_changed_and_other_devices_are_out(
     acme: House, signed_in: SignedIn, owner: Browser
 ) -> None:

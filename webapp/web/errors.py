@@ -35,7 +35,9 @@ from webapp.kernel.errors import (
     Unavailable,
 )
 from webapp.web import jsons
-from webapp.web.htmx import is_htmx
+from webapp.web.htmx import is_htmx, page_of_form
+from webapp.web.identities import visitor
+from webapp.web.policy import policy_of
 
 log = structlog.get_logger("webapp.errors")
 
@@ -139,7 +141,7 @@ def _wants_page() -> bool:
 
 
 def _to_sign_in() -> Response:
-    goal = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    goal = request.full_path.rstrip("?") if request.method == "GET" else page_of_form("/")
     sent = redirect(f"/signin?next={quote(goal, safe='/')}" if goal != "/" else "/signin", 303)
     assert isinstance(sent, Response)
     return sent
@@ -188,7 +190,7 @@ def _as_ours(error: HTTPException) -> AppError:
     if isinstance(error, SecurityError):
         return BadRequest("E-HOST")
     if isinstance(error, CSRFError):
-        return BadRequest("E-FORM-OLD")
+        return SignedOut("E-SIGN-IN") if _session_is_over() else BadRequest("E-FORM-OLD")
     code = error.code or 400
     if code in _PLAIN:
         return _PLAIN[code]()
@@ -199,6 +201,12 @@ def _as_ours(error: HTTPException) -> AppError:
     if code >= 500:
         return _with_status(500, "E-OURS", ref=reference())
     return _with_status(code, "E-BAD-REQUEST", reason="Its form is wrong.")
+
+
+def _session_is_over() -> bool:
+    """Whether a form's token is wrong only because nobody is signed in any more."""
+    policy = policy_of(current_app, request.endpoint)
+    return policy is not None and policy.auth == "session" and visitor() is None
 
 
 _PLAIN: dict[int, Callable[[], AppError]] = {

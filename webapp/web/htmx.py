@@ -46,7 +46,7 @@ def part(
     if not is_htmx():
         if say:
             say_next(say)
-        return _see(back or _page_of_form())
+        return _see(back or page_of_form(request.path))
     pieces: Iterable[str] = [render_template(template, **values) for template in templates]
     body = Markup("\n").join(Markup(piece) for piece in pieces)  # noqa: S704  (rendered with escaping)
     if say:
@@ -70,9 +70,9 @@ def _see(url: str) -> Response:
     return response
 
 
-def _page_of_form() -> str:
+def page_of_form(otherwise: str) -> str:
     """Return the path of the page that sent the form; other sites are not followed."""
     referrer = urlsplit(request.referrer or "")
     if referrer.netloc != request.host or not referrer.path.startswith("/"):
-        return request.path
+        return otherwise
     return referrer.path + (f"?{referrer.query}" if referrer.query else "")
