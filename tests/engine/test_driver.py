@@ -240,6 +240,18 @@ def test_a_failed_item_is_told_and_the_others_go_on() -> None:
     assert [(one["index"], one["code"]) for one in result["failed"]] == [(1, "E-HTTP-4XX")]
 
 
+def test_a_condition_that_could_not_compare_says_so_beside_the_branch() -> None:
+    when = {"all": [{"value": "many", "is": "more", "to": 3}]}
+    branches = [{"id": "yes", "when": when, "steps": []}]
+    journal = MemoryJournal()
+
+    run(plan_of({"id": "s_1", "kind": "if", "with": {"branches": branches}}), journal)
+
+    result = journal.rows[("s_1", 1)].result
+    assert result["branch"] == "otherwise"
+    assert len(result["notes"]) == 1
+
+
 def test_a_list_that_is_too_long_starts_nothing() -> None:
     web = FakeHttp()
 

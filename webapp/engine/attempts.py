@@ -69,7 +69,7 @@ def compute(start: Start, act: Callable[[Any, Any], Any]) -> Any:
 
 
 def spent(work: Work) -> Spent:
-    return Spent(work.cost_nano, work.tokens_in, work.tokens_out)
+    return Spent(work.cost_nano, work.tokens_in, work.tokens_out, work.notes)
 
 
 def ours(start: Start, *, proven: bool) -> StepError:

@@ -74,11 +74,12 @@ Command = Start | Settle | Cancel | RetryLater | Wait | Finish
 
 @dataclass(slots=True)
 class Spent:
-    """What an attempt cost, however it ended."""
+    """What an attempt cost and had to say, however it ended."""
 
     cost_nano: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -265,14 +265,19 @@ class IfFrame(HolderFrame):
         self.open_block(key, steps, f"{self.task.path}:{key}/", self.task.scope)
 
     def _choose(self) -> str:
+        scope, key = self.scope, "otherwise"
         for branch in self.task.step.config.branches:
-            if holds(branch.when, self.scope):
-                return str(branch.id)
-        return "otherwise"
+            if holds(branch.when, scope):
+                key = str(branch.id)
+                break
+        if scope.notes:
+            self.decided["notes"] = scope.notes
+        return key
 
     def block_done(self, block: Block) -> None:
         self.forget(block)
-        self.scheduler.holder_succeeded(self.task, {"branch": block.key})
+        notes = {"notes": self.decided["notes"]} if "notes" in self.decided else {}
+        self.scheduler.holder_succeeded(self.task, {"branch": block.key, **notes})
 
     def block_failed(self, block: Block, error: Error) -> None:
         self.forget(block)

@@ -48,6 +48,8 @@ class Record:
     tokens_out: int = 0
     new: bool = True
     """No earlier batch of this drive wrote this row, and it wasn't among the records: insert."""
+    notes: list[str] = field(default_factory=list)
+    """Sentences for the details pane; told with the event, no column of the row."""
     reason: str = ""
     """Why skipped: off, branch, not_needed, failed_before."""
 

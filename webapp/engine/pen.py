@@ -139,6 +139,8 @@ def _told(record: Record) -> dict[str, Any]:
         data["retry_in_s" if record.state == "failed" else "due_in_s"] = round(record.due_s, 3)
     if record.due_at is not None:
         data["due_at"] = record.due_at.isoformat()
+    if record.notes:
+        data["notes"] = [note[:200] for note in record.notes[:5]]
     if record.cost_nano:
         data["cost_nano"] = record.cost_nano
     return data

@@ -34,6 +34,7 @@ def row(
         record.cost_nano = spent.cost_nano
         record.tokens_in = spent.tokens_in
         record.tokens_out = spent.tokens_out
+        record.notes = spent.notes
     return record
 
 
