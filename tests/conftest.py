@@ -17,7 +17,7 @@ from tests import services
 from webapp.commands.db import migrate
 from webapp.kernel.settings import Settings, load_settings
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", *(["tests.no_skips"] if os.environ.get("CI") == "true" else [])]
 
 DIALECT = os.environ.get("DECKHAND_TEST_DB", "sqlite")
 KEYS = {name: f"{name.lower()}-of-the-tests-0f1e2d3c4b5a" for name in ("SECRET_KEY", "MASTER_KEY")}
@@ -112,33 +112,3 @@ def browser_type_launch_args() -> dict[str, Any]:
     path = services.chromium()
     assert path, "Chromium is not installed: apt-get install chromium"
     return {"executable_path": path, "args": services.chromium_flags()}
-
-
-def _forbidden(item: str, why: str) -> str:
-    return f"{item}: {why}, and CI allows no test that does not run"
-
-
-if os.environ.get("CI") == "true":
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(item: pytest.Item) -> Any:
-        """Turn every skip and every expected failure into a failure."""
-        report = yield
-        if report.skipped or hasattr(report, "wasxfail"):
-            report.outcome = "failed"
-            report.longrepr = _forbidden(item.nodeid, "skipped or expected to fail")
-            report.__dict__.pop("wasxfail", None)
-        return report
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_make_collect_report(collector: pytest.Collector) -> Any:
-        """Turn a file that skips itself into a failure."""
-        report = yield
-        if report.skipped:
-            report.outcome = "failed"
-            report.longrepr = _forbidden(collector.nodeid, "skipped")
-        return report
-
-    def pytest_deselected(items: list[pytest.Item]) -> None:
-        """Fail when tests were left out by -k or -m."""
-        raise pytest.UsageError(_forbidden(items[0].nodeid, f"{len(items)} deselected"))
