@@ -1,7 +1,7 @@
 """`make test`: the suite on SQLite and on PostgreSQL, side by side, on two cores.
 
-The engine's tests, which know no database, and the supervisor's, which start everything anew, run
-once, beside PostgreSQL. Browser tests run once, after SQLite and in a process of their own, since
+The engine's tests, which know no database, and those of chaos and of the supervisor, which start
+everything anew, run once, beside PostgreSQL. Browser tests run once, after SQLite and in a process of their own, since
 Playwright leaves an event loop running.
 """
 
@@ -22,7 +22,7 @@ from tests import services  # noqa: E402  found only after the line above
 
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
 BROWSER = ("tests/browser",)
-ONCE = ("tests/engine", "tests/supervisor")
+ONCE = ("tests/chaos", "tests/engine", "tests/supervisor")
 
 
 @dataclass(frozen=True)

@@ -41,18 +41,18 @@ class House:
 
     def start(self) -> None:
         """Start and return when the first answer comes."""
-        log = (self.data / "up.log").open("ab")
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "webapp.commands", "up"),
-                *("--data", str(self.data), "--port", str(self.port)),
-                *("--workers", str(self.workers)),
-            ],
-            env=self.env,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with (self.data / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "webapp.commands", "up"),
+                    *("--data", str(self.data), "--port", str(self.port)),
+                    *("--workers", str(self.workers)),
+                ],
+                env=self.env,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         self.wait_until_ready()
         if not self.key:
             self.key = self._make_key()

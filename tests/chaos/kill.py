@@ -80,7 +80,7 @@ def one_round(
     killed = time.monotonic()
     if target == "all":
         house.start()
-    ended = _wait(house, run["id"], killed + lease_s + 10)
+    ended = wait_for(house, run["id"], lease_s + 10)
     took = time.monotonic() - killed
     sent = Counter(arrival.path for arrival in sink.arrivals(f"/{name}/"))
     result = {
@@ -99,7 +99,9 @@ def _workers(house: House) -> list[str]:
     return [name for name in house.children() if name.startswith("worker")]
 
 
-def _wait(house: House, run: str, until: float) -> dict[str, Any]:
+def wait_for(house: House, run: str, seconds: float) -> dict[str, Any]:
+    """Return the run once it is settled, or as it is after `seconds`."""
+    until = time.monotonic() + seconds
     answer: dict[str, Any] = {"state": "unknown", "tasks": []}
     while time.monotonic() < until:
         status, body = house.call("GET", f"/api/v1/runs/{run}")
