@@ -64,6 +64,7 @@ def test_a_half_filled_draft_is_kept_but_does_not_go_live(program: Any) -> None:
     problem = refused.get_json()
     assert problem["code"] == "E-NOT-READY"
     assert problem["errors"][0]["pointer"] == "/s_1/with/text"
+    assert problem["checks"][0]["field"] == "with.text"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from webapp.web.doors import ApiDoors
 from webapp.web.jsons import dump
 from webapp.web.paging import asked_by
 from webapp.workflows import drafting, publishing, service
-from webapp.workflows.models import Version
 from webapp.workflows.plans import Finding, findings
 from webapp.workflows.queries import Overview
 from webapp.workflows.schemas import (
@@ -193,7 +192,7 @@ def _checks(found: list[Finding]) -> list[CheckShown]:
             for c in found]  # fmt: skip
 
 
-def _version(version: Version, live: int | None) -> VersionShown:
+def _version(version: publishing.Version, live: int | None) -> VersionShown:
     return VersionShown(
         version=version.number or 0,
         live=version.number == live,

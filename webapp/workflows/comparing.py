@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
-from webapp.workflows.blocks import Doc, own_settings, places
+from webapp.workflows.blocks import Doc, Place, own_settings, places
 from webapp.workflows.summaries import plain, value_pieces
 from webapp.workflows.wording import kind_label, step_title
 
@@ -47,13 +48,14 @@ def differences(old: Doc | None, new: Doc) -> list[Difference]:
 def _steps(old: Doc, new: Doc) -> Iterator[Difference]:
     before = {place.step["id"]: place for place in places(old)}
     after = {place.step["id"]: place for place in places(new)}
+    shifted = _shifted(before, after)
     for step_id, place in after.items():
         title = f"Step {place.number} “{step_title(place.step)}”"
         if step_id not in before:
             yield Difference("added", f"{title}, {kind_label(place.step)}")
             continue
         was = before[step_id]
-        if _neighborhood(before, was) != _neighborhood(after, place):
+        if was.slot.block != place.slot.block or step_id in shifted:
             yield Difference("moved", title)
         yield from _step(title, was.step, place.step, _titles(old), _titles(new))
     for step_id, place in before.items():
@@ -61,9 +63,20 @@ def _steps(old: Doc, new: Doc) -> Iterator[Difference]:
             yield Difference("removed", f"“{step_title(place.step)}”, {kind_label(place.step)}")
 
 
-def _neighborhood(all_places: dict[str, Any], place: Any) -> tuple[Any, ...]:
-    """Name the block only: a step is not moved because another one was put before it."""
-    return (place.slot.parent, place.slot.lane)
+def _shifted(before: dict[str, Place], after: dict[str, Place]) -> set[str]:
+    """Return the fewest steps whose moving explains another order inside their blocks."""
+    both = [step_id for step_id in after if step_id in before]
+    orders: dict[tuple[str, str], tuple[list[str], list[str]]] = {}
+    for places_now, n in ((before, 0), (after, 1)):
+        for step_id, place in places_now.items():
+            if step_id in both and before[step_id].slot.block == after[step_id].slot.block:
+                orders.setdefault(place.slot.block, ([], []))[n].append(step_id)
+    moved: set[str] = set()
+    for old, new in orders.values():
+        same = SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
+        kept = {step_id for match in same for step_id in new[match.b : match.b + match.size]}
+        moved |= set(new) - kept
+    return moved
 
 
 def _titles(doc: Doc) -> dict[str, str]:

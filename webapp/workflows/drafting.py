@@ -72,6 +72,7 @@ def add_step(ctx: Context, workflow_id: UUID, kind: str, slot: str, tool: str = 
 
     def add(doc: Doc, ids: Iterator[str]) -> str:
         made.append(new_step(kind, next(ids), tool))
+        _name_apart(doc, made[0])
         blocks.insert(doc, Slot.parse(slot), made[0])
         return f"Added “{step_title(made[0])}”"
 
@@ -111,6 +112,7 @@ def duplicate_step(ctx: Context, workflow_id: UUID, step_id: str) -> str:
         place = blocks.place_of(doc, step_id)
         copied = blocks.copy_of(place.step, ids)
         made.append(copied["id"])
+        _name_apart(doc, copied)
         slot = place.slot
         blocks.insert(doc, Slot(slot.parent, slot.lane, slot.index + 1), copied)
         return f"Duplicated “{step_title(copied)}”"
@@ -317,6 +319,18 @@ def _change(
     _put(ctx, draft, doc)
     workflow.changed_at = draft.changed_at
     return draft
+
+
+def _name_apart(doc: Doc, step: Doc) -> None:
+    """Number a new step whose name another one has, so that its values can be told apart."""
+    taken = {step_title(place.step) for place in blocks.places(doc)}
+    title = stem = step_title(step)
+    number = 1
+    while title in taken:
+        number += 1
+        title = f"{stem[:74]} {number}"
+    if title != stem:
+        step["name"] = title
 
 
 class _Ids:

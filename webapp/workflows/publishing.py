@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Literal
 from uuid import UUID
 
@@ -54,7 +55,8 @@ def refuse_unready(plan: Doc) -> None:
         left = _unreadable(plan)
     if left:
         errors = [FieldError(pointer(one), one.code, one.text) for one in left]
-        raise Invalid(errors, code="E-NOT-READY", first=left[0].text, checks=left)
+        checks = [asdict(finding) for finding in left]
+        raise Invalid(errors, code="E-NOT-READY", first=left[0].text, members={"checks": checks})
 
 
 def pointer(finding: Finding) -> str:

@@ -479,11 +479,13 @@ INPUTS: Final = Cards(
 )  # fmt: skip
 RESULT: Final = Cards(
     "result", "Values", "", (Label("label", "Name"), Value("value", "Value", rows=1)),
-    add_label="Add a value", one="value", named=True, fresh=lambda word, present: {"label": "", "type": "any"},
+    add_label="Add a value", one="value", named=True,
+    fresh=lambda word, present: {"label": "", "type": "any"},
 )  # fmt: skip
 COLLECT: Final = Cards(
     "collect", "Collect from each item", "Kept in the list's order.",
     (Label("label", "Name"), Value("value", "Value", rows=1)),
-    add_label="Add a value", one="value", named=True, fresh=lambda word, present: {"label": "", "type": "any"},
+    add_label="Add a value", one="value", named=True,
+    fresh=lambda word, present: {"label": "", "type": "any"},
 )  # fmt: skip
 __all__ = ["COLLECT", "INPUTS", "RESULT", "Amount", "parts_of"]

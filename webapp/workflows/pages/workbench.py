@@ -18,7 +18,6 @@ from webapp.workflows.forms.step import (
     show_result,
     show_step,
 )
-from webapp.workflows.models import Draft
 from webapp.workflows.pages.frame import frame
 from webapp.workflows.plans import Doc, Finding, findings_of, read
 from webapp.workflows.queries import Overview
@@ -36,7 +35,7 @@ class Workbench:
 
     ctx: Context
     opened: Overview
-    draft: Draft
+    draft: drafting.Draft
 
     @classmethod
     def open(cls, ctx: Context, workflow_id: UUID) -> Workbench:
