@@ -135,12 +135,14 @@ def test_a_session_in_use_is_kept_awake(app: Flask, owner: Browser) -> None:
 
 def test_the_dialog_over_a_page_leaves_the_page(guest: Browser, acme: House) -> None:
     guest.get("/signin")
-    answer = guest.post(
-        "/signin",
-        data={"csrf_token": guest.token, "email": "owner@acme.example", "password": PASSWORD},
-        headers={"HX-Request": "true", "HX-Target": "signin-again"},
-    )
+    typed = {"csrf_token": guest.token, "email": "owner@acme.example", "password": "wrong one"}
+    dialog = {"HX-Request": "true", "HX-Target": "signin-again"}
+    wrong = guest.post("/signin", data=typed, headers=dialog)
+    answer = guest.post("/signin", data={**typed, "password": PASSWORD}, headers=dialog)
 
+    assert (wrong.status_code, wrong.headers["HX-Retarget"]) == (422, "#dialog")
+    assert 'id="signin-again"' in wrong.text
+    assert WRONG in wrong.text
     assert answer.status_code == 204
     assert "HX-Redirect" not in answer.headers
     token = answer.headers["HX-Trigger"].split('"csrf": "')[1].split('"')[0]

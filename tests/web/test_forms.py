@@ -102,7 +102,7 @@ def test_what_belongs_to_no_field_is_general(app: Flask) -> None:
     form = typed(app, name="Tea")
     form.submit(refuse)
 
-    assert form.errors_in_order == [("", "Check both.")]
+    assert form.errors_in_order == [("", "The email or password does not match. Check both.")]
 
 
 def test_a_field_brings_what_its_control_needs(app: Flask) -> None:

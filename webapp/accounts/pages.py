@@ -28,7 +28,7 @@ from webapp.web.browsers import (
 )
 from webapp.web.database import brief_reading, db
 from webapp.web.doors import Doors
-from webapp.web.forms import form_of, posted
+from webapp.web.forms import DraftForm, form_of, posted
 from webapp.web.htmx import done, invalid, is_htmx
 from webapp.web.identities import Visitor, identities, visitor
 from webapp.web.limits import TryLimit, count_try, counters
@@ -56,12 +56,11 @@ def sign_in() -> Response:
     form = posted(SignIn)
     found = form.submit(lambda draft: (_checked(draft), draft.email))
     if found is None:
-        values = _sign_in_values()
-        return no_store(invalid(form, "accounts/signin.html", "accounts/_signin.html", **values))
+        return no_store(_try_again(form))
     login, email = found
     _begin(login.user_id)
     _record("person.signed_in", login.user_id, login.name)
-    if is_htmx() and request.headers.get("HX-Target") == "signin-again":
+    if _over_a_page():
         # The page below stays, and its waiting request goes out again with a new token.
         trigger = json.dumps({"signed-in": {"csrf": generate_csrf()}})
         return remembered(make_response("", 204, {"HX-Trigger": trigger}), email)
@@ -160,6 +159,24 @@ def _record(action: str, user_id: UUID, name: str) -> None:
     settings, request_id = current_app.extensions["settings"], g.get("request_id", "")
     ctx = Context(db.session(), home.organization_id, actor, settings, request_id)
     audit.record(ctx, action, public_id("usr", user_id))
+
+
+def _over_a_page() -> bool:
+    """Whether the dialog asks that lies over a page whose session ended."""
+    return is_htmx() and request.headers.get("HX-Target") == "signin-again"
+
+
+def _try_again(form: DraftForm[SignIn]) -> Response:
+    if not _over_a_page():
+        values = _sign_in_values()
+        return invalid(form, "accounts/signin.html", "accounts/_signin.html", **values)
+    page = render_template(
+        "errors/signed_out.html",
+        signin_url="/signin",
+        email=form.email.data,
+        problem={"text": form.errors_in_order[0][1]},
+    )
+    return make_response(page, 422, {"HX-Retarget": "#dialog", "HX-Reswap": "innerHTML"})
 
 
 def _begin(user_id: UUID) -> None:

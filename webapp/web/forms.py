@@ -123,7 +123,7 @@ class DraftForm(Form, Generic[D]):
             else:
                 field.errors = [*field.errors, problem.detail]
         if not error.errors:
-            self.general.append(error.text or error.title)
+            self.general.append(f"{error.title} {error.text}".strip())
 
     @property
     def errors_in_order(self) -> list[tuple[str, str]]:
