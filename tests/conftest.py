@@ -33,6 +33,8 @@ def dialect() -> str:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[services.Postgres]:
     """A PostgreSQL server of this session's own."""
+    if services.postgres_binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
     server = services.Postgres()
     yield server
     server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -124,10 +125,10 @@ def test_the_first_start_serves_and_later_ones_do_not_begin_anew(tmp_path: Path)
     assert not any("Traceback" in line for line in first.said + second.said)
 
 
-def status(data: Path) -> dict[str, Any]:
+def status(data: Path, **env: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "webapp.commands", "status", "--json"],
-        env={"PATH": os.environ["PATH"], "DATA": str(data)},
+        env={"PATH": os.environ["PATH"], "DATA": str(data), **env},
         capture_output=True,
         check=False,
         timeout=30,
@@ -187,6 +188,19 @@ def test_it_serves_on_the_database_that_is_named(tmp_path: Path, database_url: s
     house = Up(tmp_path, DATABASE_URL=database_url)
 
     assert health(house.ready()) == 200
+    assert house.ends(signal.SIGTERM) == 0
+
+
+def test_production_serves_and_tells_its_status_under_its_own_name(tmp_path: Path) -> None:
+    names = ("SECRET_KEY", "MASTER_KEY", "AUDIT_KEY")
+    env = {name: secrets.token_urlsafe(48) for name in names}
+    env |= {"APP_ENV": "production", "TRUSTED_HOSTS": "deckhand.example"}
+    env |= {"BASE_URL": "https://deckhand.example"}
+
+    house = Up(tmp_path, **env)
+    house.ready()
+
+    assert soon(lambda: status(tmp_path, **env)["ok"], within=20)
     assert house.ends(signal.SIGTERM) == 0
 
 

@@ -23,7 +23,7 @@ def main() -> int:
     print(json.dumps(_facts(settings)), flush=True)
     if not sys.stdin.readline():
         return 0
-    return _look_at_database(settings)
+    return _look_at_database(settings) or _look_at_promises(settings)
 
 
 def _facts(settings: Settings) -> dict[str, object]:
@@ -33,6 +33,8 @@ def _facts(settings: Settings) -> dict[str, object]:
         "port": settings.port,
         "workers": settings.workers,
         "web_threads": settings.web_threads,
+        # Requests of our own have to name a host that is trusted.
+        "name": settings.trusted_hosts[0].lstrip(".") if settings.trusted_hosts else "localhost",
         "own_redis": not settings.redis_url,
     }
 
@@ -51,6 +53,18 @@ def _look_at_database(settings: Settings) -> int:
         print(error, file=sys.stderr)
         return DATABASE
     return 0
+
+
+def _look_at_promises(settings: Settings) -> int:
+    """Refuse production on parts that would break a promise; elsewhere only say so."""
+    from webapp.commands.boot_checks import database_problems, problems
+
+    found = problems(settings) if settings.production else []
+    if not settings.production and not settings.on_sqlite:
+        found = database_problems(settings)
+    for problem in found:
+        print(problem, file=sys.stderr)
+    return SETTINGS if found and settings.production else 0
 
 
 if __name__ == "__main__":

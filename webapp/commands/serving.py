@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -37,6 +38,19 @@ errorlog = "-"
 loglevel = "warning"
 proc_name = "deckhand-web"
 control_socket_disable = True
+
+
+def on_starting(_server: Any) -> None:
+    """Under another supervisor than ours, look before serving: what `deckhand up` does itself."""
+    if not _listener:
+        looked = subprocess.run(
+            [sys.executable, "-m", "webapp.commands.preflight"],
+            input=b"go\n",
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        if looked.returncode:
+            sys.exit(looked.returncode)
 
 
 def post_fork(_server: Any, _worker: Any) -> None:

@@ -31,18 +31,18 @@ def status(data: Path | None, *, as_json: bool) -> None:
 
 def _report(facts: dict[str, Any]) -> dict[str, Any]:
     """Join what the supervisor says about processes with what the web process says about parts."""
-    answer = _ask(str(facts.get("url", "")))
+    answer = _ask(str(facts.get("url", "")), str(facts.get("name", "localhost")))
     children = facts.get("children", [])
     up = all(child["state"] == "up" for child in children)
     well = up and answer is not None and answer.get("status") == "ok"
     return {"running": True, "ok": well, **facts, "web": answer}
 
 
-def _ask(url: str) -> dict[str, Any] | None:
+def _ask(url: str, name: str) -> dict[str, Any] | None:
     parts = urlsplit(url)
     client = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
     try:
-        client.request("GET", "/status", headers={"Accept": "application/json"})
+        client.request("GET", "/status", headers={"Accept": "application/json", "Host": name})
         answer = json.loads(client.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError):
         return None

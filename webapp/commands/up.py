@@ -159,9 +159,8 @@ class House:
             return False
         try:
             with socket.create_connection(self.listener.getsockname()[:2], READY_TRY_S) as client:
-                client.sendall(
-                    b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-                )
+                lines = ("GET /health HTTP/1.1", f"Host: {self.facts['name']}", "Connection: close")
+                client.sendall("\r\n".join([*lines, "", ""]).encode())
                 return client.recv(64).startswith(b"HTTP/1.1 200")
         except OSError:
             return False
@@ -178,6 +177,7 @@ class House:
             if not c.spec.once
         ]
         own = {"pid": os.getpid(), "url": self.url, "port": self.port, "started": self.started}
+        own["name"] = self.facts["name"]
         self.claim.tell({**own, "children": parts})
 
 

@@ -1,0 +1,57 @@
+"""Production doesn't start on parts that would break a promise."""
+
+from pathlib import Path
+
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+
+from tests import services
+from tests.conftest import test_settings
+from webapp.commands.boot_checks import database_problems, redis_problems, undeclared_doors
+from webapp.kernel.settings import Settings
+
+
+def test_the_usual_database_is_good_enough(settings: Settings) -> None:
+    assert database_problems(settings) == []
+
+
+def test_every_way_in_is_declared(settings: Settings) -> None:
+    assert undeclared_doors(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("ALTER ROLE risky SUPERUSER", "is a superuser"),
+        ("ALTER ROLE risky NOSUPERUSER BYPASSRLS", "may bypass row-level security"),
+        ("ALTER ROLE risky SET synchronous_commit = off", "synchronous_commit=off"),
+    ],
+)
+def test_a_role_that_breaks_promises_is_refused(
+    postgres: services.Postgres, tmp_path: Path, change: str, words: str
+) -> None:
+    admin = create_engine(postgres.url("postgres", "postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with admin.connect() as connection:
+            connection.execute(text("CREATE ROLE risky LOGIN NOSUPERUSER NOBYPASSRLS"))
+            connection.execute(text(change))
+            found = database_problems(test_settings(tmp_path, postgres.url("postgres", "risky")))
+            connection.execute(text("DROP ROLE risky"))
+    finally:
+        admin.dispose()
+
+    assert len(found) == 1
+    assert words in found[0]
+
+
+def test_a_redis_that_throws_keys_away_is_refused(settings: Settings) -> None:
+    with redis.Redis.from_url(settings.redis_url) as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            found = redis_problems(settings)
+        finally:
+            client.config_set("maxmemory-policy", "noeviction")
+
+    assert "noeviction" in found[0]
+    assert redis_problems(settings) == []
