@@ -32,6 +32,7 @@ from webapp.live.redis import connect
 from webapp.organizations import pages as organizations_pages
 from webapp.organizations import service as organizations
 from webapp.runs import api as runs_api
+from webapp.runs import pages as runs_pages
 from webapp.runs import topics as runs_topics
 from webapp.web import (
     assets,
@@ -60,6 +61,7 @@ FEATURES: tuple[Blueprint, ...] = (
     workflows_pages.doors,
     files_pages.doors,
     files_api.doors,
+    runs_pages.doors,
     runs_api.doors,
 )
 """The doors of every feature: pages and API routes."""
@@ -99,6 +101,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     app.extensions["nav"].extend(NAV)
     app.extensions["denials"] = _record_denial
     _common_doors(app)
+    _refuse_holes(app)
     return app
 
 
@@ -141,6 +144,13 @@ def _common_doors(app: Flask) -> None:
     security.csrf.exempt(csp)
     for endpoint in ("problem", "csp"):
         doors.declare(app, endpoint, Policy("none"))
+
+
+def _refuse_holes(app: Flask) -> None:
+    """Refuse to serve at all while nobody said who may enter somewhere."""
+    holes = [entry for entry, shown in doors.policies(app).items() if shown is None]
+    if holes:
+        raise doors.UndeclaredDoor(", ".join(holes))
 
 
 def _record_denial(error: AppError) -> None:

@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, request
 from sqlalchemy import MetaData, select
 
 from tests.fixtures import PASSWORD, Browser, House, Program, SignedIn
@@ -181,6 +181,20 @@ def test_what_the_browser_already_has_is_not_sent_again(owner: Browser) -> None:
 
 def test_a_page_with_a_secret_is_never_kept(guest: Browser, acme: House) -> None:
     assert guest.get("/signin").headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(("proxies", "address"), [(0, "127.0.0.1"), (1, "9.9.9.9"), (2, "8.8.8.8")])
+def test_the_callers_address_comes_from_trusted_proxies_only(
+    settings: Settings, proxies: int, address: str
+) -> None:
+    app = create_app(settings.model_copy(update={"trusted_proxies": proxies}))
+    seen: list[str] = []
+    app.before_request(lambda: seen.append(str(request.remote_addr)))
+    app.test_client().get("/health", headers={"X-Forwarded-For": "7.7.7.7, 8.8.8.8, 9.9.9.9"})
+    with app.app_context():
+        db.engine.dispose()
+
+    assert seen == [address]
 
 
 def test_a_browser_may_report_what_the_policy_stopped(guest: Browser) -> None:

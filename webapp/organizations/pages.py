@@ -16,7 +16,7 @@ from webapp.kernel.errors import Gone
 from webapp.organizations import service
 from webapp.web.browsers import begin_session, caller, go, local_path, remembered
 from webapp.web.database import brief_reading, db
-from webapp.web.doors import Doors
+from webapp.web.doors import Doors, here
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid
 from webapp.web.identities import identities, visitor
@@ -71,6 +71,11 @@ def set_up() -> Response:
     audit.record(ctx, "organization.set_up", organization.public_id)
     begin_session(*accounts.begin_session(session, user.id, *caller()))
     return remembered(done(link["next"] or f"/o/{organization.slug}/workflows"), draft.email)
+
+
+@doors.get("/o/<org>", permission=Permission.VIEW_ORGANIZATION)
+def front(ctx: Context) -> Response:
+    return go(f"/o/{here().slug}/workflows")
 
 
 @doors.get("/o/<org>/menu", permission=Permission.VIEW_ORGANIZATION)
