@@ -41,6 +41,8 @@ class House:
 
     def start(self) -> None:
         """Start and return when the first answer comes."""
+        if "DATABASE_URL" in self.env and not self.key:
+            self._command("db", "upgrade")  # `up` migrates only the database it made itself
         with (self.data / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -73,14 +75,17 @@ class House:
         return (self.data / "up.log").read_text(errors="replace")[-4000:]
 
     def _make_key(self) -> str:
-        made = subprocess.run(
-            [sys.executable, "-m", "webapp.commands", "keys", "create", "--name", "t", "--json"],
+        key: str = json.loads(self._command("keys", "create", "--name", "t", "--json"))["key"]
+        return key
+
+    def _command(self, *words: str) -> bytes:
+        done = subprocess.run(
+            [sys.executable, "-m", "webapp.commands", *words],
             env={**self.env, "DATA": str(self.data)},
             capture_output=True,
             check=True,
         )
-        key: str = json.loads(made.stdout)["key"]
-        return key
+        return done.stdout
 
     def children(self) -> dict[str, int]:
         """Return the pids of the running parts by name."""

@@ -10,10 +10,10 @@ from typing import Final
 # An organization that comes late starts at the head of the queue, not at zero.
 NEXT_TURN: Final = """
 INSERT INTO fair (queue, organization_id, last_vtime, waiting)
-VALUES (:queue, :org, :turn + COALESCE((SELECT min(vtime) FROM lease
-        WHERE queue = :queue AND state = 'ready' AND vtime > 0), 0), 1)
+VALUES (:queue, :org, CAST(:turn AS bigint) + COALESCE((SELECT min(vtime) FROM lease
+        WHERE queue = CAST(:queue AS varchar) AND state = 'ready' AND vtime > 0), 0), 1)
 ON CONFLICT (queue, organization_id) DO UPDATE SET
-   last_vtime = {greatest}(fair.last_vtime + :turn, excluded.last_vtime),
+   last_vtime = {greatest}(fair.last_vtime + CAST(:turn AS bigint), excluded.last_vtime),
    waiting = fair.waiting + 1
  WHERE fair.waiting < :most
 RETURNING last_vtime"""
