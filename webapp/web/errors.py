@@ -48,6 +48,7 @@ class Problem:
 
     Attributes:
         ref: the request's id, by which its log lines are found.
+        members: more that programs are told, such as the checks of a plan.
         actions: label and address of the ways out.
     """
 
@@ -60,6 +61,7 @@ class Problem:
     actions: list[tuple[str, str]] = field(default_factory=list)
     errors: list[FieldError] = field(default_factory=list)
     retry_after: int | None = None
+    members: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, error: AppError) -> Problem:
@@ -74,6 +76,7 @@ class Problem:
             actions=[*error.facts.get("actions", []), *error.entry.actions],
             errors=error.errors if isinstance(error, Invalid) else [],
             retry_after=getattr(error, "retry_after", None),
+            members=error.facts.get("members", {}),
         )
 
     @property
@@ -97,7 +100,7 @@ class Problem:
             ]
         if self.retry_after is not None:
             shown["retry_after"] = self.retry_after
-        return shown
+        return shown | self.members
 
 
 def init_app(app: Flask) -> None:
