@@ -133,7 +133,7 @@ def test_random_plans_survive_random_deaths(seed: int, size: int, order: int) ->
             pass
         if wild.end is not None and wild.end.state != "needs_review":
             break
-        decide(wild, seed)
+        decide(wild)
 
     assert wild.end == expected
     assert wild.states() == calm.states()
@@ -149,11 +149,72 @@ def finished_calmly(plan: Plan, journal: MemoryJournal, seed: int) -> End:
     return end
 
 
-def decide(journal: MemoryJournal, seed: int) -> None:
-    """Say of each doubtful step what would have come of it."""
-    for row in journal.rows.values():
-        if row.state == "unknown":
-            row.error = {"decided": "again"}
+def decide(journal: MemoryJournal, chance: Random | None = None) -> None:
+    """Say of each doubtful step that it shall be done again, or, by chance, that it happened."""
+    for (path, attempt), row in journal.rows.items():
+        if row.state != "unknown" or row.error is None or "decided" in row.error:
+            continue
+        if chance is not None and chance.random() < 0.5:
+            row.state, row.result = "succeeded", {"status": 200}
+        elif (path, attempt + 1) not in journal.rows:
+            row.error = {**row.error, "decided": "again"}
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 20))
+def test_deaths_stops_and_cancels_leave_nothing_open_and_repeat_nothing(
+    seed: int, size: int
+) -> None:
+    plan, chance = random_plan(seed, size, racy=True), Random(seed)
+
+    async def reply(method: str, url: str) -> HttpAnswer | None:
+        for _ in range(chance.randint(0, 4)):
+            await asyncio.sleep(0)
+        if chance.random() < 0.05:
+            raise Died
+        return answered("no", 404) if fails(url, seed) else None
+
+    journal, web = MemoryJournal(), FakeHttp(reply)
+    for _ in range(200):
+        was_final = {row.idem_key for row in journal.rows.values() if row.ends_path} - {""}
+        before = {key: web.keys[key] for key in was_final}
+        asyncio.run(one_life(plan, journal, web, chance))
+        assert {key: web.keys[key] for key in was_final} == before
+        if journal.end is not None and journal.end.state != "needs_review":
+            break
+        decide(journal, chance)
+
+    assert journal.end is not None
+    assert journal.end.state in {"done", "failed", "cancelled"}
+    last = {path: row for (path, _), row in sorted(journal.rows.items())}
+    assert [row for row in last.values() if not row.ends_path] == []
+    for row in last.values():
+        if row.effect == "at_most_once" and row.idem_key:
+            assert web.keys[row.idem_key] <= row.attempt
+    assert all(len(bodies) == 1 for bodies in web.bodies.values())
+    assert web.most_at_once <= plan.limits.at_once
+
+
+async def one_life(plan: Plan, journal: MemoryJournal, web: FakeHttp, chance: Random) -> None:
+    """Drive until the run rests, the worker dies or goes, or somebody cancels."""
+    journal.dies_at = journal.commits + chance.randint(1, 10)
+    journal.dies_after = chance.random() < 0.5
+    stop, cancel, luck = asyncio.Event(), asyncio.Event(), chance.random()
+    ports = fake_ports(web)
+    life = asyncio.create_task(
+        driven(plan, journal, ports, stop=stop, cancel=cancel, grace_s=0.001)
+    )
+    for _ in range(chance.randint(0, 60)):
+        await asyncio.sleep(0)
+    if luck < 0.2:
+        stop.set()
+    elif luck < 0.25:
+        journal.cancelled = True
+        cancel.set()
+    try:
+        await life
+    except Died:
+        pass
 
 
 def test_a_run_over_many_items_goes_on_where_it_stopped() -> None:

@@ -229,8 +229,8 @@ class Driver:
         self._tell(start.path, outcome)
 
     def _tell(self, path: str, outcome: Outcome) -> None:
-        # What follows goes first, so that a path is followed before the next one is begun.
-        self.todo.extendleft(reversed(self.scheduler.take(path, outcome)))
+        # Behind what is still to be done: the scheduler's commands hold in their order only.
+        self.todo.extend(self.scheduler.take(path, outcome))
 
     def _intend(self, start: Start) -> None:
         """Write what will be done, with the bytes it will be done with.
