@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+from sqlalchemy import Engine
+
 from webapp.engine.driver import drive
 from webapp.engine.journal import Batch, End, Event, HandBack, LostLease, Park
 from webapp.engine.plan import PlanTooNew
@@ -66,6 +68,7 @@ class Runner:
     """See the module. `start`, then `wake` for every ring, `drain` at the end."""
 
     settings: Settings
+    engine: Engine
     claims: Claims
     writer: JournalWriter
     outside: Outside
@@ -114,6 +117,7 @@ class Runner:
         if self._thread is not None:
             self._thread.join(timeout=seconds)
         self.writer.close()
+        self.engine.dispose()
 
     def _on_loop(self, act: Callable[[], object]) -> None:
         if self._loop is not None:
@@ -337,6 +341,7 @@ def make_runner(settings: Settings, bell: Bell, answer: Callable[[], None]) -> R
     name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id().hex[-6:]}"
     return Runner(
         settings=settings,
+        engine=engine,
         claims=Claims(engine, name, settings.lease_s, QUEUE),
         writer=JournalWriter(engine, name, lambda writes: _tell(bell, writes)),
         outside=Outside(settings, make_sessions(engine), DiskShelf(settings.data / "files"), bell),
