@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.engine.drives import each, http, lanes, plan_of, run, text
+from tests.engine.drives import driven, each, http, lanes, plan_of, run, text
 from tests.engine.worlds import fails, random_plan
 from webapp.engine.journal import End, HandBack, Park
 from webapp.engine.plan import Plan
