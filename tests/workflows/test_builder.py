@@ -356,6 +356,23 @@ def test_a_value_that_is_not_known_stays_text_and_is_listed(
     assert "choose a value, [[Start: Nobody]] is not known here" in page
 
 
+def test_a_value_is_adjusted_by_choosing_how(owner: Any, make: Any, plan_now: Any) -> None:
+    total = {"name": "total", "label": "Total", "type": "number"}
+    workflow = make(plan_of(text("s_1", [{"value": ["start", "total"]}]), inputs=[total]))
+    url = f"{ROOT}/{workflow}?step=s_1"
+
+    for token, how in (
+        ("[[Start: Total]]", "as money EUR"),
+        ("[[Start: Total | as money EUR]]", "if empty “–”"),
+    ):
+        form = form_at(owner, url, "edit-s_1")
+        send(owner, form, ("adjust", "yes"), **{"adjust-value": token, "adjust-how": how})
+
+    [part] = plan_now(workflow)["steps"][0]["with"]["text"]
+    assert part["adjust"] == [{"do": "money", "currency": "EUR"}]
+    assert part["if_empty"] == "–"
+
+
 def test_a_step_that_somebody_else_changed_is_not_overwritten(
     owner: Any, member: Any, make: Any, plan_now: Any
 ) -> None:

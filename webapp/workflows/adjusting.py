@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 Adjustment = dict[str, Any]
 
@@ -191,3 +191,35 @@ def understood(words: list[str]) -> dict[str, Any] | None:
     if adjustments:
         part["adjust"] = adjustments
     return part
+
+
+_GROUPS: Final = (
+    ("Text", ("text",)),
+    ("Number", ("number",)),
+    ("Date", ("date", "datetime")),
+    ("List", ("list",)),
+    ("File", ("file",)),
+    ("Choice", ("oneof",)),
+)
+AS_IT_IS: Final = "as it is"
+
+
+def offered() -> list[tuple[str, list[str]]]:
+    """Return what can be chosen, by kind of value."""
+    groups = [
+        (title, [p.example for p in PHRASES if set(p.types) & set(types)])
+        for title, types in _GROUPS
+    ]
+    return [("Any", [AS_IT_IS, "if empty “–”", "if empty stop"]), *groups]
+
+
+def adjusted(token: str, phrase: str) -> str:
+    """Return a token with one more phrase; "as it is" takes all away."""
+    name, *phrases = (piece.strip() for piece in token.strip("[]").split("|"))
+    is_about_empty = phrase.startswith("if empty")
+    if phrase == AS_IT_IS:
+        phrases = []
+    else:
+        kept = [one for one in phrases if not (is_about_empty and one.startswith("if empty"))]
+        phrases = [*kept, phrase]
+    return f"[[{' | '.join([name, *phrases])}]]"

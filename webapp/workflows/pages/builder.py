@@ -12,10 +12,12 @@ from webapp.access.permissions import Permission
 from webapp.kernel.errors import Invalid, NotFound
 from webapp.web.htmx import done, is_htmx
 from webapp.workflows import blocks, drafting
+from webapp.workflows.adjusting import adjusted, offered
 from webapp.workflows.forms.parts import Given
 from webapp.workflows.forms.step import read_inputs, read_result, read_step
 from webapp.workflows.pages.doors import doors, id_of, url_of
 from webapp.workflows.pages.workbench import ENDS, Workbench
+from webapp.workflows.tokens import TOKEN
 
 EDIT = Permission.EDIT_WORKFLOWS
 
@@ -88,6 +90,8 @@ def _given() -> Given:
     if mark:
         text = values.get(name, "")
         values[name] = f"{text}{' ' if text and not text.endswith((' ', chr(10))) else ''}{token}"
+    if request.form.get("adjust"):
+        _adjust(values)
     return Given(
         values,
         added=request.form.get("add", ""),
@@ -96,8 +100,19 @@ def _given() -> Given:
     )
 
 
+def _adjust(values: dict[str, str]) -> None:
+    """Write the chosen change into every use of the chosen value."""
+    token, phrase = values.get("adjust-value", ""), values.get("adjust-how", "")
+    if not TOKEN.fullmatch(token) or not any(phrase in words for _, words in offered()):
+        return
+    for name, text in values.items():
+        if not name.startswith("adjust-"):
+            values[name] = text.replace(token, adjusted(token, phrase))
+
+
 def _is_structural() -> bool:
-    return any(request.form.get(word) for word in ("add", "remove", "shift", "insert"))
+    words = ("add", "remove", "shift", "insert", "adjust")
+    return any(request.form.get(word) for word in words)
 
 
 def _form_again(ctx: Context, workflow_id: UUID, step: str, given: Given) -> Response:
@@ -105,7 +120,7 @@ def _form_again(ctx: Context, workflow_id: UUID, step: str, given: Given) -> Res
     rows = given.added if given.added and ":" not in given.added else ""
     count = len(given.indexes(rows)) + 1 if rows else 0
     field = rows or (given.added or given.removed or given.moved).partition(":")[0]
-    field = field or request.form.get("insert", "").partition("=")[0]
+    field = field or request.form.get("insert", "").partition("=")[0] or f"edit-{step}"
     if not is_htmx():
         more = f"&more={rows}:{count}" if rows else ""
         return done(url_of(workflow_id, f"?step={step}{more}#{field}"))

@@ -12,6 +12,7 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
 from webapp.workflows import blocks, board, drafting, service
+from webapp.workflows.adjusting import offered
 from webapp.workflows.forms.step import (
     element_names,
     show_inputs,
@@ -21,7 +22,7 @@ from webapp.workflows.forms.step import (
 from webapp.workflows.pages.frame import frame
 from webapp.workflows.plans import Doc, Finding, findings_of, read
 from webapp.workflows.queries import Overview
-from webapp.workflows.tokens import Names
+from webapp.workflows.tokens import TOKEN, Names
 from webapp.workflows.visible import Sights
 
 ENDS: Final = ("start", "result")
@@ -148,6 +149,8 @@ class Workbench:
             "pick": pick,
             "is_few": sum(len(group.choices) for group in nearest.groups) <= _FEW,
             "columns": self.sights.columns(step) if rows is not None else [],
+            "used": _used(elements),
+            "adjustments": offered(),
             "to_do": [one for one in self.findings if one.step == step],
         }
 
@@ -173,6 +176,25 @@ def picker_of(names: Names) -> list[dict[str, Any]]:
         }
         for group in names.groups
     ]
+
+
+def _used(elements: list[Any]) -> list[str]:
+    """Return the tokens that stand in the form's fields, each once."""
+    found: dict[str, None] = {}
+    waiting = list(reversed(elements))
+    while waiting:
+        element = waiting.pop()
+        rows = element.get("rows")
+        texts = [element.get("value")]
+        if isinstance(rows, list):
+            texts += [text for row in rows for text in row.values()]
+        for text in texts:
+            if isinstance(text, str):
+                found.update(dict.fromkeys(match[0] for match in TOKEN.finditer(text)))
+        inner = [*(element.get("elements") or []), *(element.get("groups") or [])]
+        inner += [one for card in element.get("cards") or [] for one in card["elements"]]
+        waiting += [one for one in reversed(inner) if isinstance(one, dict)]
+    return list(found)
 
 
 def _as_typed(elements: list[Any], typed: Mapping[str, str]) -> None:
