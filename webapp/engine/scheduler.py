@@ -34,7 +34,6 @@ from webapp.engine.commands import (
 from webapp.engine.compiled import StepPlan, compiled, nano
 from webapp.engine.errors import StepError
 from webapp.engine.frames import (
-    FRAMES,
     Block,
     Closing,
     Error,
@@ -44,6 +43,7 @@ from webapp.engine.frames import (
     decisions,
     put,
 )
+from webapp.engine.holders import FRAMES
 from webapp.engine.journal import End, Record
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
