@@ -23,16 +23,21 @@ dev: setup .venv/.dev ## Like run, and starts web, worker and steward again when
 		$(if $(strip $(DATA)),--data $(strip $(DATA)))
 
 ##@ Check
-.PHONY: test check fix
+.PHONY: test check fix lint types imports templates
 test: setup .venv/.dev ## Run the tests on SQLite and on PostgreSQL; T=path picks some
 	@$(BIN)/python tests/run.py $(T)
 
-check: .venv/.dev ## Format, lint, types, imports between packages, templates
+check: lint types imports templates ## Format, lint, types, imports between packages, templates
+
+lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+types: .venv/.dev
 	$(BIN)/mypy
+imports: .venv/.dev
 	$(BIN)/lint-imports
-	@if [ -d templates ]; then $(BIN)/djlint templates --lint --quiet; fi
+templates: .venv/.dev
+	$(BIN)/djlint templates --lint --quiet
 
 fix: .venv/.dev ## Format, and repair what can be repaired
 	$(BIN)/ruff check --fix .

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 
-from webapp.accounts.service import forget_sessions
-
 from jobs.base import Machine
 from webapp.access.idempotency import forget_answers
+from webapp.accounts.service import forget_sessions
 from webapp.files.service import forget_old_files
 from webapp.live.relay import forget_deliveries
 from webapp.runs.upkeep import forget_workers

@@ -29,25 +29,36 @@ def declared() -> set[str]:
     return {canonical(re.split(r"[\[<>=~! ;]", line)[0]) for line in project["dependencies"]}
 
 
-def imported() -> set[str]:
+def declared_for_tests() -> set[str]:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    return {canonical(re.split(r"[\[<>=~! ;]", line)[0]) for line in groups["dev"]}
+
+
+def imported(*folders: str) -> set[str]:
     modules = set()
-    for path in [*ROOT.glob("webapp/**/*.py"), *ROOT.glob("jobs/**/*.py")]:
+    for path in (path for folder in folders for path in ROOT.glob(f"{folder}/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 modules |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 modules.add(node.module.partition(".")[0])
     providers = packages_distributions()
-    foreign = modules - set(sys.stdlib_module_names) - {"webapp", "jobs"}
+    foreign = modules - set(sys.stdlib_module_names) - {"webapp", "jobs", "tests", "bench"}
     return {canonical(providers.get(module, [module])[0]) for module in foreign}
 
 
 def test_every_package_that_is_imported_is_named() -> None:
-    assert sorted(imported() - declared()) == []
+    assert sorted(imported("webapp", "jobs") - declared()) == []
+
+
+def test_every_package_that_tests_import_is_named() -> None:
+    named = declared() | declared_for_tests()
+
+    assert sorted(imported("tests", "bench") - named) == []
 
 
 def test_every_package_that_is_named_is_needed() -> None:
-    assert sorted(declared() - imported() - set(UNSEEN)) == []
+    assert sorted(declared() - imported("webapp", "jobs") - set(UNSEEN)) == []
 
 
 def test_the_lock_files_hold_hashes_and_name_no_host() -> None:
