@@ -1,0 +1,63 @@
+"""A change that is sent twice is done once: by the form's one-time field, or by Idempotency-Key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flask import Response, request
+
+from webapp.access import idempotency
+from webapp.access.context import Context
+from webapp.kernel.errors import BadRequest, Invalid
+from webapp.web import jsons
+from webapp.web.database import db
+from webapp.web.policy import Policy
+
+
+def once(policy: Policy, ctx: Context, work: Callable[[], Response]) -> Response:
+    """Do the work once for each one-time field or Idempotency-Key; answer repeats as before."""
+    key = _key(policy)
+    if key is None:
+        return work()
+    route = f"{request.method} {request.url_rule.rule if request.url_rule else ''}"[:120]
+    try:
+        answered = idempotency.claim(ctx, route, key, _digestible(policy))
+    except Invalid as error:
+        if policy.once != "form":
+            raise
+        raise BadRequest("E-FORM-SENT") from error
+    if answered is not None:
+        db.session.rollback()
+        headers = {**answered.headers, "Idempotency-Replayed": "true"}
+        return Response(answered.body, answered.status, headers)
+    response = work()
+    if response.status_code < 400:
+        kept = {k: v for k, v in response.headers if k in _KEPT_HEADERS}
+        body = b"" if response.direct_passthrough else response.get_data()
+        idempotency.keep(ctx, route, key, idempotency.Answer(response.status_code, body, kept))
+    return response
+
+
+_KEPT_HEADERS = {"Content-Type", "Location", "HX-Redirect"}
+
+
+def _key(policy: Policy) -> str | None:
+    if policy.once == "form":
+        given = request.form.get("once", "")
+        return f"form:{given}" if 16 <= len(given) <= 64 and given.isprintable() else None
+    given_key = request.headers.get("Idempotency-Key")
+    if policy.once == "required" or (policy.once == "optional" and given_key is not None):
+        return idempotency.check_key(given_key)
+    return None
+
+
+def _digestible(policy: Policy) -> bytes:
+    """Return what makes two requests the same: address and content, not the form's tokens."""
+    if policy.once != "form":
+        return request.full_path.encode() + b"\0" + request.get_data(cache=True)
+    pairs = [pair for pair in request.form.items(multi=True) if pair[0] not in _TOKENS]
+    files = [(name, file.filename) for name, file in request.files.items(multi=True)]
+    return jsons.dump([request.path, pairs, files]).encode()
+
+
+_TOKENS = {"csrf_token", "once"}
