@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webapp.engine.adjust import WORDS, adjust
-from webapp.engine.grammar import ADJUSTMENTS
+from webapp.engine.plan_values import ADJUSTMENTS
 from webapp.engine.readings import as_number, as_text, read_number
 
 BERLIN = {"zone": "Europe/Berlin", "files": {"file_1": {"name": "a.csv", "link": "/f/1"}}}

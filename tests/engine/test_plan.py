@@ -54,6 +54,9 @@ INVOICES = json.loads("""
 """)
 
 
+LIVE = Draft202012Validator(json_schema())
+
+
 def problems(doc: Any, level: Any = "live") -> list[tuple[str, str]]:
     with pytest.raises(PlanError) as caught:
         load_plan(doc, level)
@@ -89,7 +92,7 @@ def test_random_plans_fit_the_schema_and_lose_any_unknown_key(seed: int) -> None
     places = list(_records(spoiled))
     Random(seed).choice(places)["colour"] = "red"
 
-    assert Draft202012Validator(json_schema()).is_valid(doc)
+    assert LIVE.is_valid(doc)
     assert load_plan(doc).plan == 1
     for level in ("live", "draft"):
         with pytest.raises(PlanError):
@@ -153,6 +156,18 @@ def test_what_is_wrong_is_said_in_a_sentence() -> None:
         "“At most” must be at most 10,000",
         "There is no setting called “colour” here",
     ]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"id": "s_1", "kind": "text", "with_": {"text": "a"}},
+        {"id": "s_1", "kind": "each", "with": {"source": 1, "list": 1}},
+        {"id": "s_1", "kind": "stop", "with": {"end": "done"}},
+    ],
+)
+def test_names_of_the_code_are_no_words_of_the_language(step: Doc) -> None:
+    assert "P-KEY" in {code for _, code in problems(plan(step), "draft")}
 
 
 def test_four_blocks_inside_each_other_are_enough() -> None:

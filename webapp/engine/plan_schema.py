@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from webapp.engine.grammar import (
+from webapp.engine.grammar import Within
+from webapp.engine.plan import MAX_STEPS, Level, Plan, Step
+from webapp.engine.plan_values import (
     ADJUSTMENTS,
     MAX_ADJUSTMENTS,
     MAX_ITEMS,
@@ -14,9 +16,7 @@ from webapp.engine.grammar import (
     MAX_PARTS,
     MAX_REF,
     MAX_TEXT,
-    Within,
 )
-from webapp.engine.plan import MAX_STEPS, Level, Plan, Step
 from webapp.engine.steps import KINDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
