@@ -31,6 +31,10 @@ class Logs:
         """Write a line of the supervisor itself."""
         self.write("up", line.encode() + b"\n")
 
+    def announce(self, line: str) -> None:
+        """Write a line that others wait for, as it is."""
+        self.write("up", line.encode() + b"\n", Style.PLAIN)
+
     def write(self, name: str, chunk: bytes, style: Style = Style.NAMED) -> None:
         *lines, self._rest[name] = (self._rest.get(name, b"") + chunk).split(b"\n")
         if lines:

@@ -45,8 +45,10 @@ class Supervisor:
         wake.setblocking(False)
         self._wake = (ours, wake)  # kept open for as long as signals may come
         signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._asked_to_stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # or nohup would be in vain
+            signal.signal(signal.SIGHUP, self._asked_to_stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._selector.register(ours, selectors.EVENT_READ, lambda: _drain(ours.fileno()))
 

@@ -117,7 +117,7 @@ class House:
         supervisor.add(self._parts(redis))
         if supervisor.run_until(self._answers):
             supervisor.ready = True
-            print(f"Ready at {self.url}", flush=True)
+            supervisor.logs.announce(f"Ready at {self.url}")
             supervisor.add(
                 [self._python("first-start", "webapp.commands.first_start", redis, once=True)]
             )
