@@ -40,7 +40,7 @@ def _whole(value: Any) -> Any:
     raise ValueError("Send a whole number, without quotes.")
 
 
-CountingNumber = Annotated[int, BeforeValidator(_whole), Field(ge=1, le=2**31 - 1)]
+CountingNumber = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
 """Revisions and versions in a body: 1, 2, 3…"""
 
 WholeNumber = Annotated[int, BeforeValidator(_digits)]

@@ -7,6 +7,7 @@ schema and error text.
 
 from __future__ import annotations
 
+import re
 import typing
 from enum import Enum
 from types import UnionType
@@ -120,10 +121,8 @@ def _worded(
     match kind:
         case "missing" | "string_too_short" if kind == "missing" or given in ("", None):
             return "E-FIELD-EMPTY", {"what": enter_words(field, facts["what"])}
-        case "string_too_short":
-            return "E-FIELD-SHORT", {"least": facts.get("min_length")}
-        case "string_too_long":
-            return "E-FIELD-LONG", {"most": facts.get("max_length"), "length": _length(given)}
+        case "string_pattern_mismatch" | "string_too_short" | "string_too_long":
+            return _text(kind, field, str(given), facts)
         case "too_long" | "too_short":
             return "E-FIELD", {"text": _count_text(kind, facts)}
         case "greater_than" | "greater_than_equal" | "less_than" | "less_than_equal":
@@ -142,8 +141,18 @@ def _worded(
             return "E-FIELD-TYPE", {"wanted": _wanted(kind, str(problem["msg"]))}
 
 
-def _length(value: Any) -> int:
-    return len(value) if isinstance(value, str | list | dict) else 0
+def _text(
+    kind: str, field: FieldInfo | None, given: str, facts: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    if kind == "string_too_short":
+        return "E-FIELD-SHORT", {"least": facts.get("min_length")}
+    if kind == "string_too_long":
+        return "E-FIELD-LONG", {"most": facts.get("max_length"), "length": len(given)}
+    if not given.strip():
+        return "E-FIELD-EMPTY", {"what": enter_words(field, title_of(field, ()))}
+    prefix = re.match(r"\^([a-z]+_)\[", str(facts.get("pattern")))
+    wanted = f"an id, {prefix[1]} and 26 letters" if prefix else "written in another form"
+    return "E-FIELD-TYPE", {"wanted": wanted}
 
 
 def _count_text(kind: str, facts: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ def start_run(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
     once="required",
     body=Execute,
     waited=RunOut,
-    errors=(409, 410),
+    errors=(404, 409, 410),
     answer=RunStarted,
     status=202,
 )
@@ -79,7 +79,7 @@ def execute(ctx: Context, body: Execute) -> RunStarted:
     once="required",
     body=Execute,
     waited=RunOut,
-    errors=(409, 410),
+    errors=(404, 409, 410),
     answer=RunStarted,
     status=202,
 )

@@ -5,13 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-from webapp.kernel.asking import CountingNumber, Listed, WholeNumber, a_cursor, an_id
+from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id
 from webapp.kernel.drafts import Draft
 
 RunState = Literal[
     "queued", "running", "waiting", "paused", "needs_review", "done", "failed", "cancelled"
+]
+
+
+def _which(value: Any) -> Any:
+    """Read a union by hand, so that what is wrong with it is one sentence at one place."""
+    if value in ("live", "draft"):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
+        return value
+    raise ValueError("Send the number of a version, “live” or “draft”.")
+
+
+WhichVersion = Annotated[
+    int | Literal["live", "draft"],
+    PlainValidator(
+        _which,
+        json_schema_input_type=Annotated[int, Field(ge=1, lt=2**31)] | Literal["live", "draft"],
+    ),
 ]
 
 
@@ -53,9 +71,12 @@ class RunStart(Draft):
     model_config = _example({"inputs": {"who": "Ada"}})
 
     inputs: dict[str, Any] = Field(
-        default_factory=dict, title="Inputs", description="Values for the workflow's questions."
+        default_factory=dict,
+        title="Inputs",
+        description="Values for the workflow's questions.",
+        json_schema_extra={"x-component": "JsonObject"},
     )
-    version: CountingNumber | Literal["live", "draft"] = Field(
+    version: WhichVersion = Field(
         "live", title="Version", description="A number, the live version, or the draft."
     )
 

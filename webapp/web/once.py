@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 from flask import Response, request
+from werkzeug.datastructures import FileStorage
 
 from webapp.access import idempotency
 from webapp.access.context import Context
@@ -53,11 +55,22 @@ def _key(policy: Policy) -> str | None:
 
 def _digestible(policy: Policy) -> bytes:
     """Return what makes two requests the same: address and content, not the form's tokens."""
-    if policy.once != "form":
-        return request.full_path.encode() + b"\0" + request.get_data(cache=True)
+    where = request.path if policy.once == "form" else request.full_path
+    if request.mimetype not in _FORMS:
+        return where.encode() + b"\0" + request.get_data(cache=True)
     pairs = [pair for pair in request.form.items(multi=True) if pair[0] not in _TOKENS]
-    files = [(name, file.filename) for name, file in request.files.items(multi=True)]
-    return jsons.dump([request.path, pairs, files]).encode()
+    sent = request.files.items(multi=True)
+    files = [(name, file.filename, _digest(file)) for name, file in sent]
+    return jsons.dump([where, pairs, files]).encode()
 
 
+def _digest(file: FileStorage) -> str:
+    found = hashlib.sha256()
+    while chunk := file.stream.read(1 << 16):
+        found.update(chunk)
+    file.stream.seek(0)
+    return found.hexdigest()
+
+
+_FORMS = {"application/x-www-form-urlencoded", "multipart/form-data"}
 _TOKENS = {"csrf_token", "once"}

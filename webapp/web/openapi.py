@@ -166,7 +166,11 @@ def _schemas(shown: list[Route]) -> tuple[_Refs, dict[str, Any]]:
                 models[(answer, "serialization")] = None
     refs, made = models_json_schema(list(models), ref_template=parts.SCHEMAS + "{model}")
     found = parts.with_refs(made.get("$defs", {}), lambda ref: ref)
-    every = found | parts.PROBLEM_SCHEMAS | parts.plan_schemas()
+    for (_, mode), ref in refs.items():
+        if mode == "validation":
+            name = ref["$ref"].removeprefix(parts.SCHEMAS)
+            found[name] = parts.storable(found[name])
+    every = found | parts.PROBLEM_SCHEMAS | parts.JSON_SCHEMAS | parts.plan_schemas()
     return dict(refs), {name: every[name] for name in sorted(every)}
 
 
@@ -211,7 +215,7 @@ def _parameter(name: str, where: str, schema: dict[str, Any], *, required: bool)
     if "anyOf" in plain:  # an optional one; an address cannot say null, and not to say it is enough
         one = next(choice for choice in plain.pop("anyOf") if choice != {"type": "null"})
         plain = one | {key: value for key, value in plain.items() if value is not None}
-    shown = {"name": name, "in": where, "required": required, "schema": plain}
+    shown = {"name": name, "in": where, "required": required, "schema": parts.storable(plain)}
     return shown | ({"description": schema["description"]} if "description" in schema else {})
 
 

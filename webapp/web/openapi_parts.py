@@ -155,6 +155,45 @@ PROBLEM_SCHEMAS: Final[dict[str, Any]] = {
 }
 
 
+NO_NUL: Final = "^[^\\u0000]*$"
+
+JSON_SCHEMAS: Final[dict[str, Any]] = {
+    "Json": {
+        "description": "Any value; whole numbers of 64 bits at most, 64 levels deep at most.",
+        "anyOf": [
+            {"type": ["null", "boolean", "number"]},
+            {"type": "string", "pattern": NO_NUL},
+            {"type": "array", "items": {"$ref": f"{SCHEMAS}Json"}},
+            {"$ref": f"{SCHEMAS}JsonObject"},
+        ],
+    },
+    "JsonObject": {
+        "type": "object",
+        "propertyNames": {"pattern": NO_NUL},
+        "additionalProperties": {"$ref": f"{SCHEMAS}Json"},
+    },
+}
+
+
+def storable(schema: Any) -> Any:
+    """Return `schema` with what holds for each text that comes in: it has no NUL."""
+    if isinstance(schema, list):
+        return [storable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {
+        key: part if key in {"examples", "default", "const", "enum"} else storable(part)
+        for key, part in schema.items()
+    }
+    free = inner.get("type") == "string" and not inner.keys() & {
+        "pattern",
+        "format",
+        "enum",
+        "const",
+    }
+    return inner | {"pattern": NO_NUL} if free else inner
+
+
 def plan_schemas() -> dict[str, Any]:
     """Return the schema of drafts' plans as components, the whole as "Plan"."""
     whole = json_schema("draft")
@@ -163,9 +202,10 @@ def plan_schemas() -> dict[str, Any]:
     def move(ref: str) -> str:
         return SCHEMAS + names[ref.removeprefix("#/$defs/")]
 
-    parts = {names[name]: with_refs(part, move) for name, part in whole["$defs"].items()}
     plan = {key: part for key, part in whole.items() if key not in {"$defs", "$schema"}}
-    return {"Plan": with_refs(plan, move), **parts}
+    found = {names[name]: with_refs(part, move) for name, part in whole["$defs"].items()}
+    parts = {"Plan": with_refs(plan, move), **found, **_steps(found["Plan.Step"])}
+    return {name: storable(part) for name, part in parts.items()}
 
 
 def _plan_name(name: str) -> str:
@@ -176,14 +216,32 @@ def _plan_name(name: str) -> str:
     return f"Plan.{name}"
 
 
+def _steps(step: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema for each kind of step; readers of APIs show these better than conditions."""
+    rest = {key: part for key, part in step.items() if key not in {"allOf", "description"}}
+    found: dict[str, Any] = {}
+    for choice in step["allOf"]:
+        kind = choice["if"]["properties"]["kind"]
+        said = {"kind": kind, **choice["then"]["properties"]}
+        name = f"Plan.{kind['const'].capitalize()}Step"
+        found[name] = rest | {"title": name, "properties": rest["properties"] | said}
+    refs = {choice["properties"]["kind"]["const"]: SCHEMAS + name for name, choice in found.items()}
+    found["Plan.Step"] = {
+        "description": "One entry of a plan; `with` holds the settings of its kind.",
+        "oneOf": [{"$ref": ref} for ref in refs.values()],
+        "discriminator": {"propertyName": "kind", "mapping": refs},
+    }
+    return found
+
+
 def with_refs(schema: Any, move: Callable[[str], str]) -> Any:
-    """Return `schema` with each reference moved, and each mark of a plan made a reference."""
+    """Return `schema` with each reference moved, and each mark for a component made one."""
     if isinstance(schema, list):
         return [with_refs(item, move) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    if "x-plan" in schema:
-        return {"$ref": f"{SCHEMAS}Plan"}
+    if "x-component" in schema:
+        return {"$ref": f"{SCHEMAS}{schema['x-component']}"}
     moved: dict[str, Any] = {}
     for key, inner in schema.items():
         if key == "properties":  # pydantic titles each with its own name, which says nothing

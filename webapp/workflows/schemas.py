@@ -20,24 +20,31 @@ def _nfc(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+# One character at least that is no blank, nowhere NUL: for schemas what `strip` does here.
+_NOT_BLANK = (
+    r"^[^\u0000]*[^\u0000\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f"
+    r"\u3000][^\u0000]*$"
+)
+
 WorkflowName = Annotated[
     str,
-    AfterValidator(_one_line),
     Field(
         title="Name",
         min_length=1,
         max_length=80,
+        pattern=_NOT_BLANK,
         json_schema_extra={"enter": "a name for the workflow"},
     ),
+    AfterValidator(_one_line),  # behind the limits, or the schema would lose them
 ]
 About = Annotated[
     str,
-    AfterValidator(_nfc),
     Field(title="About", description="What it does, for the others here.", max_length=500),
+    AfterValidator(_nfc),
 ]
 PlanDocument = Annotated[
     dict[str, Any],
-    Field(title="Plan", json_schema_extra={"x-plan": "draft"}),
+    Field(title="Plan", json_schema_extra={"x-component": "Plan"}),
 ]
 """A plan; its own reader checks it, and the description of the API shows its whole schema."""
 
@@ -120,8 +127,8 @@ class PutLive(Draft):
 
     note: Annotated[
         str,
-        AfterValidator(_one_line),
         Field(title="Note", description="What changed, for the list of versions.", max_length=140),
+        AfterValidator(_one_line),
     ] = ""
 
 
