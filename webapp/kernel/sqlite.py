@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy.dialects import registry
@@ -106,6 +107,20 @@ def turnstile(database: str) -> Turnstile:
         return _turnstiles.setdefault(path, Turnstile(path))
 
 
+@dataclass(slots=True)
+class _Place:
+    """One connection's place at the turnstile, and what its next transaction may do."""
+
+    turnstile: Turnstile
+    inside: bool = False
+    query_only: bool = False
+
+    def only_reads(self, connection: Any, wanted: bool) -> None:
+        if wanted != self.query_only:
+            connection.execute(f"PRAGMA query_only={int(wanted)}").close()
+            self.query_only = wanted
+
+
 class SqliteDialect(SQLiteDialect_pysqlite):
     """pysqlite with explicit transactions, the turnstile and safe settings."""
 
@@ -128,29 +143,28 @@ class SqliteDialect(SQLiteDialect_pysqlite):
             ):
                 connection.execute(f"PRAGMA {pragma}").close()
             connection.create_function("now_ms", 0, boot_ms)
-            self._places()[id(connection)] = (turnstile(database), False)
+            self._places()[id(connection)] = _Place(turnstile(database))
 
         return connect
 
-    def _places(self) -> dict[int, tuple[Turnstile, bool]]:
-        places: dict[int, tuple[Turnstile, bool]] = self.__dict__.setdefault("_held", {})
+    def _places(self) -> dict[int, _Place]:
+        places: dict[int, _Place] = self.__dict__.setdefault("_held", {})
         return places
 
     def do_begin(self, dbapi_connection: Any) -> None:
-        key = _key(dbapi_connection)
-        place, _ = self._places()[key]
+        place = self._places()[_key(dbapi_connection)]
         if is_reading():
-            dbapi_connection.execute("PRAGMA query_only=1").close()
+            place.only_reads(dbapi_connection, True)
             dbapi_connection.execute("BEGIN").close()
             return
-        place.enter()
+        place.turnstile.enter()
         try:
-            dbapi_connection.execute("PRAGMA query_only=0").close()
+            place.only_reads(dbapi_connection, False)
             dbapi_connection.execute("BEGIN IMMEDIATE").close()
         except BaseException:
-            place.leave()
+            place.turnstile.leave()
             raise
-        self._places()[key] = (place, True)
+        place.inside = True
 
     def do_commit(self, dbapi_connection: Any) -> None:
         super().do_commit(dbapi_connection)
@@ -171,11 +185,10 @@ class SqliteDialect(SQLiteDialect_pysqlite):
         self.do_close(dbapi_connection)
 
     def _leave(self, dbapi_connection: Any) -> None:
-        key = _key(dbapi_connection)
-        place, inside = self._places().get(key, (None, False))
-        if place is not None and inside:
-            self._places()[key] = (place, False)
-            place.leave()
+        place = self._places().get(_key(dbapi_connection))
+        if place is not None and place.inside:
+            place.inside = False
+            place.turnstile.leave()
 
 
 def _key(connection: Any) -> int:

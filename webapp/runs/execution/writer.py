@@ -13,12 +13,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.engine.journal import (
     CancelRequested,
@@ -82,6 +84,7 @@ class JournalWriter:
         self._waiting: deque[Write] = deque()
         self._more = threading.Event()
         self._closing = False
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
 
     def start(self) -> None:
@@ -107,6 +110,8 @@ class JournalWriter:
                     batch.append(self._waiting.popleft())
                 self._write(batch)
             if self._closing:
+                if self._connection is not None:
+                    self._connection.close()
                 return
 
     def _write(self, batch: list[Write]) -> None:
@@ -136,12 +141,30 @@ class JournalWriter:
     def _commit(self, batch: list[Write]) -> None:
         for write in batch:
             write.refused = None
-        with self._engine.connect() as connection, connection.begin():
-            driver: Any = connection.connection.driver_connection
-            if self._sql.postgresql:
-                self._commit_pipelined(driver, batch)
-            else:
-                self._commit_here(driver.cursor(), batch)
+        connection = self._connected()
+        try:
+            with connection.begin():
+                driver: Any = connection.connection.driver_connection
+                if self._sql.postgresql:
+                    self._commit_pipelined(driver, batch)
+                else:
+                    self._commit_here(driver.cursor(), batch)
+        except BaseException:
+            self._disconnect()
+            raise
+
+    def _connected(self) -> Connection:
+        """Return the thread's own connection: asking a pool for each commit costs more than it."""
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
 
     def _commit_here(self, cursor: Any, batch: list[Write]) -> None:
         for write in batch:
