@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,7 +16,7 @@ from webapp.files.models import File
 from webapp.files.schemas import FileOut
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.clock import now
-from webapp.kernel.errors import Gone, Invalid
+from webapp.kernel.errors import Gone, Invalid, NotFound
 from webapp.kernel.ids import parse_id, public_id
 
 MOST_BYTES: Final = 20 * 2**20
@@ -69,6 +71,19 @@ def get_file(ctx: Context, file_id: str) -> tuple[FileOut, bytes]:
 def describe_file(ctx: Context, file_id: str) -> FileOut:
     """Return what is known about a file, without its bytes."""
     return present(ctx.get(File, parse_id("file", file_id)))
+
+
+@requires(Permission.VIEW_RUNS)
+def describe_files(ctx: Context, file_ids: Iterable[str]) -> dict[str, FileOut]:
+    """Return what is known about these files by id; one that is not here is left out."""
+    ids = []
+    for file_id in file_ids:
+        with suppress(NotFound):
+            ids.append(parse_id("file", file_id))
+    if not ids:
+        return {}
+    found = [present(row) for row in ctx.session.scalars(select(File).where(File.id.in_(ids)))]
+    return {file.id: file for file in found}
 
 
 @system_only

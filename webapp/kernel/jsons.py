@@ -29,3 +29,8 @@ def canonical(value: Any) -> str:
         ensure_ascii=False,
         allow_nan=False,
     )
+
+
+def pretty(value: Any) -> str:
+    """Return JSON for people to read: indented, letters as they are."""
+    return simplejson.dumps(value, use_decimal=True, indent=2, ensure_ascii=False, default=str)

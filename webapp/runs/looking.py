@@ -10,10 +10,13 @@ from uuid import UUID
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
+from webapp.kernel.errors import NotFound
+from webapp.kernel.ids import public_id
 from webapp.runs import queries
 from webapp.runs.models import Event, Run, Step
 from webapp.runs.plans import known_plan, learn_plan
 from webapp.workflows.publishing import version_by_id
+from webapp.workflows.service import list_workflows, names
 
 MOST_EVENTS = 500
 
@@ -101,3 +104,42 @@ def plan_of_run(ctx: Context, run: Run) -> Plan:
         made_of = version_by_id(ctx, run.version_id)
         known = learn_plan(made_of.id, made_of.workflow_id, made_of.number, made_of.plan)
     return known.plan
+
+
+@requires(Permission.VIEW_RUNS)
+def page_of_runs(
+    ctx: Context,
+    filters: queries.Filters,
+    before: UUID | None,
+    newer_than: UUID | None,
+    most: int,
+) -> list[queries.RunRow]:
+    """Return up to `most` runs, newest first: older than `before`, or next above `newer_than`."""
+    return queries.page(ctx, filters, before, most, newer_than=newer_than)
+
+
+@requires(Permission.VIEW_RUNS)
+def some_runs(ctx: Context, run_ids: Sequence[UUID]) -> list[queries.RunRow]:
+    return queries.some(ctx, run_ids)
+
+
+@requires(Permission.VIEW_RUNS)
+def count_newer(ctx: Context, filters: queries.Filters, run_id: UUID) -> int:
+    """Return how many runs came after this one, counted up to 100."""
+    return queries.count_newer(ctx, filters, run_id)
+
+
+@requires(Permission.VIEW_RUNS)
+def workflow_name(ctx: Context, workflow_id: UUID) -> str:
+    found = names(ctx, [workflow_id])
+    if workflow_id not in found:
+        raise NotFound()
+    return found[workflow_id]
+
+
+@requires(Permission.VIEW_RUNS)
+def workflows_with_runs(ctx: Context) -> list[tuple[str, str]]:
+    """Return (id, name) of the workflows that a list of runs may be narrowed to, by name."""
+    listed = list_workflows(ctx, limit=100)
+    found = [(public_id("wf", one.workflow.id), one.workflow.name) for one in listed]
+    return sorted(found, key=lambda pair: pair[1].casefold())

@@ -15,18 +15,24 @@ from sqlalchemy.exc import IntegrityError
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
+from webapp.engine.grammar import Field
+from webapp.engine.plan import load_plan
 from webapp.files.service import describe_file
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.errors import Gone, LimitReached, NotFound
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
+from webapp.runs import queries
 from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
 from webapp.runs.models import Run
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 from webapp.runs.service import find_run_by_key, runs_room
-from webapp.workflows.publishing import live_version_id, version_to_run
+from webapp.workflows.drafting import get_draft
+from webapp.workflows.plans import findings
+from webapp.workflows.publishing import live_plan, live_version_id, version_to_run
+from webapp.workflows.service import get_workflow
 
 QUEUE: Final = "runs"
 MOST_WAITING: Final = 10_000
@@ -38,19 +44,49 @@ Which = int | Literal["live", "draft"]
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a run form asks."""
+    """What a run form asks.
+
+    Attributes:
+        number: of the version that is live; None while nothing is.
+        fields: the questions; None when there is no such version to run.
+        left: sentences about what keeps the draft from running.
+        last: what the workflow was last started with by hand.
+        usual: how many runs went well lately, their mean milliseconds and mean cost.
+    """
 
     workflow_id: UUID
-    version: KnownPlan
+    workflow_name: str
+    number: int | None
+    fields: list[Field] | None
+    left: list[str]
+    last: dict[str, Any]
+    usual: tuple[int, float, float]
 
 
 @requires(Permission.START_RUNS)
 def run_form(ctx: Context, workflow_id: UUID, version: Which = "live") -> Form:
-    """Return what a run of this version would ask.
+    """Return what a run of this version would ask; nothing is written.
 
-    Raises: see `start_run`.
+    Raises:
+        NotFound, Gone: no such workflow, or it is in the bin.
     """
-    return Form(workflow_id, _chosen(ctx, workflow_id, version))
+    opened = get_workflow(ctx, workflow_id)
+    document: dict[str, Any] | None
+    if version == "draft":
+        document = get_draft(ctx, workflow_id).plan
+        left = [one.text for one in findings(document) if one.kind != "look"]
+    else:
+        document, left = live_plan(ctx, workflow_id), []
+    fields = None if document is None else list(load_plan(document, "draft").inputs)
+    return Form(
+        workflow_id,
+        opened.workflow.name,
+        opened.live_number,
+        fields,
+        left,
+        queries.last_inputs(ctx, workflow_id),
+        queries.usual(ctx, workflow_id),
+    )
 
 
 @requires(Permission.START_RUNS)

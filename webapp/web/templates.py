@@ -81,7 +81,7 @@ def _shell(person: Visitor | None, here: Place | None) -> dict[str, Any]:
     """Return where the frame of a page leads to."""
     shell: dict[str, Any] = {"home_url": "/", "signout_url": "/signout"}
     shell["account"] = [("Your account", "/me")]
-    if person is None or here is None:
+    if person is None or here is None or "part" in request.args:  # a part has no frame
         return shell
     root = f"/o/{here.slug}"
     places = identities().places(person.user_id)

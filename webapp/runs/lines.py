@@ -1,0 +1,324 @@
+"""The lines of a run's page: what the plan says, with what the journal says about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from webapp.engine.plan import FAILURE, Step
+from webapp.kernel.ids import public_id
+from webapp.runs.paths import ITEM, ITEMS_SHOWN, Places, element_id, item_of, prefix_of
+from webapp.runs.presenting import label_of
+from webapp.runs.queries import RunRow
+from webapp.runs.words import Word, step_word
+
+_OPEN: Final = frozenset({"running", "waiting", "retry", "attention", "person"})
+_QUEUED, _NOT_STARTED = Word("queued", "Queued"), Word("skipped", "Not started")
+
+
+@dataclass(slots=True)
+class Line:
+    """One line: a step, a lane, or an item of a list.
+
+    Attributes:
+        id: for the element; path: of the step it leads to.
+        seconds: how long it took, or works until now.
+        more: what is not shown, with its address.
+    """
+
+    id: str
+    path: str
+    name: str
+    word: Word
+    number: int | None = None
+    seconds: float | None = None
+    cost_nano: int = 0
+    note: str = ""
+    due_at: datetime | None = None
+    begun: bool = False
+    items: int = 0
+    items_done: int = 0
+    lines: list[Line] = field(default_factory=list)
+    more: str = ""
+
+    @property
+    def state(self) -> str:
+        return self.word.mark
+
+    @property
+    def is_open(self) -> bool:
+        return self.word.mark in _OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows of one step lie in the items of one list, in one state."""
+
+    each: str
+    step_id: str
+    state: str
+    waits: bool
+    count: int
+    cost_nano: int
+
+
+@dataclass(slots=True)
+class Journal:
+    """What the journal says, as far as a page shows it.
+
+    Attributes:
+        rows: the newest attempt of each path; attempts: how many there were.
+        counts: of items of lists.
+        labels: for the path of a list, what its items are called.
+    """
+
+    rows: dict[str, Any]
+    attempts: dict[str, int]
+    counts: Sequence[Count] = ()
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> Journal:
+        newest: dict[str, Any] = {}
+        attempts: dict[str, int] = {}
+        for row in rows:  # by path and attempt
+            newest[row.path] = row
+            attempts[row.path] = attempts.get(row.path, 0) + 1
+        return cls(newest, attempts)
+
+
+class Lines:
+    """Puts the lines of one run together."""
+
+    def __init__(
+        self, places: Places, journal: Journal, row: RunRow, at: datetime, chosen: str = ""
+    ) -> None:
+        self.places, self.journal, self.chosen, self.at = places, journal, chosen, at
+        self.over = row.run.is_over
+        self.run = public_id("run", row.run.id)
+
+    def all(self) -> list[Line]:
+        return [
+            self._step(step, step.id, number)
+            for number, step in enumerate(self.places.plan.steps, 1)
+        ]
+
+    def some(self, roots: set[str]) -> list[Line]:
+        """Return the lines of these steps of the root block."""
+        return [
+            self._step(step, step.id, self.places.roots[step.id])
+            for step in self.places.plan.steps
+            if step.id in roots
+        ]
+
+    def _block(self, steps: Sequence[Step], prefix: str) -> list[Line]:
+        return [self._step(step, prefix + step.id) for step in steps]
+
+    def _step(self, step: Step, path: str, number: int | None = None) -> Line:
+        row = self.journal.rows.get(path)
+        line = Line(
+            element_id(path), path, step.name or label_of(step.kind), self._word(row), number
+        )
+        if row is not None:
+            line.seconds = self._seconds(row)
+            line.cost_nano = row.cost_nano
+            line.note = self._note(row, path)
+            line.due_at, line.begun = row.due_at, True
+        elif self.over:
+            line.note = "Not started"
+        inside: dict[str, Callable[[Step, str, Line], None]] = {
+            "each": self._each,
+            "if": self._branches,
+            "parallel": self._lanes,
+        }
+        if step.kind in inside:
+            inside[step.kind](step, path, line)
+        if FAILURE in step.blocks and self._has_rows(prefix_of(path, FAILURE)):
+            line.lines += self._block(step.blocks[FAILURE], prefix_of(path, FAILURE))
+        return line
+
+    def _word(self, row: Any) -> Word:
+        if row is None:
+            return _NOT_STARTED if self.over else _QUEUED
+        error = row.error or {}
+        word = step_word(
+            row.state, again=bool(error.get("again")), off=error.get("reason") == "off"
+        )
+        if word.mark == "running" and self.over:  # the run ended while it worked
+            return Word("cancelled", "Cancelled")
+        return word
+
+    def _seconds(self, row: Any) -> float | None:
+        if row.started_at is None or row.state in {"skipped", "reused"}:
+            return None
+        until = row.done_at or (None if self.over else self.at)
+        return max(0.0, (until - row.started_at).total_seconds()) if until else None
+
+    def _note(self, row: Any, path: str) -> str:
+        attempts = self.journal.attempts.get(path, 1)
+        reason = (row.error or {}).get("reason", "")
+        notes = {
+            "not_needed": "Not needed any more",
+            "failed_before": "Something before it failed",
+        }
+        if reason in notes:
+            return notes[reason]
+        return f"{attempts} attempts" if attempts > 1 else ""
+
+    def _has_rows(self, prefix: str) -> bool:
+        return any(path.startswith(prefix) for path in self.journal.rows)
+
+    def _branches(self, step: Step, path: str, line: Line) -> None:
+        """Show only the branch that was taken."""
+        titles = {branch.id: branch.label for branch in step.config.branches}
+        for key, block in step.blocks.items():
+            prefix = prefix_of(path, key)
+            if key != FAILURE and self._has_rows(prefix):
+                line.note = (
+                    line.note or titles.get(key) or ("Otherwise" if key == "otherwise" else key)
+                )
+                line.lines += self._block(block, prefix)
+
+    def _lanes(self, step: Step, path: str, line: Line) -> None:
+        titles = {lane.id: lane.label or lane.id for lane in step.config.lanes}
+        groups = [
+            self._group(titles.get(key, key), block, prefix_of(path, key))
+            for key, block in step.blocks.items()
+            if key != FAILURE and block
+        ]
+        groups.sort(key=lambda group: group.state != "failed")
+        line.items, line.items_done = len(groups), sum(g.state == "done" for g in groups)
+        if line.state != "queued" and line.items:
+            line.note = line.note or f"{line.items_done} of {line.items} lanes done"
+        if self._unfolds(line, groups):
+            line.lines = groups[:ITEMS_SHOWN]
+            line.more = (
+                f"{len(groups) - ITEMS_SHOWN} more lanes" if len(groups) > ITEMS_SHOWN else ""
+            )
+        line.cost_nano += sum(group.cost_nano for group in groups)
+
+    def _each(self, step: Step, path: str, line: Line) -> None:
+        done, failed, cost = self._counted(step, path)
+        labels = self.journal.labels.get(path, ())
+        line.cost_nano += cost
+        line.items, line.items_done = len(labels), done + failed
+        if line.state != "queued" and (done or failed or labels):
+            whole = f"{done:,} of {len(labels):,} done" if labels else f"{done:,} done"
+            line.note = f"{whole}, {failed:,} failed" if failed else whole
+        shown = self._items(step, path, labels)
+        if self._unfolds(line, shown):
+            line.lines = shown[:ITEMS_SHOWN]
+        begun = max(len(labels), done + failed)
+        if begun > len(line.lines) and (line.lines or begun > 0):
+            line.more = f"Show all {begun:,}"
+
+    def _counted(self, step: Step, path: str) -> tuple[int, int, int]:
+        """Return how many items are done, how many failed, and what they cost."""
+        block = step.blocks.get(ITEM, [])
+        last = block[-1].id if block else ""
+        stops = {inner.id for inner in block if inner.on_failure.do == "stop"}
+        done = failed = cost = 0
+        for one in self.journal.counts:
+            if one.each != path:
+                continue
+            cost += one.cost_nano
+            if one.state == "failed" and one.step_id in stops and not one.waits:
+                failed += one.count
+            elif one.step_id == last and one.state != "intent" and not one.waits:
+                done += one.count
+        return done, failed, cost
+
+    def _items(self, step: Step, path: str, labels: Sequence[str]) -> list[Line]:
+        """Return lines of the items that are shown: failed first, then those at work."""
+        block = step.blocks.get(ITEM, [])
+        found = {item_of(key, path) for key in self.journal.rows} - {None}
+        lines = [
+            self._group(
+                item_label(labels, index), block, prefix_of(path, ITEM, index), is_item=True
+            )
+            for index in sorted(index for index in found if index is not None)
+        ]
+        order = {"failed": 0, "attention": 0, "running": 1, "waiting": 1, "retry": 1}
+        lines.sort(key=lambda line: order.get(line.state, 2))
+        return lines
+
+    def items_from(self, step: Step, path: str, start: int, most: int) -> list[Line]:
+        """Return lines of the items from number `start` on, in the list's order."""
+        labels = self.journal.labels.get(path, ())
+        block = step.blocks.get(ITEM, [])
+        found = {item_of(key, path) for key in self.journal.rows} - {None}
+        return [
+            self._group(
+                item_label(labels, index), block, prefix_of(path, ITEM, index), is_item=True
+            )
+            for index in range(start, start + most)
+            if index in found or index < len(labels)
+        ]
+
+    def _group(
+        self, name: str, steps: Sequence[Step], prefix: str, *, is_item: bool = False
+    ) -> Line:
+        """Return one line for a lane or an item: its only step, or all of them together."""
+        inner = self._block(steps, prefix)
+        if len(inner) == 1 and not inner[0].lines:
+            inner[0].name = name
+            return inner[0]
+        rows = [self.journal.rows.get(line.path) for line in inner]
+        lead = _lead(inner, self.journal)
+        if lead is None:
+            return Line(element_id(prefix), prefix.rstrip("/"), name, self._word(None))
+        done = [line.state in {"done", "skipped", "reused"} for line in inner]
+        word = lead.word
+        if word.mark == "done" and not all(done) and not self.over:
+            word = Word("running", "Running")
+        group = Line(element_id(prefix), lead.path, name, word)
+        begun = [row.started_at for row in rows if row is not None and row.started_at]
+        ended = [row.done_at or self.at for row in rows if row is not None and row.started_at]
+        if begun:
+            group.seconds = max(0.0, (max(ended) - min(begun)).total_seconds())
+        group.cost_nano = sum(line.cost_nano for line in inner)
+        chosen_here = self.chosen.startswith(prefix)
+        if chosen_here or group.state in {"failed", "attention"} or (group.is_open and not is_item):
+            group.lines = [line for line in inner if chosen_here or line.state != "queued"]
+        return group
+
+    def _unfolds(self, line: Line, inner: Sequence[Line]) -> bool:
+        """Whether to show what lies inside: while it works, when it failed, when it is chosen."""
+        if line.is_open or line.state in {"failed", "attention"}:
+            return True
+        if any(one.state in {"failed", "attention"} for one in inner):
+            return True
+        return self.chosen.startswith((f"{line.path}[", f"{line.path}:"))
+
+
+def _lead(lines: Sequence[Line], journal: Journal) -> Line | None:
+    """Return the line that says how a group stands: what failed, works, or came last."""
+    for states in ({"failed", "attention"}, _OPEN):
+        for line in lines:
+            if line.state in states:
+                return line
+    begun = [line for line in lines if line.path in journal.rows]
+    return (begun or list(lines) or [None])[-1]  # type: ignore[list-item]  # nothing at all
+
+
+def item_label(labels: Sequence[str], index: int) -> str:
+    """Return what an item is called: by its first text, else by its place."""
+    return (labels[index] if index < len(labels) else "") or f"Item {index + 1:,}"
+
+
+def labels_of(items: Any) -> list[str]:
+    """Return a short name for each item of a list: itself, or the first text in it."""
+    if not isinstance(items, list):
+        return []
+    return [_label(item) for item in items[:10_000]]
+
+
+def _label(item: Any) -> str:
+    if isinstance(item, dict):
+        item = next((part for part in item.values() if isinstance(part, str) and part.strip()), "")
+    if isinstance(item, bool | dict | list) or item is None:
+        return ""
+    text = " ".join(str(item).split())
+    return text if len(text) <= 60 else text[:59].rstrip() + "…"

@@ -1,0 +1,160 @@
+"""One run: as it works, what it gave, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, current_app, make_response, render_template, request
+
+from webapp.access.context import Context
+from webapp.access.permissions import Permission
+from webapp.files.sending import attachment
+from webapp.kernel import jsons
+from webapp.kernel.errors import NotFound
+from webapp.kernel.ids import parse_id
+from webapp.live.texts import text_so_far
+from webapp.runs import looking, service, showing, watching
+from webapp.runs.pages.doors import doors, org_url, run_url, whole_number, zone
+from webapp.runs.showing import RunView
+from webapp.runs.watching import Watched
+from webapp.web.htmx import done, wants_part
+
+STOP_POLLING = 286
+
+
+@doors.get("/o/<org>/runs/<run>", permission=Permission.VIEW_RUNS)
+def show(ctx: Context, run: str) -> Response | str:
+    """Show a run; `part` is live (what changed behind `after`), pane or items."""
+    run_id = parse_id("run", run)
+    if wants_part("items"):
+        return _items(ctx, run_id)
+    after = whole_number(request.args.get("after", "")) if wants_part("live") else None
+    watched = watching.watch(ctx, run_id, request.args.get("step", "")[:400], after)
+    view = _view(watched)
+    if after is not None:
+        return _live(ctx, view)
+    _fill(ctx, view)
+    return render_template(
+        "runs/_pane_part.html" if wants_part("pane") else "runs/show.html", v=view
+    )
+
+
+def _view(watched: Watched) -> RunView:
+    step, view = request.args.get("step", "")[:400], request.args.get("view", "")
+    return RunView(
+        watched,
+        run_url(watched.row),
+        step if watched.places.step_at(step) is not None else "",
+        view if view in showing.VIEWS else "out",
+        still="still" in request.args,
+    )
+
+
+def _fill(ctx: Context, view: RunView) -> None:
+    """Bring what the page shows beside the lines: result, pane, files."""
+    values: list[Any] = [view.run.inputs]
+    if view.run.state == "done":
+        result = watching.result_of(ctx, view.row)
+        showing.result_outputs(view, result, request.args.get("all", ""))
+        values.append(result)
+    if view.watched.chosen is not None:
+        values += _fill_pane(ctx, view)
+    _name_files(ctx, view, values)
+
+
+def _name_files(ctx: Context, view: RunView, values: list[Any]) -> None:
+    view.files = {
+        file_id: {"name": file.name, "size": file.size, "url": f"{org_url()}/files/{file_id}"}
+        for file_id, file in watching.files_in(ctx, *values).items()
+    }
+
+
+def _fill_pane(ctx: Context, view: RunView) -> list[Any]:
+    """Bring what the open view of the pane shows; return its values."""
+    chosen = view.watched.chosen
+    assert chosen is not None
+    mark, word = showing.pane_state(chosen)
+    view.pane = {"mark": mark, "word": word, "path": chosen.path}
+    row = chosen.row
+    if view.view == "in":
+        values = watching.went_in(ctx, view.watched)
+        view.pane["given"] = [showing.narrow("", label, value) for label, value in values]
+        return [value for _, value in values]
+    if view.view == "details":
+        view.pane |= {"facts": showing.details(chosen, zone()), "raw": showing.raw_parts(chosen)}
+        return []
+    if view.view == "talk":
+        calls = showing.tool_calls(watching.calls_in(ctx, view.watched))
+        view.pane |= {"told": showing.told(chosen), "calls": calls}
+        return []
+    if view.view not in {name for name, _ in view.views}:
+        view.view = "out"
+    if chosen.step.kind == "each":
+        start = whole_number(request.args.get("from", ""))
+        _, lines, whole = watching.items_page(ctx, view.run.id, chosen.path, start)
+        view.pane |= {"lines": lines, "start": start, "whole": whole}
+        if view.view == "items":
+            return []
+    view.pane["outputs"] = showing.came_out(chosen)
+    if row is not None and row.state == "intent" and chosen.step.kind == "agent":
+        url = current_app.extensions["settings"].redis_url
+        view.pane["text"] = text_so_far(url, view.id, chosen.path, row.attempt) if url else ""
+        view.pane["room"] = f"text:{view.id}:{chosen.path}"
+    return [output.value for output in view.pane["outputs"]]
+
+
+def _live(ctx: Context, view: RunView) -> Response:
+    if view.watched.is_new:
+        if not view.active:
+            view.watched = watching.watch(ctx, view.run.id, view.step)
+            _fill(ctx, view)
+        elif view.watched.chosen is not None and view.watched.chosen_changed:
+            _name_files(ctx, view, _fill_pane(ctx, view))
+    body = render_template("runs/_live.html", v=view)
+    return make_response(body, 200 if view.active else STOP_POLLING)
+
+
+def _items(ctx: Context, run_id: UUID) -> str:
+    each, start = request.args.get("step", "")[:400], whole_number(request.args.get("from", ""))
+    watched, lines, whole = watching.items_page(ctx, run_id, each, start)
+    view = _view(watched)
+    view.pane = {"lines": lines, "start": start, "whole": whole, "path": each}
+    return render_template("runs/_items.html", v=view)
+
+
+@doors.post("/o/<org>/runs/<run>/cancel", permission=Permission.CONTROL_RUNS)
+def cancel(ctx: Context, run: str) -> Response:
+    row = service.cancel_run(ctx, parse_id("run", run))
+    say = (
+        "The run is cancelled." if row.run.is_over else "Cancelling. Finished steps stay finished."
+    )
+    return done(run_url(row), say=say)
+
+
+@doors.get("/o/<org>/runs/<run>/result/<name>.<suffix>", permission=Permission.VIEW_RUNS)
+def download_result(ctx: Context, run: str, name: str, suffix: str) -> Response:
+    """Return one named value of the result: a table as CSV, a text as it is, else JSON."""
+    row = service.find_run(ctx, parse_id("run", run))
+    result = watching.result_of(ctx, row)
+    if name not in result:
+        raise NotFound()
+    return _download(result[name], name, suffix)
+
+
+@doors.get("/o/<org>/runs/<run>/values.json", permission=Permission.VIEW_RUNS)
+def download_values(ctx: Context, run: str) -> Response:
+    """Return what one step gave, whole, as JSON."""
+    found = looking.task(ctx, parse_id("run", run), request.args.get("step", "")[:400])
+    name = f"{found.attempts[-1].step_id}.json"
+    return attachment(jsons.pretty(found.output), name, "application/json")
+
+
+def _download(value: Any, name: str, suffix: str) -> Response:
+    if suffix == "csv" and isinstance(value, list) and all(isinstance(r, dict) for r in value):
+        return attachment(showing.as_csv(value), f"{name}.csv", "text/csv; charset=utf-8")
+    if suffix == "txt" and isinstance(value, str):
+        return attachment(value, f"{name}.txt", "text/plain; charset=utf-8")
+    if suffix == "json":
+        return attachment(jsons.pretty(value), f"{name}.json", "application/json")
+    raise NotFound()

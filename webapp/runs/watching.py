@@ -1,0 +1,332 @@
+"""Put together what a run's page shows, in few questions, however long the run is."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.engine.config_walk import slots_of
+from webapp.engine.errors import StepError
+from webapp.engine.grammar import references
+from webapp.engine.plan import Step
+from webapp.engine.values import Scope, render
+from webapp.files.schemas import FileOut
+from webapp.files.service import describe_files
+from webapp.kernel.clock import now
+from webapp.kernel.ids import public_id
+from webapp.runs import queries
+from webapp.runs.lines import Count, Journal, Line, Lines, labels_of
+from webapp.runs.looking import plan_of_run
+from webapp.runs.paths import Places, element_id, item_of, outermost
+from webapp.runs.queries import RunRow
+
+FAILED_SHOWN: Final = 200
+ITEMS_A_PAGE: Final = 100
+_HIDDEN: Final = "•••• (a secret, never shown)"
+
+Values = list[tuple[str, Any]]
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The step whose values are shown.
+
+    Attributes:
+        row: its newest attempt, None when it has not begun; attempts: how many there were.
+    """
+
+    path: str
+    step: Step
+    name: str
+    row: Any
+    attempts: int
+    output: Any = None
+
+    @property
+    def id(self) -> str:
+        return element_id(self.path)
+
+
+@dataclass(slots=True)
+class Watched:
+    """A run as its page shows it.
+
+    Attributes:
+        lines: all of them, or with `after` those that changed.
+        is_new: whether anything happened behind `after`.
+        ended: whether the run ended behind `after`.
+        settled: steps of the root block that are final.
+        outside: how many effects outside were done.
+    """
+
+    row: RunRow
+    places: Places
+    lines: list[Line] = field(default_factory=list)
+    chosen: Chosen | None = None
+    is_new: bool = True
+    chosen_changed: bool = True
+    settled: int = 0
+    outside: int = 0
+    journal: Journal | None = None
+
+
+@requires(Permission.VIEW_RUNS)
+def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) -> Watched:
+    """Return the run with its lines and the chosen step.
+
+    Args:
+        step: path of the step to show; "" lets the run choose: what failed, or what works now.
+        after: only what changed behind this event; None is everything.
+    """
+    row = queries.find(ctx, run_id)
+    places = places_of(ctx, row)
+    watched = Watched(row, places)
+    if after is not None and row.seq <= after:
+        watched.is_new = False
+        return watched
+    wanted = step if places.step_at(step) is not None else ""
+    if not wanted and row.run.state == "failed":
+        wanted = str((row.run.error or {}).get("path", ""))
+    found = queries.shown_steps(ctx, run_id, places.shown(wanted), wanted, FAILED_SHOWN)
+    journal = Journal.of(found)
+    watched.journal = journal
+    if places.lists():
+        journal.counts = [Count(*one) for one in queries.item_counts(ctx, run_id)]
+        journal.labels = _labels(ctx, row, places, journal)
+    path = wanted or ("" if row.run.is_over else _at_work(journal, places))
+    lines = Lines(places, journal, row, now(), path)
+    every = lines.all()
+    changed = _changed(found, after)
+    watched.lines = every if after is None else [one for one in every if one.path in changed]
+    watched.settled = sum(one.begun and not one.is_open for one in every)
+    watched.outside = _outside(journal)
+    if path:
+        watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
+        watched.chosen_changed = after is None or _is_changed(watched.chosen, after, wanted)
+    return watched
+
+
+def places_of(ctx: Context, row: RunRow) -> Places:
+    """Return the places of the run's plan, worked out once a process."""
+    version = row.run.version_id
+    with _lock:
+        known = _places.get(version)
+    if known is None:
+        known = Places(plan_of_run(ctx, row.run))
+        with _lock:
+            _places[version] = known
+            while len(_places) > _MOST_PLACES:
+                _places.popitem(last=False)
+    return known
+
+
+def _changed(found: Sequence[Any], after: int | None) -> set[str]:
+    return {outermost(row.path) for row in found if after is not None and row.seq > after}
+
+
+def _is_changed(chosen: Chosen | None, after: int, wanted: str) -> bool:
+    """Whether the pane is to be shown anew; what the run chose may be another step than before."""
+    if chosen is None or chosen.row is None:
+        return False
+    return chosen.row.seq > after or not wanted
+
+
+def _at_work(journal: Journal, places: Places) -> str:
+    """Return the newest step that works and holds no steps; else the one that ended last."""
+    leaves = [
+        row
+        for row in journal.rows.values()
+        if (step := places.step_at(row.path)) is not None and not step.blocks
+    ]
+    at_work = [row for row in leaves if row.state in {"intent", "waiting", "unknown"}]
+    newest = max(at_work or leaves, key=lambda row: (row.seq, row.path), default=None)
+    return newest.path if newest is not None else ""
+
+
+def _outside(journal: Journal) -> int:
+    return sum(row.state == "succeeded" and row.effect != "none" for row in journal.rows.values())
+
+
+def _chosen(
+    ctx: Context, watched: Watched, every: Sequence[Line], path: str, *, is_loaded: bool
+) -> Chosen | None:
+    places, journal = watched.places, watched.journal
+    step = places.step_at(path)
+    if step is None or journal is None:
+        return None
+    row, number, line = journal.rows.get(path), places.roots.get(path), find_line(every, path)
+    name = line.name if line else step.name or step.kind
+    title = f"{number} {name}" if number else name
+    chosen = Chosen(path, step, title, row, journal.attempts.get(path, 1))
+    if row is not None and row.state in {"succeeded", "reused"}:
+        if is_loaded:
+            chosen.output = queries.result_of(ctx, row)
+        else:
+            chosen.output = queries.results_at(ctx, watched.row.run.id, [path]).get(path)
+    return chosen
+
+
+def find_line(lines: Sequence[Line], path: str) -> Line | None:
+    """Return the line that leads to a path, however deep it lies."""
+    for line in lines:
+        if line.path == path and not line.lines:
+            return line
+        found = find_line(line.lines, path)
+        if found is not None:
+            return found
+        if line.path == path:
+            return line
+    return None
+
+
+@requires(Permission.VIEW_RUNS)
+def went_in(ctx: Context, watched: Watched) -> Values:
+    """Return what each setting of the chosen step became, by the words of its form."""
+    chosen = watched.chosen
+    if chosen is None or chosen.step.config is None:
+        return []
+    slots = [slot for slot in slots_of(chosen.step.config) if not slot.rows]
+    scope = _scope(ctx, watched.row, watched.places, chosen.path, [slot.value for slot in slots])
+    return [
+        (slot.label, value)
+        for slot in slots
+        if (value := _rendered(slot.value, scope)) not in (None, "", [], {})
+    ]
+
+
+def _rendered(value: Any, scope: Scope) -> Any:
+    if any(ref[0] == "secret" for ref, _, _ in references(value)):
+        return _HIDDEN
+    try:
+        return render(value, scope)
+    except StepError as error:
+        return error.text
+
+
+def _scope(
+    ctx: Context, row: RunRow, places: Places, path: str, values: Sequence[Any], depth: int = 0
+) -> Scope:
+    """Return what the step at `path` saw, as far as these values ask for it."""
+    wanted = {str(ref[0]) for value in values for ref, _, _ in references(value)}
+    roots: dict[str, Any] = {"start": row.run.inputs, "run": _about(row)}
+    paths: dict[str, str] = {}
+    for root in wanted & places.steps.keys():
+        around = places.path_of(root, path)
+        index = item_of(path, around) if around else None
+        if around is not None and index is not None and depth < 4:
+            items = _items(ctx, row, places, around, depth + 1)
+            item = items[index] if index < len(items) else None
+            roots[root] = {"item": item, "index": index}
+        elif around is not None:
+            paths[root] = around
+    if paths:
+        results = queries.results_at(ctx, row.run.id, list(paths.values()))
+        roots.update({root: results.get(place) for root, place in paths.items()})
+    return Scope(roots)
+
+
+def _items(ctx: Context, row: RunRow, places: Places, each: str, depth: int = 0) -> list[Any]:
+    """Return the items that the `each` at this path works on, if its list can still be told."""
+    step = places.step_at(each)
+    if step is None or step.config is None:
+        return []
+    source = step.config.source
+    if any(ref[0] == "now" for ref, _, _ in references(source)):
+        return []
+    items = _rendered(source, _scope(ctx, row, places, each, [source], depth))
+    return items if isinstance(items, list) else []
+
+
+def _labels(
+    ctx: Context, row: RunRow, places: Places, journal: Journal
+) -> dict[str, Sequence[str]]:
+    """Return what the items of each list are called; told once, since a list never changes."""
+    found: dict[str, Sequence[str]] = {}
+    for path, _ in places.lists():
+        if path not in journal.rows:
+            continue
+        key = (row.run.id, path)
+        with _lock:
+            known = _known_labels.get(key)
+        if known is None:
+            known = labels_of(_items(ctx, row, places, path))
+            with _lock:
+                _known_labels[key] = known
+                while len(_known_labels) > _MOST_LABELS:
+                    _known_labels.popitem(last=False)
+        found[path] = known
+    return found
+
+
+def _about(row: RunRow) -> dict[str, Any]:
+    run = row.run
+    begun = run.started_at.isoformat() if run.started_at else None
+    return {
+        "id": public_id("run", run.id),
+        "started_at": begun,
+        "started_by": run.started_by_name,
+        "version": row.version,
+    }
+
+
+@requires(Permission.VIEW_RUNS)
+def calls_in(ctx: Context, watched: Watched) -> Sequence[Any]:
+    """Return the tool calls of the chosen agent's step, in order."""
+    chosen = watched.chosen
+    return queries.calls_of(ctx, watched.row.run.id, chosen.path) if chosen is not None else []
+
+
+@requires(Permission.VIEW_RUNS)
+def items_page(
+    ctx: Context, run_id: UUID, each: str, start: int
+) -> tuple[Watched, list[Line], int]:
+    """Return the lines of up to 100 items of a list from number `start` on, and how many it has."""
+    row = queries.find(ctx, run_id)
+    places = places_of(ctx, row)
+    step = places.step_at(each)
+    watched = Watched(row, places)
+    if step is None or step.kind != "each":
+        return watched, [], 0
+    indexes = range(start, start + ITEMS_A_PAGE)
+    paths = [inner for index in indexes for inner in places.in_item(each, index)]
+    found = queries.shown_steps(ctx, run_id, [each, *paths], "", 0)
+    journal = Journal.of(found)
+    journal.labels = _labels(ctx, row, places, journal)
+    lines = Lines(places, journal, row, now()).items_from(step, each, start, ITEMS_A_PAGE)
+    known = len(journal.labels.get(each, ()))
+    return watched, lines, max(known, start + len(lines))
+
+
+@requires(Permission.VIEW_RUNS)
+def files_in(ctx: Context, *values: Any) -> dict[str, FileOut]:
+    """Return what is known of the files that these values name, the first 200 of them."""
+    ids: list[str] = []
+    waiting = list(values)
+    while waiting and len(ids) < 200:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("file"), str):
+                ids.append(value["file"])
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value[:1000])
+    return describe_files(ctx, dict.fromkeys(ids)) if ids else {}
+
+
+@requires(Permission.VIEW_RUNS)
+def result_of(ctx: Context, row: RunRow) -> dict[str, Any]:
+    """Return what the run gave, by name."""
+    return queries.result_of(ctx, row.run) or {}
+
+
+_MOST_PLACES: Final = 256
+_MOST_LABELS: Final = 16
+_lock = threading.Lock()
+_places: OrderedDict[UUID, Places] = OrderedDict()
+_known_labels: OrderedDict[tuple[UUID, str], list[str]] = OrderedDict()
