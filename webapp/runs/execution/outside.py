@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -28,6 +29,9 @@ from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge, Outb
 from webapp.kernel.settings import Settings
 from webapp.live.texts import TextStreams
 from webapp.runs.execution.claims import Claimed
+
+_MOST_TEXT: Final = 200_000
+"""Bytes of a file that may stand in a text whole."""
 
 
 class Outside:
@@ -65,8 +69,12 @@ class Outside:
         )
 
     def facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
-        """Return what values of a run may name beside its inputs."""
+        """Return what values of a run may name beside its inputs; asks for the files it got."""
+        files = RunFiles(
+            self._sessions, self.settings, claimed.organization_id, claimed.public
+        ).described(claimed.inputs, f"{self.settings.base_url}/o/{slug}/files")
         return {
+            "files": files,
             "run": {
                 "id": claimed.public,
                 "link": f"{self.settings.base_url}/o/{slug}/runs/{claimed.public}",
@@ -170,6 +178,22 @@ class RunFiles:
 
     async def write(self, content: bytes, name: str, media_type: str) -> str:
         return await asyncio.to_thread(self._write, content, name, media_type)
+
+    def described(self, inputs: dict[str, Any], base: str) -> dict[str, dict[str, str]]:
+        """Return name, link and, of short texts, the text of each file among the inputs."""
+        wanted = [v["file"] for v in inputs.values() if isinstance(v, dict) and "file" in v]
+        found: dict[str, dict[str, str]] = {}
+        if not wanted:
+            return found
+        with reading(), self._sessions() as session:
+            ctx = self._context(session)
+            for file_id in wanted:
+                with suppress(AppError):  # a file that is gone has no name; using it fails later
+                    file, content = get_file(ctx, file_id)
+                    found[file_id] = {"name": file.name, "link": f"{base}/{file_id}"}
+                    if len(content) <= _MOST_TEXT:
+                        found[file_id]["text"] = content.decode("utf-8", "replace")
+        return found
 
     def _read(self, file_id: str) -> bytes:
         with reading(), self._sessions() as session:

@@ -234,7 +234,7 @@ class Runner:
         return await drive(
             known.plan,
             claimed.inputs,
-            self.outside.facts(claimed, known.number, slug),
+            await self._facts(claimed, known.number, slug),
             records,
             journal,
             self.outside.ports(claimed),
@@ -242,6 +242,12 @@ class Runner:
             stop=self._stop,
             cancel=active.cancel,
         )
+
+    async def _facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
+        """Return the run's facts; only those of files have to be asked for."""
+        if not any(isinstance(value, dict) for value in claimed.inputs.values()):
+            return self.outside.facts(claimed, number, slug)
+        return await self._in_thread(lambda: self.outside.facts(claimed, number, slug))
 
     async def _plan(self, claimed: Claimed) -> tuple[KnownPlan, str]:
         """Return the run's version and its organization's slug, asked once a worker."""
