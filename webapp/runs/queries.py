@@ -128,11 +128,19 @@ def some(ctx: Context, run_ids: Sequence[UUID]) -> list[RunRow]:
 
 
 def last_inputs(ctx: Context, workflow_id: UUID) -> dict[str, Any]:
-    """Return what the workflow was last started with by hand; nothing if it never was."""
+    """Return what the workflow was last started with by hand, else by itself; of 50 runs."""
+    last = (
+        select(Run.id, Run.started_by_kind)
+        .where(Run.organization_id == ctx.organization_id, Run.workflow_id == workflow_id)
+        .order_by(Run.id.desc())
+        .limit(50)
+        .subquery()
+    )
+    ranks = {"person": 0, "system": 1}
     query = (
         select(Run.inputs)
-        .where(Run.workflow_id == workflow_id, Run.started_by_kind == "person")
-        .order_by(Run.id.desc())
+        .join(last, last.c.id == Run.id)
+        .order_by(case(ranks, value=last.c.started_by_kind, else_=2), Run.id.desc())
         .limit(1)
     )
     return ctx.session.scalar(query) or {}

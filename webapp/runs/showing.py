@@ -80,6 +80,11 @@ class RunView:
         return not self.run.is_over
 
     @property
+    def has_pane(self) -> bool:
+        """Whether a step stands beside the list: always while it works, or one was chosen."""
+        return self.active or self.watched.chosen is not None
+
+    @property
     def state_text(self) -> str:
         """Return the word with what matters beside it: "Running, 41 s"; "Failed at step 4"."""
         word, run = word_of(self.row).text, self.run

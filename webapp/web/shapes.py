@@ -6,6 +6,7 @@ Values come from steps (JSON with exact numbers). What is long is cut; the whole
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -61,7 +62,7 @@ def cell(value: Any) -> str:
         case "number":
             return number(value)
         case "text":
-            return _shorten(str(value))
+            return _day(str(value)) or _shorten(str(value))
         case "file":
             return "File"
         case "fields":
@@ -72,6 +73,17 @@ def cell(value: Any) -> str:
             if len(value) <= 5:
                 return _shorten(", ".join(cell(part) for part in value))
             return count(len(value), "item")
+
+
+def _day(text: str) -> str:
+    """Write a day as people do, in one piece: 8 Dec 2025; nothing when it is no day."""
+    if len(text) != 10 or text[4] != "-" or text[7] != "-":
+        return ""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return ""
+    return f"{day.day}\u00a0{day:%b}\u00a0{day.year}"
 
 
 def _shorten(text: str) -> str:

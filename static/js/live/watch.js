@@ -7,6 +7,7 @@ const SLOW_S = [5, 10, 30]; // after three polls that failed
 const HIDDEN_S = 60;
 const HEAD_START_S = 3; // for the socket to open before polling begins
 const CALM_MS = 300; // a burst of events is one question
+const SETTLE_MS = 60;
 
 let failures = 0;
 let asking = false;
@@ -71,6 +72,8 @@ document.addEventListener("htmx:responseError", done);
 function done({ detail }) {
   if (!detail.requestConfig?.elt.matches("[data-watch]")) return;
   asking = false;
+  // Until the swap has settled, the new element hears nothing, and asking would hang.
+  calmUntil = Math.max(calmUntil, Date.now() + SETTLE_MS);
   followStream();
   goOn();
   if (again) {
