@@ -240,11 +240,13 @@ def test_start_asks_what_the_form_says(owner: Any, make: Any, plan_now: Any) -> 
     send(owner, form_at(owner, url, "edit-start"), ("add", "plan-inputs:"))
 
     form = form_at(owner, url, "edit-start")
-    send(owner, form, **{"plan-inputs-0-label": "Your name", "plan-inputs-0-type": "oneof",
-                         "plan-inputs-0-of": "Ada, Ben"})  # fmt: skip
+    send(owner, form, **{"plan-inputs-0-label": "Your name", "plan-inputs-0-type": "oneof"})
+    form = form_at(owner, url, "edit-start")
+    send(owner, form, **{"plan-inputs-0-of": "Ada, Ben", "plan-inputs-0-default": "Ben"})
 
     [question] = plan_now(workflow)["inputs"]
-    assert (question["label"], question["of"]) == ("Your name", ["Ada", "Ben"])
+    assert (question["name"], question["label"]) == ("your_name", "Your name")
+    assert (question["of"], question["default"]) == (["Ada", "Ben"], "Ben")
 
 
 def test_rows_are_added_and_removed_without_script(owner: Any, make: Any, plan_now: Any) -> None:
@@ -558,8 +560,8 @@ def test_two_hundred_steps_open_in_time(app: Any, owner: Any, make: Any) -> None
 
     times = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.thread_time()  # what the page costs, however busy the machine is
         assert owner.get(url).status_code == 200
-        times.append(time.perf_counter() - begun)
+        times.append(time.thread_time() - begun)
 
     assert min(times) <= 0.3

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
+from webapp.engine.plan import Limits
 from webapp.workflows.blocks import Doc, Place, own_settings, places
 from webapp.workflows.summaries import plain, value_pieces
 from webapp.workflows.wording import kind_label, step_title
@@ -23,6 +24,12 @@ _WORDS: Final = {
     "cost_usd": "cost limit",
     "timeout_s": "time limit",
     "on_failure": "if it fails",
+}
+_LIMITS: Final = {
+    "at_once": "steps at once",
+    "cost_usd": "cost in US dollars",
+    "seconds": "working time in seconds",
+    "steps": "number of steps",
 }
 
 
@@ -129,10 +136,12 @@ def _named(what: str, old: list[Doc], new: list[Doc], *docs: Doc) -> Iterator[Di
 
 
 def _limits(old: Doc, new: Doc) -> Iterator[Difference]:
-    for key in dict.fromkeys((*old, *new)):
-        if old.get(key) != new.get(key):
-            words = key.replace("_", " ")
-            yield Difference("changed", f"Limit: {words}", str(old.get(key)), str(new.get(key)))
+    usual = Limits().model_dump()
+    before, after = usual | old, usual | new
+    for key, limit in after.items():
+        if before[key] != limit:
+            was, now = ("none" if one is None else f"{one}" for one in (before[key], limit))
+            yield Difference("changed", f"Limit of the run: {_LIMITS.get(key, key)}", was, now)
 
 
 def _word(key: str) -> str:

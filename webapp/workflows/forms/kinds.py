@@ -16,6 +16,7 @@ from webapp.workflows.forms.parts import (
     Doc,
     Element,
     Env,
+    Filled,
     Fold,
     Given,
     Inside,
@@ -232,14 +233,23 @@ def _as_pairs(settings: Doc) -> Doc:
 
 PAIRS_OF_FORM: Final = Rows("value", "Content", "", _PAIR, "Add a field", blank=1)
 
-_INPUT_PARTS: Final = (
-    Label("label", "Question"),
-    Choose("type", "Answer", "", (*TYPES[1:6], ("oneof", "One of"), ("file", "File"),
-                                  ("list", "List"), ("any", "Any"))),
-    Words("of", "Choices", "With commas between them; for “One of”."),
-    Check("required", "Must be answered", default=True),
-    Text("help", "Help", most=200),
-)  # fmt: skip
+_QUESTION: Final = Label("label", "Question")
+_ANSWER: Final = Choose("type", "Answer", "", (
+    *TYPES[1:6], ("oneof", "One of"), ("file", "File"), ("list", "List"), ("any", "Any"),
+))  # fmt: skip
+_CHOICES: Final = Words("of", "Choices", "With commas between them.")
+_DEFAULT: Final = Filled("default", "Filled in already")
+_MUST: Final = Check("required", "Must be answered", default=True)
+_HELP: Final = Text("help", "Help", most=200)
+
+
+def _question(field: Doc) -> Sequence[Part]:
+    """Return what there is to say about a question, by the kind of its answer."""
+    kind = field.get("type", "text")
+    choices = (_CHOICES,) if kind == "oneof" else ()
+    default = () if kind in {"file", "list", "record", "any"} else (_DEFAULT,)
+    return (_QUESTION, _ANSWER, *choices, *default, _HELP, _MUST)
+
 
 _GIVES_CELLS: Final = (
     Cell("label", "Name"),
@@ -474,7 +484,8 @@ def _http(settings: Doc) -> Sequence[Part]:
 
 
 INPUTS: Final = Cards(
-    "inputs", "Questions", "", _INPUT_PARTS, add_label="Add a question", one="question", named=True,
+    "inputs", "Questions", "", choose=_question, add_label="Add a question",
+    one="question", named=True,
     fresh=lambda word, present: {"label": "", "type": "text"},
 )  # fmt: skip
 RESULT: Final = Cards(

@@ -56,6 +56,11 @@ def name_from(label: str, used: set[str]) -> str:
     return name
 
 
+def is_stopgap(name: str) -> bool:
+    """Whether the name was only given because a thing needs one before it has a label."""
+    return re.fullmatch(r"(question|value)_\d+", name) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One column of flat rows. `values`: it may hold values of earlier steps."""
@@ -170,8 +175,10 @@ class Cards(Part):
     in_rows: bool = False
     named: bool = False
     """Whether a record's name for data is made from its label."""
+    choose: Callable[[Doc], Sequence[Part]] | None = None
+    """Instead of `parts`: the fields that this record needs."""
     fresh: Callable[[str, list[Doc]], Doc] = lambda word, present: {}
-    title: Callable[[Doc], str] = lambda entry: str(entry.get("label") or entry.get("name") or "")
+    title: Callable[[Doc], str] = lambda entry: str(entry.get("label") or "")
 
     def show(self, settings: Doc, at: str, env: Env) -> Element:
         name = self.name(at)
@@ -198,6 +205,8 @@ class Cards(Part):
         }
 
     def _parts(self, entry: Doc) -> Sequence[Part]:
+        if self.choose is not None:
+            return self.choose(entry)
         if not self.by:
             return self.parts
         return self.kinds.get(str(entry.get(self.by, "")), ("", ()))[1]
@@ -242,7 +251,8 @@ class Label(Part):
     """
 
     def show(self, settings: Doc, at: str, env: Env) -> Element:
-        value = str(settings.get(self.key) or settings.get("name") or "")
+        name = str(settings.get("name") or "")
+        value = str(settings.get(self.key) or ("" if is_stopgap(name) else name))
         return self._element("text", at, env, value=value, attrs={"maxlength": 60})
 
     def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:

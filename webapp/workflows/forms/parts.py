@@ -154,6 +154,30 @@ class Text(Part):
 
 
 @dataclass(frozen=True, slots=True)
+class Filled(Part):
+    """The answer that stands in a question already: text, or a number where one is asked for."""
+
+    def show(self, settings: Doc, at: str, env: Env) -> Element:
+        value = settings.get(self.key)
+        return self._element("text", at, env, value="" if value is None else _plain(value))
+
+    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
+        text = given.text(self.name(at)).strip()
+        if self.key in old and (text == _plain(old[self.key]) or not given.has(self.name(at))):
+            return old[self.key]
+        match old.get("type"):
+            case "number" if as_number(text) != text:
+                return as_number(text)
+            case "boolean" if text.lower() in {"yes", "no"}:
+                return text.lower() == "yes"
+        return text or ABSENT
+
+
+def _plain(value: Any) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
 class Value(Part):
     """A text that may hold values of earlier steps."""
 

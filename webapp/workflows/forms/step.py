@@ -11,6 +11,7 @@ from webapp.engine.steps import KINDS
 from webapp.kernel.errors import FieldError, Invalid
 from webapp.workflows.blocks import own_settings
 from webapp.workflows.forms.kinds import COLLECT, INPUTS, RESULT, parts_of
+from webapp.workflows.forms.lists import is_stopgap, name_from
 from webapp.workflows.forms.parts import (
     ABSENT,
     Choose,
@@ -226,7 +227,14 @@ def read_result(doc: Doc, sights: Sights, given: Given) -> list[Doc]:
 
 
 def _all_named(entries: list[Doc], word: str) -> list[Doc]:
-    """Give entries that nobody has named yet a name, so that the draft can be kept."""
+    """Give entries that nobody has named yet a name, so that the draft can be kept.
+
+    Once they have a label, that makes their name, and nothing has used the first one yet.
+    """
+    for entry in entries:
+        if entry.get("label") and is_stopgap(str(entry.get("name") or "")):
+            used = {str(one.get("name")) for one in entries if one is not entry}
+            entry["name"] = name_from(str(entry["label"]), used)
     used = {entry["name"] for entry in entries if entry.get("name")}
     for entry in entries:
         number = 1
@@ -238,14 +246,17 @@ def _all_named(entries: list[Doc], word: str) -> list[Doc]:
     return entries
 
 
-def element_names(form: StepForm) -> list[str]:
-    """Return the names of all fields, to tell whether a change needs another form."""
+def element_names(form: StepForm | Element) -> list[str]:
+    """Return the names and kinds of all fields, to tell whether a change needs another form."""
     found: list[str] = []
-    waiting = [form.name, *form.settings, form.more]
-    waiting += [one for one in (form.collect, form.failure) if one is not None]
+    if isinstance(form, StepForm):
+        waiting = [form.name, *form.settings, form.more]
+        waiting += [one for one in (form.collect, form.failure) if one is not None]
+    else:
+        waiting = [form]
     while waiting:
         element = waiting.pop()
-        found.append(element["id"])
+        found.append(f"{element['id']} {element['type']}")
         waiting += element.get("elements") or []
         waiting += [inner for card in element.get("cards") or [] for inner in card["elements"]]
     return sorted(found)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from webapp.kernel.ids import public_id
+from webapp.web.doors import here
 from webapp.workflows.pages.doors import list_url, url_of
 from webapp.workflows.queries import Overview
 
@@ -17,7 +19,7 @@ def frame(opened: Overview) -> dict[str, Any]:
         "list_url": list_url(),
         "tabs": [
             ("Steps", url_of(workflow_id)),
-            ("Runs", url_of(workflow_id, "/runs")),
+            ("Runs", f"/o/{here().slug}/runs?workflow={public_id('wf', workflow_id)}"),
             ("Versions", url_of(workflow_id, "/versions")),
             ("Settings", url_of(workflow_id, "/settings")),
         ],

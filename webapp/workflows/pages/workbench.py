@@ -68,8 +68,10 @@ class Workbench:
 
     def field_names(self, step: str) -> list[str]:
         """Return the names of the fields of an open form, to see whether it changes its shape."""
-        if step in ENDS:
-            return []
+        if step == "start":
+            return element_names(show_inputs(self.doc, self.sights))
+        if step == "result":
+            return element_names(show_result(self.doc, self.sights))
         return element_names(show_step(blocks.step_of(self.doc, step), self.sights))
 
     def shown(
