@@ -25,7 +25,7 @@ def commit_to_client(house: House) -> None:
     made = house.until("POST", "/api/v1/workflows", {"name": "Live", "plan": chain(40)})
     house.until("POST", f"/api/v1/workflows/{made['id']}/live", {"note": ""})
     took: list[float] = []
-    client = socketio.Client()
+    client = socketio.Client(websocket_extra_options={"origin": house.url})
 
     def heard(event: dict[str, Any]) -> None:
         sent = datetime.fromisoformat(event["at"]).timestamp()
@@ -34,7 +34,7 @@ def commit_to_client(house: House) -> None:
     client.on("event", heard, namespace="/live")
     client.connect(
         house.url,
-        headers={"Cookie": cookies, "Origin": house.url},
+        headers={"Cookie": cookies},
         namespaces=["/live"],
         transports=["websocket"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import time
-from urllib.request import OpenerDirector, Request
+from urllib.request import OpenerDirector, Request, build_opener
 
 from bench.live import sign_in
 from bench.measure import cpu_s, quantile, report
@@ -36,8 +36,9 @@ def weigh(house: House) -> None:
         "runs": "/o/main/runs",
         "run": f"/o/main/runs/{run}",
     }
+    stranger = build_opener()
     for name, path in pages.items():
-        _weigh_one(house, opener, name, path)
+        _weigh_one(house, stranger if name == "signin" else opener, name, path)
 
 
 def _weigh_one(house: House, opener: OpenerDirector, name: str, path: str) -> None:
