@@ -15,6 +15,7 @@ from webapp.kernel.errors import NotFound
 
 # Crockford base32: no I, L, O or U, so that ids survive being read aloud.
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_PAIRS: Final = tuple(high + low for high in _DIGITS for low in _DIGITS)
 _VALUES: Final = {digit: value for value, digit in enumerate(_DIGITS)}
 
 _lock = threading.Lock()
@@ -39,11 +40,9 @@ def new_id() -> UUID:
 
 def public_id(prefix: str, value: UUID) -> str:
     """Return the outside form, such as "run_01k3…" with 26 characters behind the prefix."""
-    rest, digits = value.int, []
-    for _ in range(26):
-        rest, digit = divmod(rest, 32)
-        digits.append(_DIGITS[digit])
-    return f"{prefix}_{''.join(reversed(digits))}"
+    bits = value.int
+    digits = "".join([_PAIRS[bits >> shift & 1023] for shift in range(120, -1, -10)])
+    return f"{prefix}_{digits}"
 
 
 def parse_id(prefix: str, text: str) -> UUID:
