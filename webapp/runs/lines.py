@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from webapp.engine.plan import FAILURE, Step
 from webapp.kernel.ids import public_id
+from webapp.runs.labels import item_label
 from webapp.runs.paths import ITEM, ITEMS_SHOWN, Places, element_id, item_of, prefix_of
 from webapp.runs.presenting import label_of
 from webapp.runs.queries import RunRow
@@ -301,24 +302,3 @@ def _lead(lines: Sequence[Line], journal: Journal) -> Line | None:
                 return line
     begun = [line for line in lines if line.path in journal.rows]
     return (begun or list(lines) or [None])[-1]  # type: ignore[list-item]  # nothing at all
-
-
-def item_label(labels: Sequence[str], index: int) -> str:
-    """Return what an item is called: by its first text, else by its place."""
-    return (labels[index] if index < len(labels) else "") or f"Item {index + 1:,}"
-
-
-def labels_of(items: Any) -> list[str]:
-    """Return a short name for each item of a list: itself, or the first text in it."""
-    if not isinstance(items, list):
-        return []
-    return [_label(item) for item in items[:10_000]]
-
-
-def _label(item: Any) -> str:
-    if isinstance(item, dict):
-        item = next((part for part in item.values() if isinstance(part, str) and part.strip()), "")
-    if isinstance(item, bool | dict | list) or item is None:
-        return ""
-    text = " ".join(str(item).split())
-    return text if len(text) <= 60 else text[:59].rstrip() + "…"

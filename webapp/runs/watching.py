@@ -11,26 +11,19 @@ from uuid import UUID
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
-from webapp.engine.config_walk import slots_of
-from webapp.engine.errors import StepError
-from webapp.engine.grammar import references
 from webapp.engine.plan import Step
-from webapp.engine.values import Scope, render
 from webapp.files.schemas import FileOut
 from webapp.files.service import describe_files
 from webapp.kernel.clock import now
-from webapp.kernel.ids import public_id
-from webapp.runs import queries
-from webapp.runs.lines import Count, Journal, Line, Lines, labels_of
+from webapp.runs import journal_queries, queries
+from webapp.runs.lines import Count, Journal, Line, Lines
 from webapp.runs.looking import plan_of_run
-from webapp.runs.paths import Places, element_id, item_of, outermost
+from webapp.runs.paths import Places, element_id, outermost
 from webapp.runs.queries import RunRow
+from webapp.runs.seeing import labels_in
 
 FAILED_SHOWN: Final = 200
 ITEMS_A_PAGE: Final = 100
-_HIDDEN: Final = "•••• (a secret, never shown)"
-
-Values = list[tuple[str, Any]]
 
 
 @dataclass(slots=True)
@@ -93,12 +86,12 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     wanted = step if places.step_at(step) is not None else ""
     if not wanted and row.run.state == "failed":
         wanted = str((row.run.error or {}).get("path", ""))
-    found = queries.shown_steps(ctx, run_id, places.shown(wanted), wanted, FAILED_SHOWN)
+    found = journal_queries.shown_steps(ctx, run_id, places.shown(wanted), wanted, FAILED_SHOWN)
     journal = Journal.of(found)
     watched.journal = journal
     if places.lists():
-        journal.counts = [Count(*one) for one in queries.item_counts(ctx, run_id)]
-        journal.labels = _labels(ctx, row, places, journal)
+        journal.counts = [Count(*one) for one in journal_queries.item_counts(ctx, run_id)]
+        journal.labels = labels_in(ctx, row, places, journal)
     path = wanted or ("" if row.run.is_over else _at_work(journal, places))
     lines = Lines(places, journal, row, now(), path)
     every = lines.all()
@@ -168,7 +161,7 @@ def _chosen(
         if is_loaded:
             chosen.output = queries.result_of(ctx, row)
         else:
-            chosen.output = queries.results_at(ctx, watched.row.run.id, [path]).get(path)
+            chosen.output = journal_queries.results_at(ctx, watched.row.run.id, [path]).get(path)
     return chosen
 
 
@@ -186,100 +179,12 @@ def find_line(lines: Sequence[Line], path: str) -> Line | None:
 
 
 @requires(Permission.VIEW_RUNS)
-def went_in(ctx: Context, watched: Watched) -> Values:
-    """Return what each setting of the chosen step became, by the words of its form."""
-    chosen = watched.chosen
-    if chosen is None or chosen.step.config is None:
-        return []
-    slots = [slot for slot in slots_of(chosen.step.config) if not slot.rows]
-    scope = _scope(ctx, watched.row, watched.places, chosen.path, [slot.value for slot in slots])
-    return [
-        (slot.label, value)
-        for slot in slots
-        if (value := _rendered(slot.value, scope)) not in (None, "", [], {})
-    ]
-
-
-def _rendered(value: Any, scope: Scope) -> Any:
-    if any(ref[0] == "secret" for ref, _, _ in references(value)):
-        return _HIDDEN
-    try:
-        return render(value, scope)
-    except StepError as error:
-        return error.text
-
-
-def _scope(
-    ctx: Context, row: RunRow, places: Places, path: str, values: Sequence[Any], depth: int = 0
-) -> Scope:
-    """Return what the step at `path` saw, as far as these values ask for it."""
-    wanted = {str(ref[0]) for value in values for ref, _, _ in references(value)}
-    roots: dict[str, Any] = {"start": row.run.inputs, "run": _about(row)}
-    paths: dict[str, str] = {}
-    for root in wanted & places.steps.keys():
-        around = places.path_of(root, path)
-        index = item_of(path, around) if around else None
-        if around is not None and index is not None and depth < 4:
-            items = _items(ctx, row, places, around, depth + 1)
-            item = items[index] if index < len(items) else None
-            roots[root] = {"item": item, "index": index}
-        elif around is not None:
-            paths[root] = around
-    if paths:
-        results = queries.results_at(ctx, row.run.id, list(paths.values()))
-        roots.update({root: results.get(place) for root, place in paths.items()})
-    return Scope(roots)
-
-
-def _items(ctx: Context, row: RunRow, places: Places, each: str, depth: int = 0) -> list[Any]:
-    """Return the items that the `each` at this path works on, if its list can still be told."""
-    step = places.step_at(each)
-    if step is None or step.config is None:
-        return []
-    source = step.config.source
-    if any(ref[0] == "now" for ref, _, _ in references(source)):
-        return []
-    items = _rendered(source, _scope(ctx, row, places, each, [source], depth))
-    return items if isinstance(items, list) else []
-
-
-def _labels(
-    ctx: Context, row: RunRow, places: Places, journal: Journal
-) -> dict[str, Sequence[str]]:
-    """Return what the items of each list are called; told once, since a list never changes."""
-    found: dict[str, Sequence[str]] = {}
-    for path, _ in places.lists():
-        if path not in journal.rows:
-            continue
-        key = (row.run.id, path)
-        with _lock:
-            known = _known_labels.get(key)
-        if known is None:
-            known = labels_of(_items(ctx, row, places, path))
-            with _lock:
-                _known_labels[key] = known
-                while len(_known_labels) > _MOST_LABELS:
-                    _known_labels.popitem(last=False)
-        found[path] = known
-    return found
-
-
-def _about(row: RunRow) -> dict[str, Any]:
-    run = row.run
-    begun = run.started_at.isoformat() if run.started_at else None
-    return {
-        "id": public_id("run", run.id),
-        "started_at": begun,
-        "started_by": run.started_by_name,
-        "version": row.version,
-    }
-
-
-@requires(Permission.VIEW_RUNS)
 def calls_in(ctx: Context, watched: Watched) -> Sequence[Any]:
     """Return the tool calls of the chosen agent's step, in order."""
     chosen = watched.chosen
-    return queries.calls_of(ctx, watched.row.run.id, chosen.path) if chosen is not None else []
+    return (
+        journal_queries.calls_of(ctx, watched.row.run.id, chosen.path) if chosen is not None else []
+    )
 
 
 @requires(Permission.VIEW_RUNS)
@@ -295,9 +200,9 @@ def items_page(
         return watched, [], 0
     indexes = range(start, start + ITEMS_A_PAGE)
     paths = [inner for index in indexes for inner in places.in_item(each, index)]
-    found = queries.shown_steps(ctx, run_id, [each, *paths], "", 0)
+    found = journal_queries.shown_steps(ctx, run_id, [each, *paths], "", 0)
     journal = Journal.of(found)
-    journal.labels = _labels(ctx, row, places, journal)
+    journal.labels = labels_in(ctx, row, places, journal)
     lines = Lines(places, journal, row, now()).items_from(step, each, start, ITEMS_A_PAGE)
     known = len(journal.labels.get(each, ()))
     return watched, lines, max(known, start + len(lines))
@@ -326,7 +231,5 @@ def result_of(ctx: Context, row: RunRow) -> dict[str, Any]:
 
 
 _MOST_PLACES: Final = 256
-_MOST_LABELS: Final = 16
 _lock = threading.Lock()
 _places: OrderedDict[UUID, Places] = OrderedDict()
-_known_labels: OrderedDict[tuple[UUID, str], list[str]] = OrderedDict()

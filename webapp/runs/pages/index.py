@@ -10,9 +10,10 @@ from flask import Response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
+from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
 from webapp.kernel.ids import parse_id, public_id
-from webapp.runs import looking, presenting, showing
+from webapp.runs import looking, presenting
 from webapp.runs.pages.doors import doors, list_url, run_url
 from webapp.runs.queries import Filters, RunRow
 from webapp.runs.transitions import ALLOWED
@@ -97,7 +98,7 @@ def _list_live(ctx: Context, filters: Filters) -> str:
 def index_csv(ctx: Context) -> Response:
     """Return the same list as CSV, at most 10,000 rows."""
     rows = looking.page_of_runs(ctx, _filters(ctx), None, None, MOST_IN_CSV)
-    body = showing.as_csv([_csv_row(row) for row in rows])
+    body = as_csv([_csv_row(row) for row in rows])
     return attachment(body, "runs.csv", "text/csv; charset=utf-8")
 
 

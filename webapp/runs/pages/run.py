@@ -9,12 +9,13 @@ from flask import Response, current_app, make_response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
+from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
 from webapp.kernel import jsons
 from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import parse_id
 from webapp.live.texts import text_so_far
-from webapp.runs import looking, service, showing, watching
+from webapp.runs import looking, panes, seeing, service, showing, watching
 from webapp.runs.pages.doors import doors, org_url, run_url, whole_number, zone
 from webapp.runs.showing import RunView
 from webapp.runs.watching import Watched
@@ -74,19 +75,19 @@ def _fill_pane(ctx: Context, view: RunView) -> list[Any]:
     """Bring what the open view of the pane shows; return its values."""
     chosen = view.watched.chosen
     assert chosen is not None
-    mark, word = showing.pane_state(chosen)
+    mark, word = panes.pane_state(chosen)
     view.pane = {"mark": mark, "word": word, "path": chosen.path}
     row = chosen.row
     if view.view == "in":
-        values = watching.went_in(ctx, view.watched)
-        view.pane["given"] = [showing.narrow("", label, value) for label, value in values]
+        values = seeing.went_in(ctx, view.row, view.watched.places, chosen.path)
+        view.pane["given"] = [panes.narrow("", label, value) for label, value in values]
         return [value for _, value in values]
     if view.view == "details":
-        view.pane |= {"facts": showing.details(chosen, zone()), "raw": showing.raw_parts(chosen)}
+        view.pane |= {"facts": panes.details(chosen, zone()), "raw": panes.raw_parts(chosen)}
         return []
     if view.view == "talk":
-        calls = showing.tool_calls(watching.calls_in(ctx, view.watched))
-        view.pane |= {"told": showing.told(chosen), "calls": calls}
+        calls = panes.tool_calls(watching.calls_in(ctx, view.watched))
+        view.pane |= {"told": panes.told(chosen), "calls": calls}
         return []
     if view.view not in {name for name, _ in view.views}:
         view.view = "out"
@@ -96,7 +97,7 @@ def _fill_pane(ctx: Context, view: RunView) -> list[Any]:
         view.pane |= {"lines": lines, "start": start, "whole": whole}
         if view.view == "items":
             return []
-    view.pane["outputs"] = showing.came_out(chosen)
+    view.pane["outputs"] = panes.came_out(chosen)
     if row is not None and row.state == "intent" and chosen.step.kind == "agent":
         url = current_app.extensions["settings"].redis_url
         view.pane["text"] = text_so_far(url, view.id, chosen.path, row.attempt) if url else ""
@@ -152,7 +153,7 @@ def download_values(ctx: Context, run: str) -> Response:
 
 def _download(value: Any, name: str, suffix: str) -> Response:
     if suffix == "csv" and isinstance(value, list) and all(isinstance(r, dict) for r in value):
-        return attachment(showing.as_csv(value), f"{name}.csv", "text/csv; charset=utf-8")
+        return attachment(as_csv(value), f"{name}.csv", "text/csv; charset=utf-8")
     if suffix == "txt" and isinstance(value, str):
         return attachment(value, f"{name}.txt", "text/plain; charset=utf-8")
     if suffix == "json":

@@ -1,0 +1,78 @@
+"""Why a run failed, in the words of its page: what happened, what was done, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from webapp.engine.steps import KINDS
+from webapp.kernel.catalogue import CATALOGUE
+from webapp.runs.lines import Line
+from webapp.runs.watching import Watched
+from webapp.web.shapes import cell
+
+
+def failure(watched: Watched, number: int | None) -> dict[str, Any]:
+    """Return what the box of a failed run says: what happened, what was done, what to do."""
+    error = watched.row.run.error or {}
+    code, text = str(error.get("code", "E-OURS")), str(error.get("text") or "")
+    entry = CATALOGUE.get(code)
+    first, _, rest = text.partition(". ")
+    title = first.rstrip(".") or (entry.title if entry else "The run failed")
+    rows = [("What happened", rest)] if rest else []
+    name = _step_name(watched, str(error.get("path", "")))
+    if number and name:
+        rows.append(("Where", f"Step {number}, {name}"))
+    rows.append(("Done before that", _done_before(watched, number)))
+    rows.append(("To fix it", _remedy(code, number)))
+    facts = error.get("facts") or {}
+    technical = [f"{key}: {cell(value)}" for key, value in facts.items()]
+    technical = [
+        f"path: {error.get('path', '–')}",
+        f"attempts: {error.get('attempts', 1)}",
+        *technical,
+    ]
+    return {"title": title, "rows": rows, "code": code, "details": "\n".join(technical)}
+
+
+def _step_name(watched: Watched, path: str) -> str:
+    step = watched.places.step_at(path)
+    return (step.name or KINDS[step.kind].label) if step is not None and step.kind in KINDS else ""
+
+
+def _done_before(watched: Watched, failed: int | None) -> str:
+    done = [one for one in watched.lines if one.state == "done" and one.number != failed]
+    sent = watched.outside
+    outside = "Nothing was sent outside." if not sent else f"{sent} things were sent outside."
+    if sent == 1:
+        outside = "One thing was sent outside."
+    return f"{_numbers(done)} {outside}"
+
+
+def _numbers(done: Sequence[Line]) -> str:
+    numbers = [line.number for line in done if line.number]
+    if not numbers:
+        return "No step."
+    if len(numbers) == 1:
+        return f"Step {numbers[0]}."
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"Steps {numbers[0]} to {numbers[-1]}."
+    return f"Steps {', '.join(map(str, numbers))}."
+
+
+def _remedy(code: str, number: int | None) -> str:
+    step = f"step {number}" if number else "the step"
+    remedies = {
+        "E-HTTP-4XX": f"Check what {step} sends and its address, then run again.",
+        "E-HTTP-5XX": "It is on the other side. Run again later.",
+        "E-HTTP-REACH": f"Check the address in {step}, then run again.",
+        "E-TIME": f"Allow {step} more time, then run again.",
+        "E-LIST-LIMIT": f"Raise the limit of {step}, or filter the list before it.",
+        "E-VALUE-EMPTY": f"Say in {step} what to use when the value is empty.",
+        "E-COST-RUN": f"Raise the cost limit of {step}, then run again.",
+        "E-STOP": "The workflow itself ended this run. Do what its message says, then run again.",
+        "E-OURS": "Run again. If it stays, tell the keeper of this machine the code.",
+    }
+    entry = CATALOGUE.get(code)
+    usual = f"Change {step} or what it was given, then run again."
+    return remedies.get(code) or (entry.text if entry and "{" not in entry.text else "") or usual

@@ -1,0 +1,87 @@
+"""Reads of a run's journal for its page: bounded, whatever the run has done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, func, null, or_, select
+
+from webapp.access.context import Context
+from webapp.runs.models import Step
+from webapp.runs.queries import SHOWN, result_of
+
+
+def shown_steps(
+    ctx: Context, run_id: UUID, paths: Sequence[str], chosen: str, failed_most: int
+) -> Sequence[Any]:
+    """Return every attempt at these paths and at what fails or works in items, by path.
+
+    The values (`result`, `request`) come with the path `chosen` only: they may be large.
+    """
+    here = (Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+    in_items = (
+        select(Step.path)
+        .where(*here, Step.state.in_(["failed", "intent", "unknown"]), Step.path.contains("["))
+        .limit(failed_most)
+    )
+    is_chosen = Step.path == chosen
+    query = (
+        select(
+            *SHOWN,
+            Step.result_file,
+            case((is_chosen, Step.result), else_=null()).label("result"),
+            case((is_chosen, Step.request), else_=null()).label("request"),
+        )
+        .where(*here, or_(Step.path.in_(paths), Step.path.in_(in_items)))
+        .order_by(Step.path, Step.attempt)
+    )
+    return ctx.session.execute(query).all()
+
+
+def item_counts(ctx: Context, run_id: UUID) -> Sequence[Any]:
+    """Return (list, step id, state, waits, rows, cost) of everything that lies in items.
+
+    "list" is the path of the outermost `each`.
+    """
+    on_sqlite = ctx.session.get_bind().dialect.name == "sqlite"
+    place = func.instr(Step.path, "[") if on_sqlite else func.strpos(Step.path, "[")
+    each = func.substr(Step.path, 1, place - 1)
+    waits = Step.due_at.is_not(None)
+    inner = (
+        select(
+            each.label("each"),
+            Step.step_id.label("step_id"),
+            Step.state.label("state"),
+            waits.label("waits"),
+            Step.cost_nano.label("cost_nano"),
+        )
+        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id, place > 0)
+        .subquery()
+    )
+    key = (inner.c.each, inner.c.step_id, inner.c.state, inner.c.waits)
+    query = select(*key, func.count(), func.sum(inner.c.cost_nano)).group_by(*key)
+    return ctx.session.execute(query).all()
+
+
+def results_at(ctx: Context, run_id: UUID, paths: Sequence[str]) -> dict[str, Any]:
+    """Return what the steps at these paths gave, by path."""
+    query = select(Step.path, Step.result, Step.result_file).where(
+        Step.run_id == run_id,
+        Step.organization_id == ctx.organization_id,
+        Step.path.in_(paths),
+        Step.state.in_(["succeeded", "reused"]),
+    )
+    return {row.path: result_of(ctx, row) for row in ctx.session.execute(query)}
+
+
+def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence[Step]:
+    """Return the tool calls inside an agent's step, in order."""
+    query = (
+        select(Step)
+        .where(Step.run_id == run_id, Step.path.startswith(f"{path}/call_", autoescape=True))
+        .order_by(Step.seq)
+        .limit(most)
+    )
+    return ctx.session.scalars(query).all()

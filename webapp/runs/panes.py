@@ -1,0 +1,143 @@
+"""What stands beside the list of steps: values, talk and facts of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from webapp.engine.steps import KINDS
+from webapp.kernel import jsons
+from webapp.runs.presenting import asked, took_ms
+from webapp.runs.watching import Chosen
+from webapp.runs.words import step_word
+from webapp.web.formats import cost, duration, moment, words
+from webapp.web.shapes import shape
+
+PREVIEW_ROWS: Final = 10
+_RAW_BYTES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One named value: of the run's result, or of a step.
+
+    Attributes:
+        shown: what the page shows of it; whole: how many rows there are of a table that is cut.
+    """
+
+    name: str
+    label: str
+    value: Any
+    shown: Any
+    whole: int = 0
+    download: str = ""
+
+
+def came_out(chosen: Chosen) -> list[Output]:
+    """Return what the step gave, each value under the words of its kind."""
+    value = chosen.output
+    if not isinstance(value, dict):
+        return [] if value is None else [narrow("", "", value)]
+    kind = KINDS.get(chosen.step.kind)
+    config = chosen.step.config
+    labels = {f.name: f.label for f in kind.gives(config)} if kind and config is not None else {}
+    hidden = {"headers", "talk"}
+    names = [name for name in labels if name in value] + [n for n in value if n not in labels]
+    return [
+        narrow(name, labels.get(name) or words(name), value[name])
+        for name in names
+        if name not in hidden and value[name] not in (None, "", [], {})
+    ]
+
+
+def narrow(name: str, label: str, value: Any) -> Output:
+    """Return a value as it stands beside the steps: of a table the first ten rows."""
+    if shape(value) == "table" and len(value) > PREVIEW_ROWS:
+        return Output(name, label, value, value[:PREVIEW_ROWS], len(value))
+    return Output(name, label, value, value)
+
+
+def told(chosen: Chosen) -> list[tuple[str, str]]:
+    """Return what an agent was told and what it answered."""
+    request = asked(chosen.row.request) if chosen.row is not None else None
+    if not isinstance(request, dict):
+        return []
+    answer = chosen.output
+    said = answer.get("text") if isinstance(answer, dict) else None
+    pairs = [
+        ("Instructions", request.get("instructions")),
+        ("Message", request.get("message")),
+        ("Answer", said if isinstance(said, str) else raw(answer) if answer else ""),
+    ]
+    return [(title, text) for title, text in pairs if isinstance(text, str) and text]
+
+
+def tool_calls(rows: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return each tool call of an agent as a folded line shows it."""
+    calls = []
+    for row in rows:
+        request = asked(row.request) or {}
+        took = took_ms(row.started_at, row.done_at)
+        said = str(request.get("tool", "A tool"))
+        calls.append(
+            {
+                "said": f"{said}, {duration(took / 1000)}" if took is not None else said,
+                "input": raw(request.get("args")),
+                "output": raw(row.result) if row.result is not None else "",
+                "failed": row.state == "failed",
+            }
+        )
+    return calls
+
+
+def details(chosen: Chosen, zone: str) -> list[tuple[str, str]]:
+    """Return the facts of a step for whoever looks closely."""
+    row, step = chosen.row, chosen.step
+    facts = [("Step", f"{step.id}, {step.kind}"), ("Path", chosen.path)]
+    if row is None:
+        return facts
+    error = row.error or {}
+    seconds = took_ms(row.started_at, row.done_at)
+    pairs = [
+        ("State", row.state),
+        ("Attempt", f"{row.attempt} of {chosen.attempts}"),
+        ("Began", moment(row.started_at, zone) if row.started_at else ""),
+        ("Ended", moment(row.done_at, zone) if row.done_at else ""),
+        ("Took", duration(seconds / 1000) if seconds is not None else ""),
+        ("Due", moment(row.due_at, zone) if row.due_at else ""),
+        ("Effect outside", row.effect.replace("_", " ")),
+        ("Words in, out", f"{row.tokens_in:,}, {row.tokens_out:,} tokens" if row.tokens_in else ""),
+        ("Cost", cost(row.cost_nano) if row.cost_nano else ""),
+        ("Code", error.get("code") or error.get("reason") or ""),
+        ("Worker", row.worker or ""),
+    ]
+    return facts + [(name, value) for name, value in pairs if value]
+
+
+def raw(value: Any) -> str:
+    """Return a value as indented JSON, cut where a page must end."""
+    text = jsons.pretty(value)
+    cut = text.encode()[:_RAW_BYTES].decode(errors="ignore")
+    return cut if len(cut) == len(text) else f"{cut}\n…"
+
+
+def raw_parts(chosen: Chosen) -> list[tuple[str, str]]:
+    """Return (title, JSON) of what the journal keeps of the step."""
+    row = chosen.row
+    if row is None:
+        return []
+    holds_steps = bool(chosen.step.blocks)
+    request = None if holds_steps else asked(row.request)
+    parts = [("Request", request), ("Result", chosen.output), ("Error", row.error)]
+    return [(title, raw(value)) for title, value in parts if value is not None]
+
+
+def pane_state(chosen: Chosen) -> tuple[str, str]:
+    """Return mark and words beside the pane's title."""
+    row = chosen.row
+    if row is None:
+        return "queued", "Not started"
+    error = row.error or {}
+    word = step_word(row.state, again=bool(error.get("again")), off=error.get("reason") == "off")
+    return word.mark, word.text
