@@ -53,12 +53,16 @@ migration: setup .venv/.dev ## Draft a migration: make migration M="add schedule
 	$(BIN)/flask --app webapp.wsgi db migrate -m "$(M)"
 
 ##@ Measure
-.PHONY: bench chaos
+.PHONY: bench chaos fuzz
 bench: setup .venv/.dev ## Print figures as JSON lines
 	@$(BIN)/python -m bench
 
 chaos: setup .venv/.dev ## Kill processes at random moments while runs go on; N=100 rounds
 	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),100)
+
+fuzz: setup .venv/.dev ## Ask the API for what its description promises; SECONDS=600
+	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=100 FUZZ_SEED=$$(date +%s) \
+		$(BIN)/python -m pytest -q -s tests/api/test_fuzz.py
 
 ##@ Keep
 .PHONY: lock docs

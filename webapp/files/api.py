@@ -29,10 +29,17 @@ WITH_THE_FORM = 64 * 1024
 )
 def upload(ctx: Context) -> FileOut:
     """Keep the file of the multipart field `file` for 30 days; its id may then be an input."""
+    _refuse_other_fields()
     file = request.files.get("file")
     if file is None or not file.filename:
         raise Invalid.at("/file", "E-FIELD-EMPTY", what="a file in the multipart field “file”")
     return service.upload_file(ctx, file.filename, file.mimetype, file.read())
+
+
+def _refuse_other_fields() -> None:
+    other = next((name for name in (*request.form, *request.files) if name != "file"), None)
+    if other is not None:
+        raise Invalid.at(f"/{other}", "E-FIELD-UNKNOWN", name=other, known="file")
 
 
 @doors.get("/files/<file>", permission=Permission.VIEW_RUNS, answer=FileOut, errors=(410,))

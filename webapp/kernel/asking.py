@@ -31,7 +31,7 @@ def _digits(value: Any) -> Any:
     raise ValueError("Write a whole number in digits, such as 50.")
 
 
-def _whole(value: Any) -> Any:
+def whole(value: Any) -> Any:
     """Take whole numbers of JSON, 2.0 too, but no text: a body says what it means."""
     if isinstance(value, Decimal) and value == value.to_integral_value():
         return int(value)
@@ -40,7 +40,7 @@ def _whole(value: Any) -> Any:
     raise ValueError("Send a whole number, without quotes.")
 
 
-CountingNumber = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(_whole)]
+CountingNumber = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
 """Revisions and versions in a body: 1, 2, 3…"""
 
 WholeNumber = Annotated[int, BeforeValidator(_digits)]

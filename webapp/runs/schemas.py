@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
-from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id
+from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id, whole
 from webapp.kernel.drafts import Draft
 
 RunState = Literal[
@@ -19,8 +20,9 @@ def _which(value: Any) -> Any:
     """Read a union by hand, so that what is wrong with it is one sentence at one place."""
     if value in ("live", "draft"):
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value < 2**31:
-        return value
+    with suppress(ValueError):
+        if 1 <= (number := whole(value)) < 2**31:
+            return number
     raise ValueError("Send the number of a version, “live” or “draft”.")
 
 

@@ -225,7 +225,12 @@ def _body(route: Route, refs: _Refs) -> dict[str, Any]:
         return {"application/json": {"schema": refs[(policy.body, "validation")]}}
     if policy.upload:
         file = {"type": "string", "format": "binary", "description": "The file, with its name."}
-        form = {"type": "object", "properties": {policy.upload: file}, "required": [policy.upload]}
+        form = {
+            "type": "object",
+            "properties": {policy.upload: file},
+            "required": [policy.upload],
+            "additionalProperties": False,
+        }
         return {"multipart/form-data": {"schema": form}}
     return {}
 
