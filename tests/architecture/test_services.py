@@ -20,6 +20,7 @@ RAW_SQL = {
     # Where statements may be written as text, each with its reason.
     "access/idempotency.py",  # lock_timeout, a setting of PostgreSQL
     "access/tenancy.py",  # tells PostgreSQL the organization
+    "commands/boot_checks.py",  # asks the database how it runs, and no table
 }
 
 
