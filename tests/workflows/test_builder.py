@@ -387,8 +387,17 @@ def test_a_step_that_somebody_else_changed_is_not_overwritten(
     refused = send(owner, mine, with__text="Mine.")
 
     assert refused.status_code == 409
+    again = forms_of(refused.text)["edit-s_1"]
+    assert again.fields["with-text"] == "Mine."
+    assert ("keep", "yes") in again.buttons
+    by_script = {**mine.fields, "with-text": "Mine."}
+    told = owner.post(mine.action, data=by_script, headers={"HX-Request": "true"})
+    assert told.status_code == 409
+    assert "Somebody changed this step too" in told.text
     assert send(member, other_step, with__text="Fine.").status_code == 303
     assert [s["with"]["text"] for s in plan_now(workflow)["steps"]] == ["Theirs.", "Fine."]
+    assert send(owner, again, ("keep", "yes")).status_code == 303
+    assert plan_now(workflow)["steps"][0]["with"]["text"] == "Mine."
 
 
 def test_what_is_left_keeps_a_draft_from_going_live(owner: Any, make: Any) -> None:
@@ -503,6 +512,18 @@ def test_strange_requests_are_answered_calmly(owner: Any, make: Any) -> None:
                "delete:", "off:s_1:s_2", "add:root::0:tool:none", "undo"):  # fmt: skip
         assert owner.submit(f"{url}/ops", op=op).status_code in {404, 409, 422}
     assert owner.submit(f"{url}/steps/s_99").status_code == 404
+
+
+def test_with_script_an_operation_that_cannot_be_done_leaves_the_list(
+    owner: Any, make: Any
+) -> None:
+    workflow = make(plan_of(text("s_1")))
+
+    for op in ("move:s_1:s_9::0", "undo", "add:root::0:rocket"):
+        answer = owner.submit(f"{ROOT}/{workflow}/ops", htmx=True, op=op)
+        assert answer.status_code == 200
+        assert 'id="row-s_1"' in answer.text
+        assert "toast" in answer.text
 
 
 def test_with_script_a_saved_field_answers_only_what_changed(owner: Any, make: Any) -> None:

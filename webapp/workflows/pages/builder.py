@@ -9,7 +9,7 @@ from flask import Response, make_response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
-from webapp.kernel.errors import Invalid, NotFound
+from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.web.htmx import done, is_htmx
 from webapp.workflows import blocks, drafting
 from webapp.workflows.adjusting import adjusted, offered
@@ -46,7 +46,13 @@ def change(ctx: Context, workflow: str) -> Response:
     operation = _OPERATIONS.get(word)
     if operation is None:
         raise NotFound()
-    say, step = operation(ctx, workflow_id, rest)
+    try:
+        say, step = operation(ctx, workflow_id, rest)
+    except (Conflict, Invalid) as error:
+        if not is_htmx():
+            raise
+        # The list below is as it is now; a notice in its place would take it away.
+        return _answer(ctx, workflow_id, "", _sentence(error), warn=True)
     return _answer(ctx, workflow_id, step, say, undo=word == "delete")
 
 
@@ -60,6 +66,8 @@ def save(ctx: Context, workflow: str, step: str) -> Response:
         _save(ctx, bench, step, given)
     except Invalid as error:
         return _refused(bench, step, error)
+    except Conflict:
+        return _conflict(ctx, bench.workflow_id, step)
     if _is_structural():
         return _form_again(ctx, bench.workflow_id, step, given)
     saved = Workbench.open(ctx, bench.workflow_id)
@@ -79,7 +87,8 @@ def _save(ctx: Context, bench: Workbench, step: str, given: Given) -> None:
     else:
         present = blocks.step_of(bench.doc, step)
         read = read_step(present, bench.sights, given)
-        was = request.form.get("was") or None
+        keep = "keep" in request.form
+        was = None if keep else request.form.get("was") or None
         drafting.change_step(ctx, bench.workflow_id, step, read, was)
 
 
@@ -151,6 +160,24 @@ def _refused(bench: Workbench, step: str, error: Invalid) -> Response:
     return answer
 
 
+def _conflict(ctx: Context, workflow_id: UUID, step: str) -> Response:
+    """Say that somebody else saved this step; the typed text stays, and can be kept."""
+    bench = Workbench.open(ctx, workflow_id)
+    values = bench.shown(step=step, typed=request.form.to_dict())
+    if is_htmx():
+        answer = make_response(render_template("workflows/_conflict.oob.html", **values), 409)
+        answer.headers["HX-Reswap"] = "none"
+        return answer
+    page = render_template("workflows/builder.html", is_conflict=True, **values)
+    return make_response(page, 409)
+
+
+def _sentence(error: Conflict | Invalid) -> str:
+    if isinstance(error, Invalid) and error.errors:
+        return error.errors[0].detail.rstrip(".")
+    return error.title.rstrip(".")
+
+
 def _field_of(pointer: str) -> str:
     """Return the field's name: forms point with names already, plans by JSON pointer."""
     marks = [part for part in pointer.split("/") if part]
@@ -167,6 +194,7 @@ def _answer(
     say: str,
     *,
     undo: bool = False,
+    warn: bool = False,
     more: Mapping[str, int] | None = None,
 ) -> Response:
     """Show the list as it is now; without script the page, with it the parts that changed."""
@@ -175,7 +203,7 @@ def _answer(
         return done(url_of(workflow_id, tail), say=f"{say}." if say else None)
     bench = Workbench.open(ctx, workflow_id)
     values = bench.shown(step=step, more=dict(more or {}))
-    body = render_template("workflows/_changed.html", say=say, undo=undo, **values)
+    body = render_template("workflows/_changed.html", say=say, undo=undo, warn=warn, **values)
     answer = make_response(body)
     answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#steps", "morph"
     answer.headers["HX-Replace-Url"] = url_of(workflow_id, f"?step={step}" if step else "")
