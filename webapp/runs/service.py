@@ -116,8 +116,8 @@ def cancel_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     Raises:
         Conflict: the run is already over.
     """
-    row = queries.find(ctx, run_id)
-    run, lease = row.run, _lock(ctx, run_id)
+    lease = _lock(ctx, run_id)  # first: what is read before may be over by then
+    run = queries.find(ctx, run_id).run
     if lease is None:
         word = run_word(run.state, run.reason, problems=run.problems)
         raise Conflict("E-RUN-OVER", word=word.text)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
-    "queued": frozenset({"running", "cancelled", "paused"}),
+    # Cancelling what a lost worker may have done asks for a decision.
+    "queued": frozenset({"running", "needs_review", "cancelled", "paused"}),
     "running": frozenset(
         {"queued", "waiting", "paused", "needs_review", "done", "failed", "cancelled"}
     ),
-    "waiting": frozenset({"queued", "running", "paused", "cancelled"}),
+    "waiting": frozenset({"queued", "running", "needs_review", "paused", "cancelled"}),
     "paused": frozenset({"queued", "cancelled"}),
     "needs_review": frozenset({"queued", "cancelled"}),
     "done": frozenset(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -85,19 +86,23 @@ class Claims:
                 },
             )
             rows = cursor.fetchall()
-            claimed = [self._begin(cursor, row) for row in rows]
-            self._count_claimed(cursor, claimed)
+            begun = [self._begin(cursor, row) for row in rows]
+            self._count_claimed(cursor, rows)
+        claimed = [run for run in begun if run is not None]
         for run in claimed:
             name = "run.started" if run.fresh else "run.resumed"
             hints.tell(f"run:{run.public}", name, run.seq)
             hints.tell(f"runs:{public_id('org', run.organization_id)}", name, 0, run=run.public)
         return claimed
 
-    def _begin(self, cursor: Any, row: Any) -> Claimed:
+    def _begin(self, cursor: Any, row: Any) -> Claimed | None:
         run_key, org_key, fence, seq, ran_ms, done, cost, cancel_at = row
         at = now()
         cursor.execute(self._sql(st.BEGIN_RUN), {"run": run_key, "at": self._sql.moment(at)})
         run = cursor.fetchone()
+        if run is None:  # it was deleted: what it leaves behind must not stop the others
+            cursor.execute(self._sql(st.DROP_LEASE), {"run": run_key, "fence": fence})
+            return None
         cursor.execute(
             self._sql(st.WRITE_EVENT),
             {
@@ -127,16 +132,13 @@ class Claims:
             cancelling=cancel_at is not None,
         )
 
-    def _count_claimed(self, cursor: Any, claimed: list[Claimed]) -> None:
+    def _count_claimed(self, cursor: Any, rows: list[Any]) -> None:
         """Free the places in line of runs that were claimed for the first time."""
-        counts: dict[UUID, int] = {}
-        for run in claimed:
-            if run.fresh:
-                counts[run.organization_id] = counts.get(run.organization_id, 0) + 1
-        for organization, count in counts.items():
+        counts = Counter(row[1] for row in rows if row[2] == 1)
+        for organization in sorted(counts):  # in one order, or two claims wait for each other
             cursor.execute(
                 self._sql(st.FAIR_CLAIMED),
-                {"count": count, "queue": self._queue, "org": self._sql.id(organization)},
+                {"count": counts[organization], "queue": self._queue, "org": organization},
             )
 
     def plan(self, run: Claimed) -> tuple[dict[str, Any], int | None, str]:
@@ -147,12 +149,13 @@ class Claims:
             document, number, slug = cursor.fetchone()
         return self._sql.read_json(document), number, slug
 
-    def release(self, run_id: UUID, fence: int) -> None:
+    def release(self, run_id: UUID, fence: int, hints: Hints) -> None:
         """Give back a run that this worker holds but does not work on."""
+        held = {"run": self._sql.id(run_id), "fence": fence}
         with self._engine.connect() as connection, connection.begin():
-            self._cursor(connection).execute(
-                self._sql(st.HAND_BACK), {"run": self._sql.id(run_id), "fence": fence}
-            )
+            count = self._requeue(self._cursor(connection), st.RELEASE, held, "lost", hints)
+        if count:
+            hints.ring(self._queue)
 
     def records(self, run: Claimed, shelf: Shelf) -> list[Record]:
         """Return the run's journal for a replay; nothing for a run nobody has begun."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from typing import Any, Final
 
@@ -13,6 +14,8 @@ from webapp.kernel.clock import now
 from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.writer import JournalWriter, Write
+
+log = logging.getLogger(__name__)
 
 INLINE_BYTES: Final = 32 * 1024
 """Larger results go to the shelf, so that rows stay small."""
@@ -38,6 +41,7 @@ class RunJournal:
         self._shelf = shelf
         self._worker = worker
         self._lease_ms = lease_ms
+        self._seq = claimed.seq
 
     async def commit(self, batch: Batch) -> None:
         """Make the batch durable; see `ports.Journal`."""
@@ -83,13 +87,14 @@ class RunJournal:
             ran_ms=ran_ms,
             begins=begins,
             ending=ending,
+            after=self._seq,
             started_at=self._claimed.started_at,
             loop=loop,
             future=loop.create_future(),
             result_file=result_file,
         )
         self._writer.submit(write)
-        await write.future
+        self._seq = await write.future
 
     async def _row(self, record: Record) -> dict[str, Any]:
         result, result_file = await self._inline(record.result)
@@ -131,7 +136,18 @@ class RunJournal:
         text = jsons.dumps(value)
         if len(text) <= INLINE_BYTES:
             return text, None
-        return None, await asyncio.to_thread(self._shelf.put, text.encode())
+        return None, await self._shelve(text.encode())
+
+    async def _shelve(self, content: bytes) -> str:
+        """Put a value on the shelf; as with the database, a full disk is waited for."""
+        pause = 0.05
+        while True:
+            try:
+                return await asyncio.to_thread(self._shelf.put, content)
+            except OSError as error:
+                log.warning("a large value waits for the disk: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
 
 
 def _error(record: Record) -> dict[str, Any] | None:

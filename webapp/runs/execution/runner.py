@@ -24,7 +24,15 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from webapp.engine.driver import drive
-from webapp.engine.journal import Batch, End, Event, HandBack, LostLease, Park
+from webapp.engine.journal import (
+    Batch,
+    CancelRequested,
+    End,
+    Event,
+    HandBack,
+    LostLease,
+    Park,
+)
 from webapp.engine.plan import PlanTooNew
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.clock import boot_id, now
@@ -111,11 +119,11 @@ class Runner:
 
     def drain(self, seconds: float) -> None:
         """Begin nothing new; finish what runs or hand it back within `seconds`."""
-        self._closing.set()
         self._on_loop(self._stop.set)
         self._on_loop(self._ring.set)
         if self._thread is not None:
             self._thread.join(timeout=seconds)
+        self._closing.set()  # leases are kept up to here
         self.writer.close()
         self.engine.dispose()
 
@@ -190,6 +198,9 @@ class Runner:
     # One run
 
     def _begin(self, claimed: Claimed) -> None:
+        earlier = self.active.get(claimed.run_id)
+        if earlier is not None and earlier.task is not None:
+            earlier.task.cancel()  # it lost the run, which has come back to this very worker
         active = Active(claimed, asyncio.Event())
         if claimed.cancelling:
             active.cancel.set()
@@ -207,22 +218,37 @@ class Runner:
             self.settings.lease_s * 1000,
         )
         try:
-            outcome = await self._drive(active, journal)
-            if isinstance(outcome, HandBack):
-                await journal.hand_back(outcome)
+            await self._bring_on(active, journal)
         except LostLease:
             log.info("run %s went to another worker", claimed.public)
-        except PlanTooNew:
-            log.warning("run %s needs a newer worker", claimed.public)
-            await journal.commit(Batch(park=Park("time", due_in_s=_NEWER_WORKER_S)))
-        except Exception as error:  # noqa: BLE001  whatever it is, the run must not hang
+        except CancelRequested:
+            log.info("run %s is to be cancelled, and this worker can't read it", claimed.public)
+        except Exception as error:
             if is_away(error):
                 log.warning("run %s waits for the database", claimed.public)
             else:
-                await self._fail(claimed, journal, error)
+                log.exception("run %s is given back", claimed.public)
         finally:
-            self.active.pop(claimed.run_id, None)
+            if self.active.get(claimed.run_id) is active:
+                del self.active[claimed.run_id]
             self._ring.set()
+
+    async def _bring_on(self, active: Active, journal: RunJournal) -> None:
+        """Drive the run and settle it; what is raised leaves it to whoever claims it next."""
+        claimed = active.claimed
+        try:
+            outcome = await self._drive(active, journal)
+            if isinstance(outcome, HandBack):
+                await journal.hand_back(outcome)
+        except PlanTooNew:
+            log.warning("run %s needs a newer worker", claimed.public)
+            await journal.commit(Batch(park=Park("time", due_in_s=_NEWER_WORKER_S)))
+        except LostLease:
+            raise
+        except Exception as error:
+            if is_away(error):
+                raise
+            await self._fail(claimed, journal, error)
 
     async def _drive(self, active: Active, journal: RunJournal) -> Any:
         claimed = active.claimed
@@ -268,13 +294,12 @@ class Runner:
             "text": f"Something went wrong on our side. The code {ref} stands in the log.",
             "ref": ref,
         }
-        with suppress(LostLease):
-            await journal.commit(
-                Batch(
-                    events=[Event("run.failed", {"code": "E-OURS"})],
-                    end=End("failed", error=error),
-                )
+        await journal.commit(
+            Batch(
+                events=[Event("run.failed", {"code": "E-OURS"})],
+                end=End("failed", error=error),
             )
+        )
 
     # The keeper
 
@@ -319,9 +344,11 @@ class Runner:
         They are released at the second sight, since a claim may be on its way to the loop.
         """
         idle = {(run, found.fence) for run, found in held.items() if run not in self.active}
+        hints = Hints()
         for run, fence in idle & self._idle:
-            self.claims.release(run, fence)
+            self.claims.release(run, fence, hints)
         self._idle = idle
+        hints.flush(self.bell)
 
     def _mark(self, started_at: Any) -> dict[str, Any]:
         return {

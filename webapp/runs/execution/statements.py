@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
-# An organization that comes late starts at the head of the queue, not at zero.
+# An organization that comes late starts at the head of the queue, not at zero. While nobody waits,
+# the head is the newest turn of all: or who worked much in the past would stay behind newcomers.
 NEXT_TURN: Final = """
 INSERT INTO fair (queue, organization_id, last_vtime, waiting)
 VALUES (:queue, :org, CAST(:turn AS bigint) + COALESCE((SELECT min(vtime) FROM lease
-        WHERE queue = CAST(:queue AS varchar) AND state = 'ready' AND vtime > 0), 0), 1)
+        WHERE queue = CAST(:queue AS varchar) AND state = 'ready' AND vtime > 0),
+       (SELECT max(last_vtime) FROM fair WHERE queue = CAST(:queue AS varchar)), 0), 1)
 ON CONFLICT (queue, organization_id) DO UPDATE SET
    last_vtime = {greatest}(fair.last_vtime + CAST(:turn AS bigint), excluded.last_vtime),
    waiting = fair.waiting + 1
@@ -30,11 +32,14 @@ INSERT INTO lease (run_id, organization_id, queue, state, vtime, fence, seq, don
                    cost_nano, ran_ms)
 VALUES (:run, :org, :queue, 'ready', :vtime, 0, 1, 0, :total, 0, 0)"""
 
+# Rows are chosen in a WITH of their own: as a sub-select, PostgreSQL may ask for them once a row,
+# and take more than `most`.
 CLAIM: Final = """
+WITH chosen AS (SELECT run_id FROM lease WHERE queue = :queue AND state = 'ready'
+                 ORDER BY vtime LIMIT :most {skip_locked})
 UPDATE lease SET state = 'running', worker = :worker, boot = :boot, fence = fence + 1,
        lease_until = {now} + :lease_ms, seq = seq + 1, due_at = NULL, wait_reason = NULL
- WHERE run_id IN (SELECT run_id FROM lease WHERE queue = :queue AND state = 'ready'
-                   ORDER BY vtime LIMIT :most {skip_locked})
+ WHERE run_id IN (SELECT run_id FROM chosen)
 RETURNING run_id, organization_id, fence, seq, ran_ms, done, cost_nano, cancel_at"""
 
 ANY_READY: Final = "SELECT 1 FROM lease WHERE queue = :queue AND state = 'ready' LIMIT 1"
@@ -79,7 +84,9 @@ ON CONFLICT (run_id, path, attempt) DO UPDATE SET
    tokens_out = excluded.tokens_out, worker = excluded.worker"""
 
 WRITTEN: Final = """
-SELECT state, fence FROM step WHERE run_id = :run AND path = :path AND attempt = :attempt"""
+SELECT seq FROM step
+ WHERE run_id = :run AND path = :path AND attempt = :attempt
+   AND state = :state AND fence = :fence AND seq > :after"""
 
 WRITE_EVENT: Final = """
 INSERT INTO event (run_id, seq, organization_id, at, type, data)
@@ -101,27 +108,39 @@ UPDATE lease SET state = 'waiting', wait_reason = :reason, worker = NULL, lease_
 PARK_RUN: Final = "UPDATE run SET state = :state, reason = :reason WHERE id = :run"
 
 HAND_BACK: Final = """
+UPDATE lease SET state = 'ready', worker = NULL, lease_until = NULL
+ WHERE run_id = :run AND fence = :fence"""
+
+RELEASE: Final = """
 UPDATE lease SET state = 'ready', worker = NULL, lease_until = NULL, seq = seq + 1
  WHERE run_id = :run AND fence = :fence AND state = 'running'
-RETURNING seq"""
+RETURNING run_id, organization_id, seq"""
 
+# In the order in which the journal writer takes its runs, or the two would wait for each other.
 BEAT: Final = """
+WITH held AS (SELECT run_id FROM lease WHERE worker = :worker AND state = 'running'
+               ORDER BY run_id {locked})
 UPDATE lease SET lease_until = {now} + :lease_ms
- WHERE worker = :worker AND state = 'running'
+ WHERE run_id IN (SELECT run_id FROM held)
 RETURNING run_id, fence, cancel_at"""
 
 ANY_LOST: Final = """
 SELECT 1 FROM lease
- WHERE (state = 'running' AND {lost}) OR (state = 'waiting' AND ({due})) LIMIT 1"""
+ WHERE (state = 'running' AND {lost} AND cancel_at IS NULL)
+    OR (state = 'waiting' AND ({due})) LIMIT 1"""
 
+# Many sweep at once: each takes what no other has in hand, and looks at the state once more.
 TAKE_BACK: Final = """
+WITH silent AS (SELECT run_id FROM lease
+                 WHERE state = 'running' AND {lost} AND cancel_at IS NULL {skip_locked})
 UPDATE lease SET state = 'ready', vtime = 0, worker = NULL, lease_until = NULL, seq = seq + 1
- WHERE state = 'running' AND {lost} AND cancel_at IS NULL
+ WHERE run_id IN (SELECT run_id FROM silent) AND state = 'running'
 RETURNING run_id, organization_id, seq"""
 
 WAKE: Final = """
+WITH due AS (SELECT run_id FROM lease WHERE state = 'waiting' AND ({due}) LIMIT 200 {skip_locked})
 UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, seq = seq + 1
- WHERE run_id IN (SELECT run_id FROM lease WHERE state = 'waiting' AND ({due}) LIMIT 200)
+ WHERE run_id IN (SELECT run_id FROM due) AND state = 'waiting'
 RETURNING run_id, organization_id, seq"""
 
 FAIR_CLAIMED: Final = """

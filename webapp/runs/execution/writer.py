@@ -47,6 +47,7 @@ class Write:
 
     Attributes:
         rows: parameters of `WRITE_STEP` but for `seq`.
+        after: number of the last event that this journal knows to be committed.
         seq: number of its last event, known after the commit.
     """
 
@@ -61,6 +62,7 @@ class Write:
     ran_ms: int
     begins: bool
     ending: End | Park | HandBack | None
+    after: int
     started_at: datetime
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[int]
@@ -135,10 +137,17 @@ class JournalWriter:
                 else:
                     batch[0].refused = error
                     break
-        self._told([write for write in batch if write.refused is None])
+        self._tell([write for write in batch if write.refused is None])
         _answer(batch)
 
+    def _tell(self, written: list[Write]) -> None:
+        try:
+            self._told(written)
+        except Exception:  # hints may be lost; this thread may not
+            log.exception("hints were lost")
+
     def _commit(self, batch: list[Write]) -> None:
+        batch.sort(key=lambda write: write.run)  # leases are locked in one order by all
         for write in batch:
             write.refused = None
         connection = self._connected()
@@ -219,13 +228,14 @@ class JournalWriter:
         """Whether a try whose answer was lost had been committed all the same."""
         if not write.rows:
             return False
-        first = write.rows[0]
-        cursor.execute(
-            self._sql(st.WRITTEN),
-            {"run": first["run"], "path": first["path"], "attempt": first["attempt"]},
-        )
+        names = ("run", "path", "attempt", "state", "fence")
+        first = {name: write.rows[0][name] for name in names}
+        cursor.execute(self._sql(st.WRITTEN), first | {"after": write.after})
         row = cursor.fetchone()
-        return row is not None and tuple(row) == (first["state"], write.fence)
+        if row is None:
+            return False
+        write.seq = row[0]
+        return True
 
     def _why_not(self, cursor: Any, write: Write) -> Exception:
         cursor.execute(self._sql(st.WHY_NOT), {"run": self._sql.id(write.run)})

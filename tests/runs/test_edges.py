@@ -1,0 +1,313 @@
+"""What goes wrong at the edges: reboots, lost answers, full disks, runs that come back."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Engine, delete, select, text, update
+
+from tests.runs.durable import Yard
+from webapp.access.tenancy import across_organizations, bind_organization
+from webapp.engine.journal import Batch, Event, HandBack, Record
+from webapp.files.shelf import DiskShelf
+from webapp.kernel.db import make_engine, make_sessions
+from webapp.kernel.hints import Hints
+from webapp.kernel.ids import new_id
+from webapp.kernel.rawsql import sql_for
+from webapp.kernel.settings import Settings
+from webapp.runs.execution import statements as st
+from webapp.runs.execution.claims import Claimed, Claims
+from webapp.runs.execution.journal import RunJournal
+from webapp.runs.execution.runner import Active, Runner
+from webapp.runs.execution.writer import JournalWriter
+from webapp.runs.models import Event as EventRow
+from webapp.runs.models import Lease, Run, Step
+from webapp.runs.service import cancel_run
+from webapp.runs.upkeep import close_silent_cancels
+
+LONG_S = 60.0
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    made = make_engine(settings.database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def yard(engine: Engine, settings: Settings) -> Yard:
+    return Yard(engine, settings).open()
+
+
+@pytest.fixture
+def writer(engine: Engine) -> Iterator[JournalWriter]:
+    made = JournalWriter(engine, "w1")
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> DiskShelf:
+    return DiskShelf(tmp_path / "files")
+
+
+@pytest.fixture
+def journal_of(
+    writer: JournalWriter, engine: Engine, shelf: DiskShelf
+) -> Callable[[Claimed], RunJournal]:
+    sql = sql_for(engine.dialect.name)
+    return lambda claimed: RunJournal(claimed, writer, sql, shelf, "w1", 15_000)
+
+
+def claim(engine: Engine, worker: str = "w1", lease_s: float = LONG_S) -> list[Claimed]:
+    return Claims(engine, worker, lease_s).claim(32, Hints())
+
+
+def intent(path: str = "s_1", effect: str = "idempotent", request: bytes = b"{}") -> Record:
+    return Record(path, 1, path, "http", "intent", effect, "dh-key", request)
+
+
+def steps(yard: Yard) -> list[Step]:
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        return list(session.scalars(select(Step).order_by(Step.path)))
+
+
+def numbers(yard: Yard) -> list[int]:
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        return list(session.scalars(select(EventRow.seq).order_by(EventRow.seq)))
+
+
+def cancel(yard: Yard, run_id: UUID) -> None:
+    with yard.sessions() as session:
+        cancel_run(yard.context(session), run_id)
+        session.commit()
+
+
+def close_cancels(yard: Yard) -> int:
+    with yard.sessions() as session:
+        count = close_silent_cancels(yard.upkeep(session))
+        session.commit()
+        return count
+
+
+def test_a_cancel_that_a_reboot_interrupted_is_closed_by_the_sweep(
+    yard: Yard, engine: Engine, dialect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = yard.queue_run()
+    claim(engine)
+    cancel(yard, run_id)
+    # The boot clock begins again: what was a moment ago lies far in the future.
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        session.execute(update(Lease).values(cancel_at=Lease.cancel_at + 10**9, boot="before"))
+        session.commit()
+
+    closed = close_cancels(yard)
+
+    # PostgreSQL's clock is its own: a reboot of this machine says nothing about it.
+    assert closed == (1 if dialect == "sqlite" else 0)
+    assert yard.run(run_id).state == ("cancelled" if dialect == "sqlite" else "running")
+
+
+def test_cancelling_a_lost_run_whose_effect_is_in_doubt_asks_for_a_decision(
+    yard: Yard, engine: Engine, journal_of: Callable[[Claimed], RunJournal]
+) -> None:
+    run_id = yard.queue_run()
+    [claimed] = claim(engine)
+    asyncio.run(journal_of(claimed).commit(Batch([intent("s_1", "at_most_once")])))
+    Claims(engine, "w1", -1).beat()
+    Claims(engine, "steward", 0).take_back(Hints())
+
+    cancel(yard, run_id)
+
+    assert yard.run(run_id).state == "needs_review"
+    assert [row.state for row in steps(yard)] == ["unknown"]
+
+
+def test_a_write_that_was_not_committed_is_made_again_though_its_row_looks_the_same(
+    yard: Yard,
+    engine: Engine,
+    writer: JournalWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    journal_of: Callable[[Claimed], RunJournal],
+) -> None:
+    """A step that holds steps stays an intent while it writes down what it decides."""
+    yard.queue_run()
+    [claimed] = claim(engine)
+    journal = journal_of(claimed)
+    original = writer._commit
+    broken: list[bool] = []
+
+    def break_before(batch: list[Any]) -> None:
+        if not broken:
+            broken.append(True)
+            raise ConnectionError("the connection ended before the commit")
+        original(batch)
+
+    async def work() -> None:
+        await journal.commit(Batch([intent("s_1", "none", b'{"now":{}}')]))
+        monkeypatch.setattr(writer, "_commit", break_before)
+        monkeypatch.setattr("webapp.runs.execution.writer.is_away", lambda error: True)
+        decided = intent("s_1", "none", b'{"now":{},"error":{}}')
+        await journal.commit(Batch([decided, intent("s_1:a/s_2", "at_most_once")]))
+
+    asyncio.run(work())
+
+    assert [(row.path, bytes(row.request or b"")) for row in steps(yard)] == [
+        ("s_1", b'{"now":{},"error":{}}'),
+        ("s_1:a/s_2", b"{}"),
+    ]
+
+
+def test_the_events_of_a_run_that_is_handed_back_have_no_gap(
+    yard: Yard, engine: Engine, journal_of: Callable[[Claimed], RunJournal]
+) -> None:
+    yard.queue_run()
+    [claimed] = claim(engine)
+    asyncio.run(journal_of(claimed).hand_back(HandBack()))
+    claim(engine, "w2")
+
+    assert numbers(yard) == [1, 2, 3, 4]
+
+
+def test_a_released_run_is_queued_again_and_says_so(yard: Yard, engine: Engine) -> None:
+    run_id = yard.queue_run()
+    [claimed] = claim(engine)
+
+    Claims(engine, "w1", LONG_S).release(claimed.run_id, claimed.fence, Hints())
+
+    assert (yard.run(run_id).state, yard.run(run_id).reason) == ("queued", "lost")
+    assert numbers(yard) == [1, 2, 3]
+
+
+def test_a_released_run_that_another_worker_holds_is_left_alone(yard: Yard, engine: Engine) -> None:
+    run_id = yard.queue_run()
+    [claimed] = claim(engine)
+
+    Claims(engine, "w1", LONG_S).release(claimed.run_id, claimed.fence - 1, Hints())
+
+    assert yard.run(run_id).state == "running"
+    assert numbers(yard) == [1, 2]
+
+
+def test_a_lease_without_its_run_stops_nobody(yard: Yard, engine: Engine) -> None:
+    gone, kept = yard.queue_run(), yard.queue_run()
+    with yard.sessions() as session, across_organizations(session, "a test"):
+        session.execute(delete(Run).where(Run.id == gone))
+        session.commit()
+
+    assert [found.run_id for found in claim(engine)] == [kept]
+    assert yard.lease(gone) is None
+
+
+def test_a_large_result_waits_for_a_disk_that_is_full(
+    yard: Yard,
+    engine: Engine,
+    shelf: DiskShelf,
+    monkeypatch: pytest.MonkeyPatch,
+    journal_of: Callable[[Claimed], RunJournal],
+) -> None:
+    yard.queue_run()
+    [claimed] = claim(engine)
+    original = shelf.put
+    refused: list[bool] = []
+
+    def put(content: bytes) -> str:
+        if not refused:
+            refused.append(True)
+            raise OSError(28, "No space left on device")
+        return original(content)
+
+    monkeypatch.setattr(shelf, "put", put)
+    large = Record("s_1", 1, "s_1", "text", "succeeded", result={"text": "x" * 100_000})
+
+    asyncio.run(journal_of(claimed).commit(Batch([large], [Event("step.done")])))
+
+    [row] = steps(yard)
+    assert row.result_file is not None
+
+
+def start_for(engine: Engine, organization: UUID) -> int:
+    """Put a run in line as a start does; return its turn."""
+    with make_sessions(engine)() as session, across_organizations(session, "a test"):
+        connection = session.connection()
+        sql = sql_for(connection.dialect.name)
+        line = {"queue": "runs", "org": sql.id(organization), "turn": 1_000_000, "most": 100}
+        turn = int(connection.exec_driver_sql(sql(st.NEXT_TURN), line).scalar_one())
+        lease = Lease(run_id=new_id(), organization_id=organization, state="ready", vtime=turn)
+        session.add(lease)
+        session.commit()
+    return turn
+
+
+def test_who_worked_much_is_not_behind_all_that_a_newcomer_queues(engine: Engine) -> None:
+    old, new = new_id(), new_id()
+    for _ in range(20):
+        start_for(engine, old)
+    with engine.begin() as connection:  # all of them are done by now
+        if connection.dialect.name == "postgresql":
+            connection.execute(text(st.SEE_EVERYTHING))
+        connection.execute(text("DELETE FROM lease"))
+
+    ahead = [start_for(engine, new) for _ in range(10)]
+    late = start_for(engine, old)
+
+    assert late <= min(ahead) + 1_000_000
+
+
+def test_a_claim_takes_no_more_than_it_may(yard: Yard, engine: Engine) -> None:
+    for _ in range(5):
+        yard.queue_run()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("ANALYZE lease"))
+
+    assert len(Claims(engine, "w1", LONG_S).claim(1, Hints())) == 1
+
+
+def test_a_run_that_comes_back_to_the_worker_that_lost_it_is_worked_on_once(
+    yard: Yard, engine: Engine, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that was stopped for long finds its own run in line again."""
+    began: list[int] = []
+    going_on = threading.Event()
+
+    async def drive(active: Active, _: RunJournal) -> HandBack:
+        began.append(active.claimed.fence)
+        if active.claimed.fence == 1:
+            await asyncio.Event().wait()
+        while not going_on.is_set():
+            await asyncio.sleep(0.01)
+        return HandBack()
+
+    monkeypatch.setattr(Runner, "_drive", lambda _, active, journal: drive(active, journal))
+    run_id = yard.queue_run()
+    runner.wake()
+    until(lambda: began == [1])
+    first = runner.active[run_id].task
+    Claims(engine, runner.name, -1).beat()  # as if nobody had beaten for long
+    Claims(engine, "steward", 0).take_back(Hints())
+    runner.wake()
+    until(lambda: began == [1, 2])
+
+    assert first is not None
+    until(first.done)
+    assert runner.active[run_id].claimed.fence == 2
+    going_on.set()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
