@@ -27,11 +27,11 @@ def commit_to_client(house: House) -> None:
     took: list[float] = []
     client = socketio.Client(websocket_extra_options={"origin": house.url})
 
-    def heard(event: dict[str, Any]) -> None:
+    def heard(_: str, event: dict[str, Any]) -> None:
         sent = datetime.fromisoformat(event["at"]).timestamp()
         took.append((time.time() - sent) * 1000)
 
-    client.on("event", heard, namespace="/live")
+    client.on("*", heard, namespace="/live")
     client.connect(
         house.url,
         headers={"Cookie": cookies},

@@ -42,7 +42,7 @@ def test_pages_are_told_in_the_form_of_socket_io_itself(redis_url: str) -> None:
         client,
         1,
         CHANNEL,
-        lambda: manager.emit("event", event, namespace=NAMESPACE, room=TOLD.room),
+        lambda: manager.emit("run.done", event, namespace=NAMESPACE, room=TOLD.room),
     )
     client.close()
 

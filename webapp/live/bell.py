@@ -72,6 +72,8 @@ class RedisBell:
         except (redis.RedisError, OSError) as error:
             self._rest_until = time.monotonic() + _REST_S
             log.warning("hints were lost, the sweep repairs them: %s", error)
+        except Exception:  # what was promised is committed: neither request nor thread may fail
+            log.exception("hints were lost, the sweep repairs them")
 
     def answer(self, queue_name: str) -> None:
         """Take note of a ring, so that the next start rings again; before looking for work."""
@@ -100,7 +102,7 @@ def emission(event: dict[str, Any], room: str, host: str) -> dict[str, Any]:
     """Return what `socketio.RedisManager.emit` publishes for an event without bytes or answer."""
     return {
         "method": "emit",
-        "event": "event",
+        "event": event["type"],
         "data": [event],
         "binary": False,
         "namespace": NAMESPACE,
