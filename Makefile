@@ -13,6 +13,7 @@ help: ## Show this list
 ##@ Start
 .PHONY: setup run dev
 setup: .venv/.runtime static/dist/.built ## Make .venv, install from the lock file, build the page assets
+	@$(BIN)/python -m compileall -q webapp jobs  # once, or each of the first processes would do it
 
 run: setup ## Serve at http://127.0.0.1:8000 (PORT=9000 DATA=folder WORKERS=2 change it)
 	@exec $(BIN)/deckhand up $(if $(strip $(PORT)),--port $(strip $(PORT))) \
