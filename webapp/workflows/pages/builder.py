@@ -165,6 +165,7 @@ def _conflict(ctx: Context, workflow_id: UUID, step: str) -> Response:
     bench = Workbench.open(ctx, workflow_id)
     values = bench.shown(step=step, typed=request.form.to_dict())
     if is_htmx():
+        values["was_told"] = "told" in request.form
         answer = make_response(render_template("workflows/_conflict.oob.html", **values), 409)
         answer.headers["HX-Reswap"] = "none"
         return answer
