@@ -30,7 +30,8 @@ def service_functions() -> Iterator[tuple[str, object]]:
         if found.name.split(".")[1] in {"engine", "kernel", "web", "commands", "wsgi", "app"}:
             continue
         module: ModuleType = importlib.import_module(found.name)
-        if {"pages", "api", "topics", "queries"} & set(found.name.split(".")):
+        parts = found.name.split(".")
+        if {"pages", "api", "topics"} & set(parts) or parts[-1].endswith("queries"):
             continue
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("_") or function.__module__ != found.name:
@@ -57,6 +58,8 @@ INSIDE = {
     "webapp.audit.service.record",
     "webapp.files.service.shelf",
     "webapp.runs.looking.plan_of_run",
+    "webapp.runs.seeing.labels_in",
+    "webapp.runs.seeing.places_of",
     "webapp.runs.service.close_cancelled",
     "webapp.runs.service.lease_now",
     "webapp.runs.service.runs_room",
