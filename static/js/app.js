@@ -13,4 +13,5 @@ import "./behaviours/press-keys.js";
 import "./behaviours/reveal.js";
 import "./behaviours/route-notices.js";
 import "./behaviours/show-busy.js";
+import "./behaviours/show-pane.js";
 import "./behaviours/tell-time.js";
