@@ -12,8 +12,11 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, delete, select, text, update
+from sqlalchemy.exc import DBAPIError
 
 from tests.runs.durable import Yard
+from tests.workflows.plans import plan_of
+from tests.workflows.plans import text as text_step
 from webapp.access.tenancy import across_organizations, bind_organization
 from webapp.engine.journal import Batch, Event, HandBack, Record
 from webapp.files.shelf import DiskShelf
@@ -304,6 +307,31 @@ def test_a_run_that_comes_back_to_the_worker_that_lost_it_is_worked_on_once(
     until(first.done)
     assert runner.active[run_id].claimed.fence == 2
     going_on.set()
+
+
+def test_a_key_of_one_workflow_starts_no_other(program: Any, make_live: Any, start: Any) -> None:
+    plan = plan_of(text_step("s_1", "Hello"))
+    first, second = make_live(plan, "First"), make_live(plan, "Second")
+    assert start(first, key="once-a-day").status_code == 202
+
+    answer = program.post(
+        "/api/v1/execute",
+        json={"workflow": second},
+        headers={"Idempotency-Key": "once-a-day"},
+    )
+
+    assert (answer.status_code, answer.get_json()["code"]) == (422, "E-IDEM-OTHER")
+
+
+def test_what_broke_a_look_across_organizations_is_what_is_told(engine: Engine) -> None:
+    with (
+        make_sessions(engine)() as session,
+        pytest.raises(DBAPIError) as told,
+        across_organizations(session, "a test"),
+    ):
+        session.execute(text("SELECT no_such_function()"))
+
+    assert "no_such_function" in str(told.value.orig)
 
 
 def until(holds: Callable[[], bool]) -> None:

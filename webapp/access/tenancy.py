@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Connection, ForeignKeyConstraint, UniqueConstraint, event, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import (
     Mapped,
     ORMExecuteState,
@@ -90,13 +91,16 @@ def across_organizations(session: Session, reason: str) -> Iterator[None]:
     try:
         yield
         session.flush()
-    finally:
-        _change_scope(session, before)
+    except BaseException:
+        with suppress(SQLAlchemyError):  # a broken transaction must not hide what broke it
+            _change_scope(session, before)
+        raise
+    _change_scope(session, before)
 
 
 def _change_scope(session: Session, scope: UUID | str | None) -> None:
-    _forget_rows_of_others(session, scope)
     session.info[_SCOPE] = scope
+    _forget_rows_of_others(session, scope)
     if session.in_transaction():
         tell_database(session.connection(), scope)
 

@@ -69,7 +69,8 @@ class TextStreams:
                 self._send(run, path, attempt, stream)
 
     def _send(self, run: str, path: str, attempt: int, stream: _Stream) -> None:
-        text = "".join(stream.pieces)
+        # A model may send half of a surrogate pair, which no store keeps.
+        text = "".join(stream.pieces).encode(errors="replace").decode()
         key = text_key(run, path, attempt)
         try:
             pipe = self._redis.pipeline(transaction=False)

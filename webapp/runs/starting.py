@@ -20,7 +20,7 @@ from webapp.engine.plan import load_plan
 from webapp.files.service import describe_file
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
-from webapp.kernel.errors import Gone, LimitReached, NotFound
+from webapp.kernel.errors import Gone, Invalid, LimitReached, NotFound
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs import queries
@@ -139,7 +139,7 @@ def start_run_once(
 ) -> Run:
     """Start a run, or return the one that `key` started before, however long ago.
 
-    Raises: see `start_run`.
+    Raises: see `start_run`; Invalid as well when `key` started another workflow.
     """
     try:
         return start_run(ctx, workflow_id, given, version, key=key)
@@ -149,6 +149,8 @@ def start_run_once(
         earlier = find_run_by_key(ctx, key)
         if earlier is None:
             raise
+        if earlier.workflow_id != workflow_id:
+            raise Invalid([], code="E-IDEM-OTHER") from None
         return earlier
 
 
