@@ -135,6 +135,18 @@ def test_the_description_is_public_and_the_same_for_all(guest: Browser, program:
     assert again.status_code == 304
 
 
+def test_readers_get_the_plan_by_name_and_everything_else_the_same(guest: Browser) -> None:
+    whole = guest.get("/openapi.json").get_json()
+    short = guest.get("/openapi.json?plan=short").get_json()
+
+    assert short["paths"] == whole["paths"]
+    assert "/api/v1/plan/schema" in short["components"]["schemas"]["Plan"]["description"]
+    assert "Plan." not in json.dumps(short)
+    assert [
+        error.message for error in validator_for(OPENAPI_31)(OPENAPI_31).iter_errors(short)
+    ] == []
+
+
 def test_it_shows_nothing_of_this_machine(app: Flask, described: dict[str, Any]) -> None:
     settings: Settings = app.extensions["settings"]
     text = json.dumps(described)
@@ -159,7 +171,7 @@ def test_readers_are_pages_of_this_machine_only(guest: Browser, url: str) -> Non
     answer = guest.get(url)
 
     assert answer.status_code == 200
-    assert 'data-url="/openapi.json"' in answer.text
+    assert 'data-url="/openapi.json?plan=short"' in answer.text
     for address in re.findall(r'(?:src|href)="([^"]+)"', answer.text):
         assert address.startswith("/"), address
         with guest.get(address) as file:

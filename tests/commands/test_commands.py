@@ -1,6 +1,7 @@
 """What the command line says and how it ends."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from typing import Any
 
 import click
 import pytest
+from flask import Flask
 
 from tests.conftest import KEYS
 from webapp.commands import main
@@ -56,6 +58,47 @@ def test_a_key_can_be_made_before_set_up(settings: Settings) -> None:
     assert made["key"].startswith("dh_live_")
 
 
+def test_a_key_can_be_made_on_a_machine_that_never_ran(
+    settings: Settings, empty_database: Any
+) -> None:
+    env = {**env_of(settings), "DATABASE_URL": empty_database()}
+
+    done = deckhand("keys", "create", "--name", "First", "--json", env=env)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["name"] == "First"
+
+
+def test_a_key_is_made_while_the_web_runs_and_opens_it_at_once(app: Flask) -> None:
+    env = env_of(app.extensions["settings"])
+    program = app.test_client(use_cookies=False)
+    assert program.get("/api/v1/workflows").status_code == 401
+
+    done = deckhand("keys", "create", "--name", "Later", "--role", "viewer", "--json", env=env)
+
+    made = json.loads(done.stdout)
+    head = {"X-API-Key": made["key"]}
+    assert program.get("/api/v1/workflows", headers=head).status_code == 200
+    denied = program.post("/api/v1/workflows", json={"name": "A"}, headers=head)
+    assert denied.status_code == 403
+    assert made["key"].startswith(made["prefix"])
+    assert made["organization_id"].startswith("org_")
+
+
+def test_a_key_for_people_to_read_is_alone_on_its_line(settings: Settings) -> None:
+    done = deckhand("keys", "create", "--name", "Import", env=env_of(settings))
+
+    assert re.fullmatch(r"dh_live_[0-9A-Za-z]{38}", done.stdout.splitlines()[0])
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * 81])
+def test_a_key_needs_a_name_of_fitting_length(settings: Settings, name: str) -> None:
+    done = deckhand("keys", "create", "--name", name, "--json", env=env_of(settings))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "1 to 80 letters" in done.stderr
+
+
 def test_a_key_for_an_unknown_organization_is_refused_in_words(settings: Settings) -> None:
     done = deckhand("keys", "create", "--name", "A", "--org", "nowhere", env=env_of(settings))
 
@@ -74,6 +117,13 @@ def test_the_policy_lists_commands_too(settings: Settings) -> None:
         "public": False,
     }
     assert None not in found.values()
+    assert found["POST /api/v1/workflows/<workflow>/run"] == {
+        "auth": "api_key",
+        "permission": "runs.start",
+        "public": False,
+    }
+    assert all(set(one) == {"auth", "permission", "public"} for one in found.values())
+    assert {entry.split(" ")[0] for entry in found} >= {"GET", "POST", "SOCKET", "CLI"}
 
 
 def test_a_database_at_the_newest_schema_is_said_to_be(settings: Settings) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, current_app, render_template
+from flask import Response, current_app, render_template, request
 
 from webapp.kernel.settings import Settings
 from webapp.web import openapi
 from webapp.web.doors import Doors
 
 DESCRIPTION = "/openapi.json"
+READABLE = f"{DESCRIPTION}?plan=short"
 
 
 def doors_for(settings: Settings) -> Doors:
@@ -20,14 +21,15 @@ def doors_for(settings: Settings) -> Doors:
 
     @doors.get(DESCRIPTION, public=True)
     def description() -> Response:
-        return Response(openapi.text(current_app), mimetype="application/json")
+        short = request.args.get("plan") == "short"
+        return Response(openapi.text(current_app, short=short), mimetype="application/json")
 
     @doors.get("/docs", **readers)
     def swagger() -> str:
-        return render_template("layouts/api.html", reader="swagger", url=DESCRIPTION)
+        return render_template("layouts/api.html", reader="swagger", url=READABLE)
 
     @doors.get("/redoc", **readers)
     def redoc() -> str:
-        return render_template("layouts/api.html", reader="redoc", url=DESCRIPTION)
+        return render_template("layouts/api.html", reader="redoc", url=READABLE)
 
     return doors

@@ -21,6 +21,7 @@ MIGRATIONS = Path(__file__).parents[2] / "migrations"
 class State(Enum):
     """The schema of a database beside the schema of this code; the value says what to do."""
 
+    EMPTY = "The database holds nothing yet. Say `deckhand db upgrade`."
     NEWEST = "The database is at the newest schema."
     BEHIND = "The database is behind this version of Deckhand. Say `deckhand db upgrade`."
     NEWER = (
@@ -49,8 +50,20 @@ def state_of(settings: Settings) -> State:
         engine.dispose()
     if found == set(scripts.get_heads()):
         return State.NEWEST
+    if not found:
+        return State.EMPTY
     known = {script.revision for script in scripts.walk_revisions()}
     return State.BEHIND if found <= known else State.NEWER
+
+
+def at_newest_or_end(settings: Settings) -> None:
+    """Make the schema in an empty database; end the process when an old or newer one is there."""
+    state = _state(settings)
+    if state is State.EMPTY:
+        migrate(settings)
+    elif state is not State.NEWEST:
+        click.echo(state.value, err=True)
+        sys.exit(DATABASE)
 
 
 def migrate(settings: Settings) -> None:
@@ -78,7 +91,7 @@ def upgrade() -> None:
     if state is State.NEWER:
         click.echo(state.value, err=True)
         sys.exit(DATABASE)
-    if state is State.BEHIND:
+    if state is not State.NEWEST:
         migrate(settings)
     click.echo(State.NEWEST.value)
 

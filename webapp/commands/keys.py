@@ -25,6 +25,7 @@ def create(name: str, org: str | None, role: str, *, as_json: bool) -> None:
     from webapp.access.permissions import Role
     from webapp.api_keys.schemas import NewKey
     from webapp.api_keys.service import create_key
+    from webapp.commands.db import at_newest_or_end
     from webapp.commands.unit import unit
     from webapp.organizations.service import ensure_first_organization, find_organization
 
@@ -33,6 +34,7 @@ def create(name: str, org: str | None, role: str, *, as_json: bool) -> None:
     except ValidationError:
         raise click.UsageError("A key's name has 1 to 80 letters on one line.") from None
     settings = settings_or_end()
+    at_newest_or_end(settings)  # on a new machine there is no database yet
     with unit(settings) as session:
         ensure_first_organization(session)  # before set-up it may not be there yet
         organization = find_organization(session, org)

@@ -44,7 +44,7 @@ def _look_at_database(settings: Settings) -> int:
 
     try:
         state = state_of(settings)
-        if state is State.BEHIND and settings.on_sqlite:
+        if state in {State.BEHIND, State.EMPTY} and settings.on_sqlite:
             migrate(settings)
         elif state is not State.NEWEST:
             print(state.value, file=sys.stderr)

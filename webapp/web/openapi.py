@@ -112,15 +112,37 @@ def routes(app: Flask) -> list[Route]:
         view = app.view_functions[rule.endpoint]
         methods = (rule.methods or set()) - {"HEAD", "OPTIONS"}
         found += [Route(rule, method, policy, view) for method in methods]
-    return sorted(found, key=lambda route: (not route.is_api, route.tag, route.path, route.method))
+    order = ["workflows", "runs", "files"]
+    place = {tag: n for n, tag in enumerate(order, -len(order))}
+    return sorted(
+        found,
+        key=lambda one: (not one.is_api, place.get(one.tag, 0), one.tag, one.path, one.method),
+    )
 
 
-def text(app: Flask) -> str:
-    """Return the description as JSON; it is made once."""
-    made: str | None = app.extensions.get("openapi")
-    if made is None:
-        made = app.extensions["openapi"] = jsons.dump(document(app))
-    return made
+def text(app: Flask, *, short: bool = False) -> str:
+    """Return the description as JSON; it is made once.
+
+    Args:
+        short: name the schema of plans instead of showing it. Readers for people draw every way
+            through it, which takes them ten seconds or for ever: steps hold steps.
+    """
+    made: dict[bool, str] = app.extensions.setdefault("openapi", {})
+    if short not in made:
+        found = document(app)
+        made[short] = jsons.dump(_shortened(found) if short else found)
+    return made[short]
+
+
+def _shortened(described: dict[str, Any]) -> dict[str, Any]:
+    components = described["components"]
+    schemas = {
+        name: schema
+        for name, schema in components["schemas"].items()
+        if not name.startswith("Plan.")
+    }
+    schemas["Plan"] = parts.PLAN_NAMED
+    return described | {"components": components | {"schemas": schemas}}
 
 
 def document(app: Flask) -> dict[str, Any]:
@@ -183,7 +205,7 @@ def _operation(route: Route, refs: _Refs) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": f"{route.tag}_{route.view.__name__}",
         "tags": [route.tag],
-        "summary": " ".join(summary.split()).rstrip(".") + ".",
+        "summary": " ".join(summary.replace("`", "").split()).rstrip(".") + ".",
     }
     if more:
         operation["description"] = " ".join(more.split())

@@ -194,6 +194,13 @@ def storable(schema: Any) -> Any:
     return inner | {"pattern": NO_NUL} if free else inner
 
 
+PLAN_NAMED: Final = {
+    "type": "object",
+    "description": "A plan document: inputs, steps, result, limits."
+    " [Its whole schema](/api/v1/plan/schema?level=draft) is at `/api/v1/plan/schema`.",
+}
+
+
 def plan_schemas() -> dict[str, Any]:
     """Return the schema of drafts' plans as components, the whole as "Plan"."""
     whole = json_schema("draft")
