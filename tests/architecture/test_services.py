@@ -59,7 +59,6 @@ INSIDE = {
     "webapp.files.service.shelf",
     "webapp.runs.looking.plan_of_run",
     "webapp.runs.seeing.labels_in",
-    "webapp.runs.seeing.places_of",
     "webapp.runs.service.close_cancelled",
     "webapp.runs.service.lease_now",
     "webapp.runs.service.runs_room",
