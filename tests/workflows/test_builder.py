@@ -276,6 +276,16 @@ def test_operations_are_added_moved_and_removed(owner: Any, make: Any, plan_now:
     assert [one["do"] for one in operations] == ["first", "sort"]
 
 
+def test_a_lane_waits_for_the_lanes_that_are_ticked(owner: Any, make: Any, plan_now: Any) -> None:
+    lanes = [{"id": name, "label": name.upper(), "steps": []} for name in "abc"]
+    workflow = make(plan_of({"id": "s_1", "kind": "parallel", "with": {"lanes": lanes}}))
+
+    form = form_at(owner, f"{ROOT}/{workflow}?step=s_1", "edit-s_1")
+    send(owner, form, **{"with-lanes-2-needs-a": "yes", "with-lanes-2-needs-b": "yes"})
+
+    assert plan_now(workflow)["steps"][0]["with"]["lanes"][2]["needs"] == ["a", "b"]
+
+
 def test_a_branch_with_its_own_condition_is_added(owner: Any, make: Any, plan_now: Any) -> None:
     workflow = make(plan_of(branching("s_1", [text("s_2")], []), inputs=[WHO]))
     url = f"{ROOT}/{workflow}?step=s_1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from webapp.engine.tools import TOOLS
@@ -200,16 +201,46 @@ class Until(Part):
         return "all" if self.key in old else ABSENT
 
 
+@dataclass(frozen=True, slots=True)
 class Needs(Part):
-    """The lanes that must finish before this one starts."""
+    """The lanes that must finish before this one starts: a box for each of the others."""
+
+    lanes: Sequence[tuple[str, str]] = ()
 
     def show(self, settings: Doc, at: str, env: Env) -> Element:
-        return self._element("needs", at, env, value=settings.get(self.key) or [])
+        needed = settings.get(self.key) or []
+        name = self.name(at)
+        others = [
+            {"name": f"{name}-{lane}", "label": label, "on": lane in needed}
+            for lane, label in self.lanes
+            if lane != settings.get("id")
+        ]
+        return self._element("needs", at, env, boxes=others)
 
     def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
         name = self.name(at)
-        words = [word.strip() for word in given.text(name).split(",")]
-        return [word for word in words if re.fullmatch(r"[a-z][a-z0-9_]{0,19}", word)] or ABSENT
+        known = {lane for lane, _ in self.lanes}
+        gone = [lane for lane in old.get(self.key) or [] if lane not in known]
+        needs = [*(lane for lane, _ in self.lanes if given.has(f"{name}-{lane}")), *gone]
+        was = old.get(self.key) or []
+        return (was if set(was) == set(needs) else needs) or ABSENT
+
+
+def _parallel(settings: Doc) -> Sequence[Part]:
+    lanes = [
+        (str(lane.get("id", "")), str(lane.get("label") or f"Lane {number}"))
+        for number, lane in enumerate(settings.get("lanes") or [], start=1)
+    ]
+    return (
+        Cards("lanes", "Lanes", "", (
+            Label("label", "Name"),
+            Needs("needs", "Starts after", "Choose none to start at once.", lanes=lanes),
+        ), add_label="Add a lane", one="lane", fresh=_lane),
+        Until("until", "Goes on when"),
+        Choose("lane_failure", "If a lane fails", "", (
+            ("stop", "Stop the others"), ("continue", "Go on with the others"),
+        ), radios=True),
+    )  # fmt: skip
 
 
 class Form(Part):
@@ -388,16 +419,6 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
             Label("label", "Name"), ConditionPart("when", "When"),
         ), add_label="Add a branch", one="branch", fresh=_branch),
     ),
-    "parallel": (
-        Cards("lanes", "Lanes", "", (
-            Label("label", "Name"),
-            Needs("needs", "Starts after", "Ids of other lanes; leave it empty to start at once."),
-        ), add_label="Add a lane", one="lane", fresh=_lane),
-        Until("until", "Goes on when"),
-        Choose("lane_failure", "If a lane fails", "", (
-            ("stop", "Stop the others"), ("continue", "Go on with the others"),
-        ), radios=True),
-    ),
     "each": (
         Value("list", "List", "The steps inside run once for each of its items.", rows=1),
         Fold("fold", "How many at once, and if one fails", "", (
@@ -453,6 +474,8 @@ def parts_of(step: Doc) -> Sequence[Part]:
         from webapp.workflows.forms.tools import parts_of_tool
 
         return parts_of_tool(settings)
+    if kind == "parallel":
+        return _parallel(settings)
     return KINDS_OF_FORM.get(kind, ())
 
 
