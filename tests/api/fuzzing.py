@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 import schemathesis
-from flask import Flask
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from webapp.access.idempotency import KEY_PATTERN
 from webapp.kernel import jsons
@@ -41,23 +36,6 @@ class Report:
     cases: Counter[str] = field(default_factory=Counter)
     statuses: Counter[int] = field(default_factory=Counter)
     routes: set[str] = field(default_factory=set)
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_request(self, *_: Any) -> None:
-        """Thousands of lines that nobody reads."""
-
-
-@contextmanager
-def served(app: Flask) -> Iterator[str]:
-    """Serve the app on a free port and yield its address."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def fuzz(url: str, key: str, *, seconds: int, examples: int, seed: int, **more: Any) -> Report:

@@ -9,7 +9,8 @@ import sys
 import pytest
 from flask import Flask
 
-from tests.api.fuzzing import fuzz, served
+from tests.api.fuzzing import fuzz
+from tests.api.serving import served
 from tests.fixtures import Program
 from webapp.web.openapi import routes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from webapp.kernel.settings import Settings
 from webapp.web.database import db
 from webapp.web.openapi import document, routes
 
+ROOT = Path(__file__).parents[2]
 Operation = dict[str, Any]
 
 
@@ -68,6 +70,15 @@ def test_every_api_door_is_there_once_with_its_words(app: Flask, described: dict
         assert one["summary"].endswith("."), entry
         assert len(one["summary"]) <= 90, entry
         assert one["tags"][0] in {tag["name"] for tag in described["tags"]}
+
+
+def test_the_guide_names_every_address(app: Flask) -> None:
+    guide = (ROOT / "docs/api.md").read_text()
+    named = re.findall(r"^\| `([A-Z]+ /[^`]*)` \|", guide, re.M)
+
+    assert sorted(named) == sorted(
+        f"{route.method} {route.path.removeprefix('/api/v1')}" for route in routes(app)
+    )
 
 
 def test_every_door_but_the_public_ones_asks_for_the_key(
