@@ -190,7 +190,7 @@ def test_a_released_run_is_queued_again_and_says_so(yard: Yard, engine: Engine) 
 
     Claims(engine, "w1", LONG_S).release(claimed.run_id, claimed.fence, Hints())
 
-    assert (yard.run(run_id).state, yard.run(run_id).reason) == ("queued", "lost")
+    assert (yard.run(run_id).state, yard.run(run_id).reason) == ("queued", "released")
     assert numbers(yard) == [1, 2, 3]
 
 
@@ -332,6 +332,58 @@ def test_what_broke_a_look_across_organizations_is_what_is_told(engine: Engine) 
         session.execute(text("SELECT no_such_function()"))
 
     assert "no_such_function" in str(told.value.orig)
+
+
+def lose(engine: Engine, times: int) -> None:
+    """Let workers die over all runs again and again."""
+    for _ in range(times):
+        assert claim(engine, "dying", lease_s=-1)
+        Claims(engine, "steward", 0).take_back(Hints())
+
+
+def test_a_run_over_which_every_worker_dies_fails(
+    yard: Yard, engine: Engine, runner: Runner
+) -> None:
+    run_id = yard.queue_run()
+    lose(engine, 10)
+
+    runner.wake()
+
+    until(lambda: yard.run(run_id).is_over)
+    assert (yard.run(run_id).state, yard.run(run_id).reason) == ("failed", "E-RUN-LOST")
+
+
+def test_a_run_that_was_lost_sometimes_goes_on(yard: Yard, engine: Engine, runner: Runner) -> None:
+    run_id = yard.queue_run()
+    lose(engine, 9)
+
+    runner.wake()
+
+    until(lambda: yard.run(run_id).is_over)
+    assert yard.run(run_id).state == "done"
+
+
+def test_what_may_have_happened_is_asked_even_of_a_run_over_which_workers_die(
+    engine: Engine,
+    settings: Settings,
+    journal_of: Callable[[Claimed], RunJournal],
+    request: pytest.FixtureRequest,
+) -> None:
+    post = {"method": "POST", "url": "https://example.com"}
+    step = {"id": "s_1", "kind": "http", "with": post}
+    yard = Yard(engine, settings).open({"plan": 1, "steps": [step]})
+    run_id = yard.queue_run()
+    [claimed] = claim(engine)
+    begun = Batch([intent("s_1", "at_most_once")], [Event("step.started")])
+    asyncio.run(journal_of(claimed).commit(begun))
+    Claims(engine, "w1", -1).beat()
+    Claims(engine, "steward", 0).take_back(Hints())
+    lose(engine, 10)
+
+    request.getfixturevalue("runner").wake()
+
+    until(lambda: yard.run(run_id).state == "needs_review")
+    assert [row.state for row in steps(yard)] == ["unknown"]
 
 
 def until(holds: Callable[[], bool]) -> None:

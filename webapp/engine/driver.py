@@ -67,6 +67,7 @@ async def drive(
     stop: asyncio.Event | None = None,
     cancel: asyncio.Event | None = None,
     grace_s: float = 8.0,
+    refused: StepError | None = None,
 ) -> End | Park | HandBack:
     """Run `plan` from where `records` leave it until it ends, waits, or is handed back.
 
@@ -84,6 +85,7 @@ async def drive(
         stop: set when the worker is to go: nothing new is started, and what runs has `grace_s`.
         cancel: set when the run is to be cancelled.
         grace_s: see `stop`.
+        refused: why the run is to fail before anything begins.
 
     Raises:
         LostLease: another worker owns the run. Everything was stopped, nothing written.
@@ -93,6 +95,8 @@ async def drive(
     driver.cancel_asked = cancel is not None and cancel.is_set()
     driver.stopping = stop is not None and stop.is_set()
     driver.left_s = driver.scheduler.limits.seconds - spent_s
+    if refused is not None:
+        driver.todo.extend(driver.scheduler.fail(refused))
     return await driver.run(stop, cancel, grace_s)
 
 

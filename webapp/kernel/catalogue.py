@@ -159,6 +159,10 @@ CATALOGUE: dict[str, Entry] = {
         "We put it back in line; it goes on by itself.",
         "Nothing is sent twice.",
     ),
+    "E-RUN-LOST": Entry(
+        "{count} workers stopped one after the other while they worked on this run.",
+        "Tell the keeper of this machine. Their logs may say why; often memory runs out.",
+    ),
     "E-FILE": Entry("“{name}” cannot be read.", "{reason}"),
     "E-FILE-GONE": Entry("The file is no longer here.", "It was kept until {until}."),
     # Steps

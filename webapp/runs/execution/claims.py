@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Engine
@@ -19,6 +19,9 @@ from webapp.kernel.hints import Hints
 from webapp.kernel.ids import public_id
 from webapp.kernel.rawsql import Sql, sql_for
 from webapp.runs.execution import statements as st
+
+MOST_LOSSES: Final = 10
+"""Workers may be lost over a run so often while it makes no progress: it may be what ends them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ class Claims:
         """Give back a run that this worker holds but does not work on."""
         held = {"run": self._sql.id(run_id), "fence": fence}
         with self._engine.connect() as connection, connection.begin():
-            count = self._requeue(self._cursor(connection), st.RELEASE, held, "lost", hints)
+            count = self._requeue(self._cursor(connection), st.RELEASE, held, "released", hints)
         if count:
             hints.ring(self._queue)
 
@@ -166,6 +169,16 @@ class Claims:
             cursor.execute(self._sql(st.STEPS), {"run": self._sql.id(run.run_id)})
             rows = cursor.fetchall()
         return [self._record(row, shelf) for row in rows]
+
+    def losses(self, run: Claimed) -> int:
+        """Return how many workers were lost over the run since it last got on."""
+        if run.fence <= MOST_LOSSES:
+            return 0
+        with reading(), self._engine.connect() as connection, connection.begin():
+            cursor = self._cursor(connection)
+            cursor.execute(self._sql(st.REQUEUED), {"run": self._sql.id(run.run_id)})
+            causes = [self._sql.read_json(data).get("cause") for (data,) in cursor.fetchall()]
+        return causes.count("lost")
 
     def _record(self, row: Any, shelf: Shelf) -> Record:
         (path, attempt, step_id, kind, state, effect, key, request, result, result_file, error,

@@ -24,6 +24,7 @@ from uuid import UUID
 from sqlalchemy import Engine
 
 from webapp.engine.driver import drive
+from webapp.engine.errors import StepError
 from webapp.engine.journal import (
     Batch,
     CancelRequested,
@@ -42,7 +43,7 @@ from webapp.kernel.hints import Bell, Hints, Tell
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
-from webapp.runs.execution.claims import Claimed, Claims, Held
+from webapp.runs.execution.claims import MOST_LOSSES, Claimed, Claims, Held
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import Outside
 from webapp.runs.execution.writer import JournalWriter, Write
@@ -253,10 +254,11 @@ class Runner:
     async def _drive(self, active: Active, journal: RunJournal) -> Any:
         claimed = active.claimed
         known, slug = await self._plan(claimed)
-        records = []
+        records, losses = [], 0
         if not claimed.fresh:
             shelf = self.outside.shelf
             records = await self._in_thread(lambda: self.claims.records(claimed, shelf))
+            losses = await self._in_thread(lambda: self.claims.losses(claimed))
         return await drive(
             known.plan,
             claimed.inputs,
@@ -267,6 +269,7 @@ class Runner:
             spent_s=claimed.ran_s,
             stop=self._stop,
             cancel=active.cancel,
+            refused=_lost_too_often(losses) if losses >= MOST_LOSSES else None,
         )
 
     async def _facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
@@ -383,6 +386,11 @@ def make_runner(settings: Settings, bell: Bell, answer: Callable[[], None]) -> R
         name=name,
         dialect=engine.dialect.name,
     )
+
+
+def _lost_too_often(losses: int) -> StepError:
+    text = f"{losses} workers stopped one after the other while they worked on this run."
+    return StepError("E-RUN-LOST", text, proven=True, retryable=False, facts={"count": losses})
 
 
 def _tell(bell: Bell, writes: list[Write]) -> None:

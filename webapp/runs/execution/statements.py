@@ -59,6 +59,14 @@ SELECT path, attempt, step_id, kind, state, effect, idem_key, request, result, r
        error, due_at, started_at, cost_nano, tokens_in, tokens_out
   FROM step WHERE run_id = :run ORDER BY path, attempt"""
 
+# What was requeued since the run last got on.
+REQUEUED: Final = """
+SELECT data FROM event
+ WHERE run_id = :run AND type = 'run.requeued'
+   AND seq > COALESCE((SELECT max(seq) FROM event WHERE run_id = :run AND type NOT IN (
+       'run.queued', 'run.started', 'run.resumed', 'run.requeued', 'run.cancelling',
+       'step.resumed')), 0)"""
+
 # 0 rows: the fence moved on, or the run is to be cancelled and the batch begins something new.
 ADVANCE: Final = """
 UPDATE lease SET seq = seq + :events, done = done + :done, cost_nano = cost_nano + :cost,
