@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from webapp.engine.tools import TOOLS
+from webapp.workflows.forms.computed import COMPUTED, TYPES, NamedValues
 from webapp.workflows.forms.lists import Cards, Cell, ConditionPart, Label, Rows, name_from
+from webapp.workflows.forms.operations import OPERATIONS, Operations
 from webapp.workflows.forms.parts import (
-    ABSENT,
-    Amount,
     Check,
     Choose,
     Doc,
-    Element,
-    Env,
-    Filled,
     Fold,
-    Given,
     Inside,
     Lines,
     Number,
@@ -28,259 +22,8 @@ from webapp.workflows.forms.parts import (
     Value,
     Words,
 )
+from webapp.workflows.forms.single import PAIR, Form, Needs, Span, StatusRanges, Until
 from webapp.workflows.starting import new_branch
-
-TYPES: Final = (
-    ("any", "Any"),
-    ("text", "Text"),
-    ("number", "Number"),
-    ("boolean", "Yes or no"),
-    ("date", "Date"),
-    ("datetime", "Date and time"),
-    ("list", "List"),
-    ("record", "Fields"),
-    ("file", "File"),
-)
-_PAIR: Final = (
-    Cell("name", "Name", width="narrow"),
-    Cell("value", "Value", values=True),
-)
-_COMPUTE: Final = (
-    ("", "is this value"),
-    ("add", "adds these"),
-    ("subtract", "subtracts these, in order"),
-    ("multiply", "multiplies these"),
-    ("divide", "divides these, in order"),
-    ("sum", "sums a list"),
-    ("min", "takes the smallest"),
-    ("max", "takes the largest"),
-    ("average", "takes the average"),
-    ("count", "counts"),
-    ("join", "joins as text"),
-)
-_TAKE: Final = (
-    ("count", "counts the rows"),
-    ("sum", "sum of"),
-    ("min", "smallest of"),
-    ("max", "largest of"),
-    ("average", "average of"),
-    ("first", "first of"),
-    ("join", "all of, with commas"),
-)
-
-
-class Computed(Part):
-    """A value, or a computation over several values: one field for both, one line each."""
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        op = str(settings.get("op") or "")
-        lines = settings.get("of") or [] if op else [settings.get("value")]
-        text = "\n".join(env.here.show(one) for one in lines)
-        return self._element(
-            "computed", at, env, value=text, op=op, ops=_COMPUTE, groups=env.here.groups, rows=2
-        )
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        return ABSENT
-
-    def change(self, given: Given, at: str, entry: Doc, env: Env) -> Doc:
-        """Return the entry with either `value`, or `op` and `of`."""
-        name = self.name(at)
-        op = given.text(f"{name}-op")
-        rest = {key: one for key, one in entry.items() if key not in {"value", "op", "of"}}
-        if op not in {word for word, _ in _COMPUTE} or not op:
-            rest.pop("digits", None)
-            value = Value("value", "").read(_renamed(given, name, f"{at}-value"), at, entry, env)
-            return rest if value is ABSENT else {**rest, "value": value}
-        of = Lines("of", "").read(_renamed(given, name, f"{at}-of"), at, entry, env)
-        return {**rest, "op": op, "of": [] if of is ABSENT else of}
-
-
-def _renamed(given: Given, name: str, to: str) -> Given:
-    return Given({to: given.text(name)})
-
-
-class NamedValues(Cards):
-    """Cards that each hold a name and a `Computed`."""
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        was, env.in_rows = env.in_rows, self.in_rows or env.in_rows
-        entries = [
-            COMPUTED.change(given, f"{name}-{number}", entry, env)
-            if given.has(f"{name}-{number}")
-            else entry
-            for number, entry in enumerate(old.get(self.key) or [])
-        ]
-        env.in_rows = was
-        return Cards.read(self, given, at, {**old, self.key: entries}, env)
-
-
-COMPUTED: Final = Computed("is", "It")
-
-
-class Operations(Cards):
-    """The operations of a list step; `compute` has a `Computed`."""
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        was, env.in_rows = env.in_rows, True
-        entries = [
-            COMPUTED.change(given, f"{name}-{number}", entry, env)
-            if entry.get("do") == "compute" and given.has(f"{name}-{number}")
-            else entry
-            for number, entry in enumerate(old.get(self.key) or [])
-        ]
-        env.in_rows = was
-        return Cards.read(self, given, at, {**old, self.key: entries}, env)
-
-
-class Span(Part):
-    """How long to wait: a number and a unit, kept as seconds."""
-
-    units: Final = (("1", "seconds"), ("60", "minutes"), ("3600", "hours"), ("86400", "days"))
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        value, unit = settings.get(self.key), "1"
-        if isinstance(value, int) and value:
-            unit = next(u for u, _ in reversed(self.units) if value % int(u) == 0)
-            value = value // int(unit)
-        return self._element(
-            "span", at, env, value=env.here.show(value), unit=unit, units=self.units,
-            tokens=env.tokens,
-        )  # fmt: skip
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        text, unit = given.text(name).strip(), given.text(f"{name}-unit")
-        if text.isdecimal() and text.isascii() and len(text) < 9:
-            return int(text) * (int(unit) if unit in dict(self.units) else 1)
-        return Value.read(Value(self.key, self.label), given, at, old, env)
-
-
-class StatusRanges(Part):
-    """Status numbers, such as "200-299, 404"."""
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        ranges = settings.get(self.key) or [[200, 299]]
-        text = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in ranges)
-        return self._element("text", at, env, value=text, width="mid")
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name, ranges = self.name(at), []
-        for one in filter(None, (piece.strip() for piece in given.text(name).split(","))):
-            found = re.fullmatch(r"([1-5]\d\d)(?:\s*[-–]\s*([1-5]\d\d))?", one)
-            if found is None:
-                env.wrong[name] = "Write status numbers such as 200-299, 404."
-                return old.get(self.key, ABSENT)
-            ranges.append([int(found[1]), int(found[2] or found[1])])
-        is_default = ranges == [[200, 299]] and self.key not in old
-        return ABSENT if is_default or not ranges else ranges
-
-
-class Until(Part):
-    """When a step with lanes goes on: all, the first, or so many."""
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        until = settings.get(self.key) or "all"
-        count = until.get("n") if isinstance(until, dict) else ""
-        return self._element(
-            "until", at, env, value="n" if isinstance(until, dict) else until, count=count
-        )
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        word, count = given.text(name), given.text(f"{name}-n").strip()
-        if word == "n":
-            if not (count.isdecimal() and count.isascii() and 1 <= int(count[:4]) <= 64):
-                env.wrong[name] = "Enter how many lanes, from 1 to 64."
-                return old.get(self.key, ABSENT)
-            return {"n": int(count)}
-        if word == "first":
-            return "first"
-        return "all" if self.key in old else ABSENT
-
-
-@dataclass(frozen=True, slots=True)
-class Needs(Part):
-    """The lanes that must finish before this one starts: a box for each of the others."""
-
-    lanes: Sequence[tuple[str, str]] = ()
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        needed = settings.get(self.key) or []
-        name = self.name(at)
-        others = [
-            {"name": f"{name}-{lane}", "label": label, "on": lane in needed}
-            for lane, label in self.lanes
-            if lane != settings.get("id")
-        ]
-        return self._element("needs", at, env, boxes=others)
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        known = {lane for lane, _ in self.lanes}
-        gone = [lane for lane in old.get(self.key) or [] if lane not in known]
-        needs = [*(lane for lane, _ in self.lanes if given.has(f"{name}-{lane}")), *gone]
-        was = old.get(self.key) or []
-        return (was if set(was) == set(needs) else needs) or ABSENT
-
-
-def _parallel(settings: Doc) -> Sequence[Part]:
-    lanes = [
-        (str(lane.get("id", "")), str(lane.get("label") or f"Lane {number}"))
-        for number, lane in enumerate(settings.get("lanes") or [], start=1)
-    ]
-    return (
-        Cards("lanes", "Lanes", "", (
-            Label("label", "Name"),
-            Needs("needs", "Starts after", "Choose none to start at once.", lanes=lanes),
-        ), add_label="Add a lane", one="lane", fresh=_lane),
-        Until("until", "Goes on when"),
-        Choose("lane_failure", "If a lane fails", "", (
-            ("stop", "Stop the others"), ("continue", "Go on with the others"),
-        ), radios=True),
-    )  # fmt: skip
-
-
-class Form(Part):
-    """The content of a request sent as a form: names and values."""
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        return PAIRS_OF_FORM.show(_as_pairs(settings), at, env)
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        pairs = PAIRS_OF_FORM.read(given, at, _as_pairs(old), env)
-        if pairs is ABSENT:
-            return ABSENT
-        return {"record": {pair["name"]: pair.get("value") for pair in pairs if pair.get("name")}}
-
-
-def _as_pairs(settings: Doc) -> Doc:
-    value = settings.get("value")
-    record = value.get("record", {}) if isinstance(value, dict) else {}
-    return {"value": [{"name": name, "value": one} for name, one in record.items()]}
-
-
-PAIRS_OF_FORM: Final = Rows("value", "Content", "", _PAIR, "Add a field", blank=1)
-
-_QUESTION: Final = Label("label", "Question")
-_ANSWER: Final = Choose("type", "Answer", "", (
-    *TYPES[1:6], ("oneof", "One of"), ("file", "File"), ("list", "List"), ("any", "Any"),
-))  # fmt: skip
-_CHOICES: Final = Words("of", "Choices", "With commas between them.")
-_DEFAULT: Final = Filled("default", "Filled in already")
-_MUST: Final = Check("required", "Must be answered", default=True)
-_HELP: Final = Text("help", "Help", most=200)
-
-
-def _question(field: Doc) -> Sequence[Part]:
-    """Return what there is to say about a question, by the kind of its answer."""
-    kind = field.get("type", "text")
-    choices = (_CHOICES,) if kind == "oneof" else ()
-    default = () if kind in {"file", "list", "record", "any"} else (_DEFAULT,)
-    return (_QUESTION, _ANSWER, *choices, *default, _HELP, _MUST)
-
 
 _GIVES_CELLS: Final = (
     Cell("label", "Name"),
@@ -321,86 +64,22 @@ def _gives_fields(rows: list[Doc]) -> Any:
     return [row for row in rows if row.get("name")]
 
 
-def _sort_rows(keys: Any) -> list[Doc]:
-    return [{"field": k.get("field"), "down": "yes" if k.get("down") else "no"} for k in keys]
-
-
-def _sort_keys(rows: list[Doc]) -> Any:
-    return [
-        {"field": row["field"], **({"down": True} if row.get("down") == "yes" else {})}
-        for row in rows
-        if row.get("field")
+def _parallel(settings: Doc) -> Sequence[Part]:
+    lanes = [
+        (str(lane.get("id", "")), str(lane.get("label") or f"Lane {number}"))
+        for number, lane in enumerate(settings.get("lanes") or [], start=1)
     ]
+    return (
+        Cards("lanes", "Lanes", "", (
+            Label("label", "Name"),
+            Needs("needs", "Starts after", "Choose none to start at once.", lanes=lanes),
+        ), add_label="Add a lane", one="lane", fresh=_lane),
+        Until("until", "Goes on when"),
+        Choose("lane_failure", "If a lane fails", "", (
+            ("stop", "Stop the others"), ("continue", "Go on with the others"),
+        ), radios=True),
+    )  # fmt: skip
 
-
-def _rename_rows(names: Any) -> list[Doc]:
-    return [{"old": old, "new": new} for old, new in dict(names or {}).items()]
-
-
-def _rename_names(rows: list[Doc]) -> Any:
-    return {row["old"]: row["new"] for row in rows if row.get("old") and row.get("new")}
-
-
-_OPERATIONS: Final[Mapping[str, tuple[str, Sequence[Part]]]] = {
-    "filter": (
-        "Keep rows",
-        (ConditionPart("where", "Keep the rows where", "The others go to “Left out”."),),
-    ),
-    "sort": (
-        "Sort",
-        (
-            Rows("by", "Sort by", "", (
-                Cell("field", "Column", columns=True),
-                Cell("down", "Order", "select",
-                     (("no", "smallest first"), ("yes", "largest first"))),
-            ), "Add a column", 1, _sort_rows, _sort_keys),
-        ),
-    ),
-    "first": ("Take the first", (Number("n", "How many", "", 1),)),
-    "last": ("Take the last", (Number("n", "How many", "", 1),)),
-    "unique": (
-        "Remove doubles",
-        (Words("by", "Same in these columns", "With commas between them.", offer_columns=True),),
-    ),
-    "group": (
-        "Group",
-        (
-            Words("by", "One row for each", "Columns with commas between them.",
-                  offer_columns=True),
-            Rows("take", "And of its rows", "", (
-                Cell("name", "Name"),
-                Cell("op", "Takes", "select", _TAKE),
-                Cell("field", "Column", columns=True),
-            ), "Add a value", 1),
-        ),
-    ),
-    "pick": (
-        "Choose columns",
-        (Words("fields", "Columns", "With commas between them.", offer_columns=True),),
-    ),
-    "rename": (
-        "Rename columns",
-        (
-            Rows("names", "Columns", "", (
-                Cell("old", "Old name", columns=True), Cell("new", "New name"),
-            ), "Add a column", 1, _rename_rows, _rename_names),
-        ),
-    ),
-    "compute": (
-        "Compute a column",
-        (Text("name", "New column", "Small letters, digits and _.", most=40, width="mid"),
-         Choose("type", "Type", "", TYPES), COMPUTED),
-    ),
-    "flatten": (
-        "Unfold a column",
-        (Text("field", "Column", "Each of its items becomes a row.", most=60, width="mid"),),
-    ),
-    "join": (
-        "Add columns of another list",
-        (Value("with", "The other list", rows=1),
-         Text("on", "Column that is the same in both", most=60, width="mid")),
-    ),
-}  # fmt: skip
 
 KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
     "text": (Value("text", "Text", rows=6),),
@@ -411,7 +90,7 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
     ),
     "list": (
         Value("from", "List", "The list to work on.", rows=1),
-        Operations("do", "What to do", "Done one after the other.", by="do", kinds=_OPERATIONS,
+        Operations("do", "What to do", "Done one after the other.", by="do", kinds=OPERATIONS,
                    one="operation", in_rows=True),
     ),
     "if": (
@@ -461,6 +140,7 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
     ),
 }  # fmt: skip
 
+
 _METHODS: Final = tuple((word, word) for word in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"))
 _BODIES: Final = (("none", "Nothing"), ("json", "JSON"), ("form", "Form fields"), ("text", "Text"))
 
@@ -495,8 +175,8 @@ def _http(settings: Doc) -> Sequence[Part]:
         Value("url", "Address", "Begins with https:// or http://.", rows=1),
         *((body,) if writes or form != "none" else ()),
         Fold("fold", "Headers, address parts and the answer", "", (
-            Rows("query", "Added to the address", "", _PAIR, "Add a part"),
-            Rows("headers", "Headers", "", _PAIR, "Add a header"),
+            Rows("query", "Added to the address", "", PAIR, "Add a part"),
+            Rows("headers", "Headers", "", PAIR, "Add a header"),
             Choose("read", "Read the answer as", "", (
                 ("auto", "What it says it is"), ("json", "JSON"), ("text", "Text"),
             )),
@@ -504,22 +184,3 @@ def _http(settings: Doc) -> Sequence[Part]:
             *((repeat,) if writes else ()),
         )),
     )  # fmt: skip
-
-
-INPUTS: Final = Cards(
-    "inputs", "Questions", "", choose=_question, add_label="Add a question",
-    one="question", named=True,
-    fresh=lambda word, present: {"label": "", "type": "text"},
-)  # fmt: skip
-RESULT: Final = Cards(
-    "result", "Values", "", (Label("label", "Name"), Value("value", "Value", rows=1)),
-    add_label="Add a value", one="value", named=True,
-    fresh=lambda word, present: {"label": "", "type": "any"},
-)  # fmt: skip
-COLLECT: Final = Cards(
-    "collect", "Collect from each item", "Kept in the list's order.",
-    (Label("label", "Name"), Value("value", "Value", rows=1)),
-    add_label="Add a value", one="value", named=True,
-    fresh=lambda word, present: {"label": "", "type": "any"},
-)  # fmt: skip
-__all__ = ["COLLECT", "INPUTS", "RESULT", "Amount", "parts_of"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 from webapp.engine.steps import KINDS
 from webapp.kernel.errors import FieldError, Invalid
 from webapp.workflows.blocks import own_settings
-from webapp.workflows.forms.kinds import COLLECT, INPUTS, RESULT, parts_of
+from webapp.workflows.forms.kinds import parts_of
 from webapp.workflows.forms.lists import is_stopgap, name_from
 from webapp.workflows.forms.parts import (
     ABSENT,
@@ -26,6 +26,7 @@ from webapp.workflows.forms.parts import (
     read_all,
     show_all,
 )
+from webapp.workflows.forms.questions import COLLECT, INPUTS, RESULT
 from webapp.workflows.visible import Sights
 
 AT: Final = "with"
