@@ -180,3 +180,21 @@ def test_fields_have_a_json_schema() -> None:
     assert schema["required"] == ["customer", "amount", "day"]
     assert schema["properties"]["kind"]["enum"] == ["Urgent", "Normal"]
     assert schema["properties"]["lines"]["items"]["properties"]["n"]["type"] == "number"
+
+
+@pytest.mark.parametrize("number", ["1e999999999", "-1E-999999999", "1" * 5000])
+def test_a_number_that_nobody_can_write_out_is_refused_at_the_border(number: str) -> None:
+    with pytest.raises(ValueError, match=r"digits|conversion"):
+        from_bytes(f'{{"n": [{number}]}}')
+
+
+def test_json_from_outside_nested_too_deeply_is_refused() -> None:
+    assert from_bytes("[" * 100 + "]" * 100)
+    for depth in (200, 900, 100_000):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            from_bytes("[" * depth + "]" * depth)
+
+
+def test_what_no_database_keeps_is_replaced_at_the_border() -> None:
+    assert from_bytes(r'{"a\u0000": ["\ud800!", "\ud83d\ude00"]}') == {"a\ufffd": ["?!", "😀"]}
+    assert from_bytes('["\ud800"]') == ["?"]

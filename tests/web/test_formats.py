@@ -171,3 +171,8 @@ def test_what_is_due_is_said_absolute_and_relative(left: timedelta, text: str) -
 
 def test_a_name_in_code_becomes_a_label() -> None:
     assert formats.words("days_late") == "Days late"
+
+
+def test_a_number_of_a_billion_digits_is_not_written_out() -> None:
+    assert formats.number(Decimal("1e999999999")) == "1E+999999999"
+    assert formats.number(Decimal("1e20")) == "100,000,000,000,000,000,000"

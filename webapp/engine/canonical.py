@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import simplejson
+
+MOST_DEPTH = 128
+MOST_DIGITS = 10_000
+"""Of a number, written out: 1e999999999 is short to send and a gigabyte to show."""
 
 
 def to_bytes(value: Any) -> bytes:
@@ -23,15 +27,59 @@ def to_bytes(value: Any) -> bytes:
 
 
 def from_bytes(data: bytes | str) -> Any:
-    """Read JSON with fractions as Decimal; NaN and Infinity, which JSON doesn't have, are refused.
+    """Read JSON from outside, or what `to_bytes` wrote; fractions come as Decimal.
+
+    NUL and halves of surrogate pairs, which databases refuse, come as replacement characters.
 
     Raises:
-        ValueError: no JSON, or nested too deeply.
+        ValueError: no JSON, nested too deeply, or with a number that nobody can write out.
     """
+    text = data if isinstance(data, str) else data.decode()
     try:
-        return json.loads(data, parse_float=Decimal, parse_constant=_refuse)
+        value = json.loads(text, parse_float=_fraction, parse_int=_whole, parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    odd = "\\u0000" in text or "\\ud" in text or "\\uD" in text or not _is_utf8(text)
+    if odd or text.count("[") + text.count("{") > MOST_DEPTH:
+        return _cleaned(value, MOST_DEPTH)
+    return value
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or text == storable(text)
+
+
+def storable(text: str) -> str:
+    """Return the text with replacement characters for what no database keeps."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+
+
+def _cleaned(value: Any, depth: int) -> Any:
+    if depth < 0:
+        raise ValueError("nested too deeply")
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_cleaned(item, depth - 1) for item in value]
+    if isinstance(value, dict):
+        return {storable(name): _cleaned(item, depth - 1) for name, item in value.items()}
+    return value
+
+
+def _fraction(digits: str) -> Decimal:
+    try:
+        number = Decimal(digits)
+    except InvalidOperation as error:
+        raise ValueError("a number out of reach") from error
+    if len(digits) > MOST_DIGITS or abs(number.adjusted()) > MOST_DIGITS:
+        raise ValueError(f"a number of more than {MOST_DIGITS} digits")
+    return number
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"a number of more than {MOST_DIGITS} digits")
+    return int(digits)
 
 
 def _refuse(word: str) -> Any:

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from webapp.engine.grammar import Field
 from webapp.files.schemas import FileOut
 from webapp.kernel import jsons
-from webapp.kernel.errors import FieldError
+from webapp.kernel.errors import BadRequest, FieldError
+from webapp.web import jsons as strict
 
 PREFIX: Final = "q-"
 """Before the name of every question, so that none can be called like a field of ours."""
@@ -154,9 +155,10 @@ def _aware(text: str, zone: str) -> str:
 
 
 def _as_json(text: str) -> Any:
+    """Return the JSON that was typed, read as strictly as what programs send; else the text."""
     try:
-        return jsons.loads(text)
-    except ValueError:
+        return strict.load(text)
+    except BadRequest:
         return text
 
 

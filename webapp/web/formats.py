@@ -15,6 +15,7 @@ NOTHING = "–"
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥"}
 FEW = 20  # below this, counts say more than a percentage
 DAY_S = 86_400
+MOST_DIGITS = 400
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,9 @@ def number(value: float | Decimal | None) -> str:
         return NOTHING
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{Decimal(str(value)):,f}"
+    exact = Decimal(str(value))
+    # 1e999999999 written out would take a gigabyte, and the process with it.
+    return f"{exact:,f}" if abs(exact.adjusted()) < MOST_DIGITS else str(exact)
 
 
 def compact(value: int) -> str:
