@@ -57,10 +57,14 @@ def compute(start: Start, act: Callable[[Any, Any], Any]) -> Any:
     """Run a step's synchronous part.
 
     Raises:
-        StepError: what the step says, or E-OURS for a fault of ours.
+        StepError: what the step says, E-VALUE-LARGE, or E-OURS for a fault of ours.
     """
+    allowance = start.scope.allowance
+    allowance.begin()
     try:
-        return act(start.step.config, start.scope)
+        made = act(start.step.config, start.scope)
+        allowance.keep(made)
+        return made
     except StepError:
         raise
     except Exception as fault:

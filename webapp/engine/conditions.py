@@ -30,8 +30,10 @@ def holds(condition: Condition | Row, scope: Scope) -> bool:
     if isinstance(condition, Condition):
         join = all if condition.every else any
         return join(holds(row, scope) for row in condition.rows)
-    left = render(condition.value, scope)
-    return OPERATORS[condition.op](left, _right(condition, scope), scope)
+    left, right = render(condition.value, scope), _right(condition, scope)
+    scope.allowance.look(left)
+    scope.allowance.look(None if isinstance(right, Within) else right)
+    return OPERATORS[condition.op](left, right, scope)
 
 
 def _right(row: Row, scope: Scope) -> Any:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+from webapp.engine.allowance import run_too_large
 from webapp.engine.attempts import compute, span
 from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import (
@@ -50,6 +51,8 @@ from webapp.engine.timers import Timers
 
 QUICK = 32
 """Steps without intent in one commit."""
+SLICE_S = 0.25
+"""After so long the loop turns, so that other runs, heartbeats and cancels are heard."""
 SHORT_S = 1.0
 """A shorter wait is waited here; for a longer one the lease is given back."""
 
@@ -129,6 +132,7 @@ class Driver:
         """Rows of tool calls that wait for the next commit."""
         self.stuck: set[str] = set()
         """Agents that can't go on because the worker is to go."""
+        self.overfull = False
         self.unrecorded = False
         """An effect has come back that no commit tells of yet."""
         self.left_s = float(self.scheduler.limits.seconds)
@@ -190,7 +194,8 @@ class Driver:
 
     def _work_off(self) -> None:
         """Do the scheduler's commands; stop when the next commit is big enough."""
-        while self.todo and self.pen.quick < QUICK:
+        until = self.loop.time() + SLICE_S
+        while self.todo and self.pen.quick < QUICK and self.loop.time() < until:
             command = self.todo.popleft()
             match command:
                 case Settle(record):
@@ -235,6 +240,9 @@ class Driver:
     def _tell(self, path: str, outcome: Outcome) -> None:
         # Behind what is still to be done: the scheduler's commands hold in their order only.
         self.todo.extend(self.scheduler.take(path, outcome))
+        if self.scheduler.allowance.is_used_up and not (self.overfull or self.scheduler.ended):
+            self.overfull = True
+            self.todo.extend(self.scheduler.fail(run_too_large()))
 
     def _intend(self, start: Start) -> None:
         """Write what will be done, with the bytes it will be done with.
@@ -272,7 +280,9 @@ class Driver:
         self.stuck.discard(path)
         if isinstance(outcome, Stopped) and self.stopping and not self.cancelling:
             return  # the row stays an intent, for the worker that comes next
-        self.todo.extend(self.scheduler.take(path, outcome))
+        if isinstance(outcome, Succeeded):
+            self.scheduler.allowance.hold(outcome.result)
+        self._tell(path, outcome)
 
     def _due(self, path: str) -> None:
         record = self.timers.take_wait(path)

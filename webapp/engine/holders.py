@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from webapp.engine.allowance import run_too_large
 from webapp.engine.conditions import holds
 from webapp.engine.errors import StepError
 from webapp.engine.frames import (
@@ -30,6 +31,7 @@ class IfFrame(HolderFrame):
 
     def _choose(self) -> str:
         scope, key = self.scope, "otherwise"
+        scope.allowance.begin()
         for branch in self.task.step.config.branches:
             if holds(branch.when, scope):
                 key = str(branch.id)
@@ -164,6 +166,7 @@ class EachFrame(HolderFrame):
 
     def _items(self) -> list[Any]:
         config = self.task.step.config
+        self.scope.allowance.begin()
         items = render(config.source, self.scope)
         if items is None or items == "":
             items = []
@@ -197,7 +200,12 @@ class EachFrame(HolderFrame):
 
     def _collected(self, item: Scope) -> dict[str, Any]:
         scope = Scope({"now": self.decided["now"]}, around=item)
-        return {output.name: render(output.value, scope) for output in self.collect}
+        scope.allowance.begin()
+        collected = {output.name: render(output.value, scope) for output in self.collect}
+        scope.allowance.keep(collected)
+        if scope.allowance.is_used_up:
+            raise run_too_large()
+        return collected
 
     def block_failed(self, block: Block, error: Error) -> None:
         self.forget(block)

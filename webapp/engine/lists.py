@@ -9,6 +9,7 @@ from functools import singledispatch
 from typing import Any
 
 from webapp.engine import listops
+from webapp.engine.allowance import ROW
 from webapp.engine.canonical import to_bytes
 from webapp.engine.compute import compute
 from webapp.engine.conditions import holds
@@ -153,8 +154,14 @@ def _compute(op: listops.Compute, result: ListResult, scope: Scope) -> list[Any]
 def computed(setting: Any, scope: Scope) -> Any:
     """Return what a field of `set` or `compute` says: a value, or an operation over values."""
     if setting.op is None:
-        return render(setting.value, scope)
-    return compute(setting.op, [render(value, scope) for value in setting.of], setting.digits)
+        made = render(setting.value, scope)
+    else:
+        values = [render(value, scope) for value in setting.of]
+        for value in values:
+            scope.allowance.look(value)
+        made = compute(setting.op, values, setting.digits)
+    scope.allowance.spend(made, extra=ROW)
+    return made
 
 
 @_apply.register
@@ -164,9 +171,11 @@ def _flatten(op: listops.Flatten, result: ListResult, scope: Scope) -> list[Any]
     for item in result.items:
         inner = _of(item, op.field)
         rest = {name: value for name, value in _record(item).items() if name != op.field}
+        entries = inner if isinstance(inner, list) else [inner]
+        scope.allowance.spend(rest, times=len(entries), extra=ROW)
         rows.extend(
             {**rest, **(entry if isinstance(entry, dict) else {op.field: entry})}
-            for entry in (inner if isinstance(inner, list) else [inner])
+            for entry in entries
         )
     return rows
 
@@ -179,10 +188,12 @@ def _join(op: listops.Join, result: ListResult, scope: Scope) -> list[Any]:
     for other in others if isinstance(others, list) else []:
         if isinstance(other, dict) and _of(other, op.on) is not None:
             partners.setdefault(_key(other, [op.on]), other)
-    return [
-        {**partners.get(_key(item, [op.on]), {}), **item} if isinstance(item, dict) else item
-        for item in result.items
-    ]
+    joined = []
+    for item in result.items:
+        partner = partners.get(_key(item, [op.on]), {}) if isinstance(item, dict) else {}
+        scope.allowance.spend(partner)
+        joined.append({**partner, **item} if isinstance(item, dict) else item)
+    return joined
 
 
 def _record(item: Any) -> dict[str, Any]:

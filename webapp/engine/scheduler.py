@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from webapp.engine.allowance import Allowance
 from webapp.engine.commands import (
     Cancel,
     Command,
@@ -134,6 +135,11 @@ class Scheduler(Tree):
         return self._work()
 
     @property
+    def allowance(self) -> Allowance:
+        """What the values of this run may still grow to."""
+        return self._scope.allowance
+
+    @property
     def is_idle(self) -> bool:
         """Nothing runs or is about to: what is open waits for a time, a signal or a person."""
         return not self.running and not self._ready
@@ -165,7 +171,9 @@ class Scheduler(Tree):
 
     def _settle_result(self) -> None:
         try:
+            self.allowance.begin()
             result = {one.name: render(one.value, self._scope) for one in self.plan.result}
+            self.allowance.keep(result)
         except StepError as error:
             self._finish(End("failed", error={"code": error.code, "text": error.text}))
             return

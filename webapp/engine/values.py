@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webapp.engine.adjust import adjust
+from webapp.engine.allowance import Allowance
 from webapp.engine.errors import StepError
 from webapp.engine.readings import as_day, as_moment, as_text, as_truth, is_empty, read_number
 
@@ -21,7 +22,7 @@ class Scope:
         facts: what adjustments may know: `zone` of the organization, `files` by id.
     """
 
-    __slots__ = ("around", "facts", "notes", "roots")
+    __slots__ = ("allowance", "around", "facts", "notes", "roots")
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class Scope:
             facts if facts is not None else around.facts if around is not None else {}
         )
         self.notes: list[str] = []
+        self.allowance: Allowance = around.allowance if around is not None else Allowance()
 
     def lookup(self, ref: Sequence[str | int]) -> Any:
         """Return the value at `ref`; a missing part is empty, never an error."""
@@ -86,9 +88,13 @@ def render(value: Any, scope: Scope) -> Any:
             return _reference(value[0], scope, if_absent=None)
         return "".join(_joined(part, scope) for part in value)
     if isinstance(value, Mapping):
+        inner: Any
         if "list" in value:
-            return [render(item, scope) for item in value["list"]]
-        return {name: render(item, scope) for name, item in value["record"].items()}
+            inner = [render(item, scope) for item in value["list"]]
+        else:
+            inner = {name: render(item, scope) for name, item in value["record"].items()}
+        scope.allowance.spend(inner)
+        return inner
     return value
 
 
@@ -117,13 +123,16 @@ def _is_secret(part: Mapping[str, Any]) -> bool:
 
 
 def _joined(part: Mapping[str, Any], scope: Scope) -> str:
-    return part["text"] if "text" in part else as_text(_reference(part, scope, if_absent=""))
+    text = part["text"] if "text" in part else as_text(_reference(part, scope, if_absent=""))
+    scope.allowance.count(len(text))
+    return str(text)
 
 
 def _reference(part: Mapping[str, Any], scope: Scope, *, if_absent: Any) -> Any:
     value = scope.lookup(part["value"])
     if part.get("adjust"):
         value = adjust(value, part["adjust"], scope.facts)
+        scope.allowance.spend(value)
     if not is_empty(value):
         return value
     # An empty list stays a list: "for each of no items" is an answer, not a gap.

@@ -173,6 +173,14 @@ CATALOGUE: dict[str, Entry] = {
         "Raise the limit or filter first.",
         "No item was started.",
     ),
+    "E-VALUE-LARGE": Entry(
+        "The values of the step grew too large or too deep.",
+        "Filter the list or shorten the text.",
+    ),
+    "E-RUN-LARGE": Entry(
+        "The run kept more values than one run may.",
+        "Work on fewer items, or keep less of each.",
+    ),
     "E-STEPS-LIMIT": Entry("The run reached its limit of {most} steps.", "Raise the limit."),
     "E-RUN-TIME": Entry("The run worked longer than {limit}, so we stopped it."),
     "E-STOPPED": Entry("A Stop step ended the run as failed.", "{message}"),
