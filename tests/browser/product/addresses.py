@@ -1,0 +1,89 @@
+"""An example address, or several, of each route that answers GET. A route without one fails a test.
+
+Names are those of the screenshots. A route that gives no page says what it gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+WORKFLOW, RUN = "/o/<org>/workflows/<workflow>", "/o/<org>/runs/<run>"
+
+PAGES: dict[str, dict[str, str]] = {
+    "/setup": {"set-up-code": "/setup?code=wrong"},
+    "/signin": {"sign-in": "/signin"},
+    "/me": {"account": "/me"},
+    "/docs": {"docs": "/docs"},
+    "/redoc": {"redoc": "/redoc"},
+    "/admin/ui": {"not-for-you": "/admin/ui"},
+    "/problems/<code>": {"problem": "/problems/E-LOGIN-WAIT", "not-found": "/problems/nothing"},
+    "/o/<org>/menu": {"menu": "{home}/menu"},
+    "/o/<org>/runs": {
+        "runs": "{home}/runs",
+        "runs-none-match": "{home}/runs?state=needs_review",
+    },
+    "/o/<org>/workflows": {
+        "workflows": "{home}/workflows",
+        "workflows-none-match": "{home}/workflows?q=nothing+like+this",
+    },
+    "/o/<org>/workflows/new": {"workflow-new": "{home}/workflows/new"},
+    WORKFLOW: {
+        "builder": "{every_kind}",
+        "builder-example": "{example}",
+        "builder-empty": "{empty}",
+        "builder-add": "{every_kind}?add=root::1",
+        "builder-move": "{every_kind}?move=s_2",
+        "builder-start": "{example}?step=start",
+        "builder-result": "{example}?step=result",
+        **{f"builder-{kind}": f"{{every_kind}}?step={step}" for kind, step in {
+            "text": "s_1", "set": "s_2", "list": "s_3", "if": "s_4", "lanes": "s_6",
+            "each": "s_9", "http": "s_11", "agent": "s_12", "tool": "s_13", "wait": "s_14",
+            "stop": "s_5",
+        }.items()},
+    },
+    f"{WORKFLOW}/live": {"live-first": "{every_kind}/live", "live-same": "{example}/live"},
+    f"{WORKFLOW}/run": {
+        "run-form": "{example}/run",
+        "run-form-not-live": "{empty}/run",
+        "run-form-left": "{empty}/run?version=draft",
+    },
+    f"{WORKFLOW}/settings": {"workflow-settings": "{example}/settings"},
+    f"{WORKFLOW}/versions": {"versions": "{example}/versions", "versions-none": "{empty}/versions"},
+    f"{WORKFLOW}/versions/<int:number>": {"version": "{example}/versions/1"},
+    RUN: {
+        "run-done": "{done}",
+        "run-step": "{done}?step=s_1",
+        "run-step-in": "{done}?step=s_1&view=in",
+        "run-step-details": "{done}?step=s_1&view=details",
+        "run-items": "{done}?step=s_4&view=items",
+        "run-waiting": "{waiting}",
+        "run-failed": "{failed}",
+        "run-cancelled": "{cancelled}",
+        "run-talk": "{talked}?step=s_1&view=talk",
+    },
+}  # fmt: skip
+
+NO_PAGES: dict[str, str] = {
+    "/": "leads on to the first page",
+    "/o/<org>": "leads on to the first page",
+    "/health": "JSON",
+    "/ready": "JSON",
+    "/status": "JSON",
+    "/openapi.json": "JSON",
+    "/static/<path:file>": "style, script and pictures",
+    "/o/<org>/files/<file>": "the file",
+    "/o/<org>/runs.csv": "CSV",
+    "/o/<org>/runs/<run>/result/<name>.<suffix>": "a download",
+    "/o/<org>/runs/<run>/values.json": "JSON",
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """A page by the name of its screenshot; `pattern` has names of `Places` in braces."""
+
+    name: str
+    pattern: str
+
+
+ALL = [Address(name, at) for pages in PAGES.values() for name, at in pages.items()]

@@ -1,0 +1,66 @@
+"""Plans for the runs that these tests watch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Step = dict[str, Any]
+
+
+def plan(*steps: Step, **more: Any) -> dict[str, Any]:
+    return {"plan": 1, "inputs": [], "steps": list(steps), "result": [], **more}
+
+
+def text(step_id: str, value: Any, name: str) -> Step:
+    return {"id": step_id, "kind": "text", "name": name, "with": {"text": value}}
+
+
+def wait(step_id: str, seconds: float, name: str = "Wait") -> Step:
+    return {"id": step_id, "kind": "wait", "name": name, "with": {"for_s": seconds}}
+
+
+def agent(step_id: str, message: Any, name: str = "Write") -> Step:
+    inline = {"instructions": "Write it up.", "model": "default"}
+    return {
+        "id": step_id,
+        "kind": "agent",
+        "name": name,
+        "with": {"inline": inline, "message": message},
+    }
+
+
+def refused(step_id: str) -> Step:
+    """A step that fails at once: nobody may be asked at this address."""
+    call = {"method": "GET", "url": "http://10.0.0.1/orders"}
+    return {"id": step_id, "kind": "http", "name": "Read the orders", "with": call}
+
+
+def one_of_each() -> dict[str, Any]:
+    """A plan with a step of every kind, and a value of Start in some."""
+    who = [{"text": "Dear "}, {"value": ["start", "who"]}]
+    row = {"value": [{"value": ["start", "who"]}], "is": "equal", "to": "Ada"}
+    stop = {"id": "s_5", "kind": "stop", "with": {"as": "done", "message": "Nothing to do."}}
+    branch = {"id": "yes", "label": "It is Ada", "when": {"all": [row]}, "steps": [stop]}
+    lanes = [
+        {"id": "a", "label": "First", "steps": [text("s_7", "One", "Left")]},
+        {"id": "b", "label": "Second", "needs": ["a"], "steps": [text("s_8", "Two", "Right")]},
+    ]
+    fields = [{"name": "total", "label": "Total", "type": "number", "value": 12}]
+    first = [{"do": "filter", "where": {"all": [{**row, "value": [{"value": ["item", "name"]}]}]}}]
+    rows = {"list": [{"record": {"name": "Ada"}}, {"record": {"name": "Bo"}}]}
+    each = {"list": [{"value": ["s_3", "items"]}], "steps": [text("s_10", "Hello", "Greet")]}
+    sums = {"tool": "calculator", "args": {"expression": "2 + 2"}}
+    steps: list[Step] = [
+        text("s_1", who, "Greeting"),
+        {"id": "s_2", "kind": "set", "name": "Numbers", "with": {"fields": fields}},
+        {"id": "s_3", "kind": "list", "name": "People", "with": {"from": rows, "do": first}},
+        {"id": "s_4", "kind": "if", "name": "Who is it?", "with": {"branches": [branch]}},
+        {"id": "s_6", "kind": "parallel", "name": "Both", "with": {"lanes": lanes}},
+        {"id": "s_9", "kind": "each", "name": "Everybody", "with": each},
+        refused("s_11"),
+        agent("s_12", who, "Answer"),
+        {"id": "s_13", "kind": "tool", "name": "Add up", "with": sums},
+        wait("s_14", 60, "A minute"),
+    ]
+    asked = {"name": "who", "label": "Who", "type": "text", "required": True}
+    return plan(*steps, inputs=[asked])

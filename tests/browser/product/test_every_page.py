@@ -1,0 +1,109 @@
+"""Every page holds WCAG 2.2 AA in both themes, on a phone and on a desk, and fits in there.
+
+The pages come from the map of routes: a new route without an example address fails.
+Each page's picture is kept in build/screenshots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.product import plans
+from tests.browser.product.addresses import ALL, NO_PAGES, PAGES, Address
+from tests.browser.product.people import Account, Listener
+from webapp.app import create_app
+from webapp.kernel.settings import Settings
+from webapp.web.doors import policies
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[3]
+AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
+SHOTS = ROOT / "build/screenshots"
+WIDTHS = (320, 1280)
+READERS = ("/docs", "/redoc")  # what others made and we only frame; our frame is looked at
+
+
+@pytest.fixture(scope="module")
+def places(account: Account) -> dict[str, str]:
+    """Workflows and runs in the states that pages show, by the names in `addresses`."""
+    home, call = account.home, account.house.until
+    example = account.run(account.example_run)["workflow"]["id"]
+    every_kind = account.make_workflow("One of each kind", plans.one_of_each(), live=False)
+    empty = account.make_workflow("Nothing yet", plans.plan(), live=False)
+    waiting = account.start(account.make_workflow("Long wait", plans.plan(plans.wait("s_1", 9000))))
+    failed = account.start(account.make_workflow("Refused", plans.plan(plans.refused("s_1"))))
+    talked = account.start(account.make_workflow("Talk", plans.plan(plans.agent("s_1", "2 + 2"))))
+    cancelled = account.start(account.make_workflow("Given up", plans.plan(plans.wait("s_1", 900))))
+    call("POST", f"/api/v1/runs/{cancelled}/cancel")
+    account.until_over(failed, talked, cancelled)
+    runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
+    runs["done"] = account.example_run
+    workflows = {"example": example, "every_kind": every_kind, "empty": empty}
+    return (
+        {"home": home}
+        | {name: f"{home}/runs/{run}" for name, run in runs.items()}
+        | {name: f"{home}/workflows/{workflow}" for name, workflow in workflows.items()}
+    )
+
+
+@pytest.fixture(scope="module")
+def browsing(account: Account, browser: Browser) -> Iterator[Callable[[bool], Page]]:
+    """Return a function that gives a browser, signed in or not."""
+    shared: dict[str, Any] = {"base_url": account.house.url, "reduced_motion": "reduce"}
+    guest = browser.new_context(**shared)
+    owner = browser.new_context(**shared, storage_state=account.state)
+    pages = guest.new_page(), owner.new_page()
+    yield lambda signed_in: pages[signed_in]
+    guest.close()
+    owner.close()
+
+
+def violations(page: Page, **options: Any) -> list[str]:
+    asked = {"resultTypes": ["violations"], **options}
+    scope = {"exclude": [["#api"]]} if page.url.endswith(READERS) else None
+    found: dict[str, Any] = page.evaluate("([s, o]) => axe.run(s ?? document, o)", [scope, asked])
+    return [f"{v['id']}: {n['html'][:300]}" for v in found["violations"] for n in v["nodes"]]
+
+
+def fit(page: Page, width: int) -> None:
+    """Give the window the page's height, so that bars at its edges lie over nothing."""
+    page.set_viewport_size({"width": width, "height": 900})
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": width, "height": min(max(height, 900), 6000)})
+
+
+def test_every_page_has_an_example_here(settings: Settings) -> None:
+    rules = [door.split()[1] for door in policies(create_app(settings)) if door.startswith("GET ")]
+    theirs = {rule for rule in rules if not rule.startswith("/api/v1/")}
+
+    assert sorted(theirs - PAGES.keys() - NO_PAGES.keys()) == []
+    assert sorted((PAGES.keys() | NO_PAGES.keys()) - theirs) == []
+
+
+@pytest.mark.parametrize("address", ALL, ids=lambda address: address.name)
+def test_a_page_is_for_everybody(
+    address: Address, places: dict[str, str], browsing: Callable[[bool], Page]
+) -> None:
+    page = browsing(address.pattern != "/signin")
+    heard = Listener(page)
+    page.goto(address.pattern.format(**places))
+    page.evaluate(AXE)
+    wrong = []
+    for width in WIDTHS:
+        fit(page, width)
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme=theme)
+            # A theme changes colors and nothing else.
+            rules = {"runOnly": ["color-contrast"]} if theme == "dark" else {}
+            wrong += [f"{theme} {width} {one}" for one in violations(page, **rules)]
+            page.screenshot(path=SHOTS / f"{address.name}-{theme}-{width}.png")
+        reach = page.evaluate("document.documentElement.scrollWidth")
+        wrong += [f"{width} scrolls sideways: {reach}"] if reach > width else []
+    assert "\n".join(wrong) == ""
+    assert heard.complaints == []
