@@ -18,7 +18,9 @@ from webapp.web.shapes import shape
 
 _FINDING: Final = 300
 VIEWS: Final = frozenset({"out", "in", "details", "items", "talk"})
-EVERY_S: Final = {"queued": 2, "running": 2, "waiting": 10, "paused": 30, "needs_review": 30}
+EVERY_S: Final = {"queued": 2, "running": 2, "waiting": 2, "paused": 30, "needs_review": 30}
+_SLOW: Final = frozenset({"person", "signal"})
+"""Who waits for these waits long: asking every 10 s is enough."""
 
 
 @dataclass(slots=True)
@@ -103,6 +105,10 @@ class RunView:
 
     @property
     def every_s(self) -> int:
+        if self.run.state == "waiting" and self.run.reason in {"time", "retry"}:
+            return EVERY_S["running"]  # the moment may be near, and nobody has to act for it
+        if self.run.state == "waiting" and self.run.reason in _SLOW:
+            return 10
         return EVERY_S.get(self.run.state, 0)
 
     def here(self, **more: Any) -> str:
