@@ -18,17 +18,19 @@ from tests.runs.durable import Yard
 from tests.workflows.plans import plan_of
 from tests.workflows.plans import text as text_step
 from webapp.access.tenancy import across_organizations, bind_organization
-from webapp.engine.journal import Batch, Event, HandBack, Record
+from webapp.engine.journal import Batch, Event, HandBack, LostLease, Record
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.db import make_engine, make_sessions
 from webapp.kernel.hints import Hints
 from webapp.kernel.ids import new_id
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
+from webapp.kernel.sqlite import TurnstileBusy
+from webapp.live.bell import SilentBell
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
-from webapp.runs.execution.runner import Active, Runner
+from webapp.runs.execution.runner import Active, Runner, make_runner
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
 from webapp.runs.models import Lease, Run, Step
@@ -384,6 +386,38 @@ def test_what_may_have_happened_is_asked_even_of_a_run_over_which_workers_die(
 
     until(lambda: yard.run(run_id).state == "needs_review")
     assert [row.state for row in steps(yard)] == ["unknown"]
+
+
+def test_what_was_intended_too_long_ago_is_not_begun(
+    yard: Yard, engine: Engine, writer: JournalWriter, shelf: DiskShelf
+) -> None:
+    """A worker that was stopped behind its commit may have lost the run while it slept."""
+    yard.queue_run()
+    [claimed] = claim(engine)
+    overslept = RunJournal(claimed, writer, sql_for(engine.dialect.name), shelf, "w1", -1)
+
+    asyncio.run(overslept.commit(Batch([], [Event("step.done")])))
+    with pytest.raises(LostLease):
+        asyncio.run(overslept.commit(Batch([intent("s_1", "at_most_once")])))
+
+
+def test_a_worker_leaves_in_time_while_the_database_is_away(
+    yard: Yard, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: list[Any]) -> None:
+        raise TurnstileBusy
+
+    runner = make_runner(settings, SilentBell(), lambda: None)
+    monkeypatch.setattr(runner.writer, "_commit", gone)
+    yard.queue_run()
+    runner.start()
+    runner.wake()
+    until(lambda: bool(runner.active))
+
+    began = time.monotonic()
+    runner.drain(1.0)
+
+    assert time.monotonic() - began < 3
 
 
 def until(holds: Callable[[], bool]) -> None:

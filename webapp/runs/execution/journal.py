@@ -7,10 +7,10 @@ import logging
 from datetime import timedelta
 from typing import Any, Final
 
-from webapp.engine.journal import Batch, End, Event, HandBack, Park, Record
+from webapp.engine.journal import Batch, End, Event, HandBack, LostLease, Park, Record
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
-from webapp.kernel.clock import now
+from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.writer import JournalWriter, Write
@@ -95,6 +95,8 @@ class RunJournal:
         )
         self._writer.submit(write)
         self._seq = await write.future
+        if begins and boot_ms() - write.renewed_ms > self._lease_ms:
+            raise LostLease  # this process was stopped since: what it would begin may be another's
 
     async def _row(self, record: Record) -> dict[str, Any]:
         result, result_file = await self._inline(record.result)

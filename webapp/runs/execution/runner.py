@@ -115,17 +115,18 @@ class Runner:
         self._on_loop(self._ring.set)
 
     def is_alive(self) -> bool:
-        """Whether the loop turned within the last seconds; the supervisor is told so."""
-        return time.monotonic() - self.ticked < LATE_LOOP_S
+        """Whether the loop turned lately and can write; the supervisor is told so."""
+        return time.monotonic() - self.ticked < LATE_LOOP_S and self.writer.is_alive
 
     def drain(self, seconds: float) -> None:
         """Begin nothing new; finish what runs or hand it back within `seconds`."""
+        end = time.monotonic() + seconds
         self._on_loop(self._stop.set)
         self._on_loop(self._ring.set)
         if self._thread is not None:
             self._thread.join(timeout=seconds)
         self._closing.set()  # leases are kept up to here
-        self.writer.close()
+        self.writer.close(max(0.5, end - time.monotonic()))
         self.engine.dispose()
 
     def _on_loop(self, act: Callable[[], object]) -> None:

@@ -31,7 +31,7 @@ from webapp.engine.journal import (
     Park,
     Record,
 )
-from webapp.kernel.clock import now
+from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.db import is_away
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
@@ -69,6 +69,8 @@ class Write:
     result_file: str | None = None
     seq: int = 0
     refused: Exception | None = None
+    renewed_ms: int = 0
+    """When the lease was renewed with it, by this machine's boot clock, at the earliest."""
     doubtful: bool = field(default=False)
     """An earlier try may have been committed before the connection broke."""
 
@@ -96,11 +98,15 @@ class JournalWriter:
         self._waiting.append(write)
         self._more.set()
 
-    def close(self) -> None:
-        """Write what waits, then end the thread."""
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def close(self, seconds: float = 10.0) -> None:
+        """Write what waits, if the database takes it in time, then end the thread."""
         self._closing = True
         self._more.set()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=seconds)
 
     def _work(self) -> None:
         while True:
@@ -213,6 +219,7 @@ class JournalWriter:
                     self._write_rest(driver.cursor(), write, row)
 
     def _advance(self, write: Write) -> dict[str, Any]:
+        write.renewed_ms = boot_ms()
         return {
             "run": self._sql.id(write.run),
             "fence": write.fence,
