@@ -352,6 +352,21 @@ def test_http_reads_text_and_broken_json_as_text_unless_json_is_wanted(sink: Sin
     assert failure("http", {"url": sink.url("/x"), "read": "json"}).code == "E-HTTP-ANSWER"
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "utf-7", "undefined"])
+def test_http_reads_only_what_the_web_is_written_in(sink: Sink, charset: str) -> None:
+    body = b"-" + b"a" * 900_000  # minutes of work for Python's punycode
+    sink.answers["/x"] = (200, f"text/plain; charset={charset}", body)
+
+    assert run("http", {"url": sink.url("/x")})["body"] == body.decode()
+
+
+@pytest.mark.parametrize("charset", ["ISO-8859-15", "windows-1252", "Shift_JIS", "UTF-16LE"])
+def test_http_reads_other_charsets_of_the_web(sink: Sink, charset: str) -> None:
+    sink.answers["/x"] = (200, f'text/plain; charset="{charset}"', "Gr".encode(charset))
+
+    assert run("http", {"url": sink.url("/x")})["body"].startswith("Gr")
+
+
 def test_http_keeps_what_is_no_text_as_a_file(sink: Sink) -> None:
     sink.answers["/a/pic.png"] = (200, "image/png", b"\x89PNG\x00\xff")
     shelf = Shelf()

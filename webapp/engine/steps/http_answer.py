@@ -13,6 +13,11 @@ from webapp.engine.ports import HttpAnswer, Work
 WORTH_REPEATING = {408, 409, 423, 425, 429}
 """Answers of the 4xx family that another try may change."""
 LEFT_OUT = {"set-cookie"}
+CHARSETS = {"utf8", "ascii", "utf16", "utf16le", "utf16be", "big5", "gbk", "gb2312", "gb18030"}
+CHARSETS |= {"shiftjis", "sjis", "eucjp", "euckr", "iso2022jp", "koi8r", "koi8u", "macintosh"}
+"""What text on the web is written in, beside ISO 8859 and Windows code pages. Python knows more,
+and takes minutes for a megabyte of punycode."""
+_CODE_PAGE = re.compile(r"(?:usascii|latin\d{1,2}|iso8859\d{1,2}|(?:windows|cp)\d{3,4})")
 
 
 def refused(answer: HttpAnswer, url: str) -> StepError:
@@ -96,13 +101,18 @@ async def result_of(answer: HttpAnswer, frozen: dict[str, Any], work: Work) -> d
 def _decoded(answer: HttpAnswer) -> str | None:
     """The answer as text; None when it is something else, such as a picture."""
     named = re.search(r"charset=\"?([\w-]+)", answer.headers.get("content-type", ""), re.I)
-    for charset in (named.group(1) if named else "utf-8", "utf-8"):
+    for charset in (_known(named.group(1)) if named else "utf-8", "utf-8"):
         try:
             text = answer.body.decode(charset)
         except (UnicodeDecodeError, LookupError):
             continue
         return None if "\x00" in text else text
     return None
+
+
+def _known(charset: str) -> str:
+    bare = re.sub(r"[^a-z0-9]", "", charset.lower())
+    return charset if bare in CHARSETS or _CODE_PAGE.fullmatch(bare) else "utf-8"
 
 
 async def _kept(answer: HttpAnswer, work: Work) -> dict[str, Any] | None:
