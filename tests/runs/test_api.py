@@ -265,9 +265,14 @@ def test_a_file_is_uploaded_read_and_used(
     assert program.post("/api/v1/files", data={}).status_code == 422
 
 
-def test_what_a_browser_could_run_is_sent_without_its_type(program: Any) -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["text/html", "text/javascript", "application/ecmascript", "text/css", "image/svg+xml"]
+    + ["application/xhtml+xml", "Text/XML", "text/xsl"],
+)
+def test_what_a_browser_could_run_is_sent_without_its_type(program: Any, kind: str) -> None:
     sent = program.post(
-        "/api/v1/files", data={"file": (BytesIO(b"<script>"), "a;b.html", "text/html")}
+        "/api/v1/files", data={"file": (BytesIO(b"<script>"), "a;b.html", kind)}
     ).get_json()
 
     answer = program.get(f"/api/v1/files/{sent['id']}/content")
