@@ -166,6 +166,43 @@ def test_a_form_of_a_session_that_ended_asks_to_sign_in_again(app: Flask, owner:
     assert (plain.status_code, plain.location) == (303, "/signin?next=/me%3Fx%3D1")
 
 
+def test_the_way_back_to_a_form_stays_on_this_site(app: Flask, owner: Browser) -> None:
+    with app.app_context(), brief_writing() as session:
+        session.query(LoginSession).delete()
+
+    answer = owner.post(
+        "/me/appearance",
+        data={"csrf_token": owner.token, "theme": "dark"},
+        headers={"Referer": "http://localhost//evil.example/x"},
+    )
+
+    assert answer.location == "/signin"
+
+
+def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(
+    app: Flask, guest: Browser, acme: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = acme.people[Role.OWNER]
+    check = service.password_matches
+
+    def slow_check(password: str, login: service.Login | None) -> bool:
+        right = check(password, login)
+        with app.app_context(), brief_writing() as session:
+            before = service.password_of(session, person)
+            service.change_password(session, person, before, "$another", b"")
+            session.commit()
+        return right
+
+    monkeypatch.setattr(service, "password_matches", slow_check)
+    guest.get("/signin")
+    answer = guest.submit("/signin", email=acme.email(Role.OWNER), password=PASSWORD)
+
+    assert answer.status_code == 422
+    assert guest.get_cookie("sid") is None
+    with app.app_context(), brief_reading() as session:
+        assert not service.sessions_of(session, person)
+
+
 def test_a_password_is_changed_and_other_devices_are_out(
     acme: House, signed_in: SignedIn, owner: Browser
 ) -> None:

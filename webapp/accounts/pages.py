@@ -58,6 +58,8 @@ def sign_in() -> Response:
     if found is None:
         return no_store(_try_again(form))
     login, email = found
+    if not service.is_still(db.session(), login):
+        raise Invalid([], code="E-LOGIN")
     _begin(login.user_id)
     _record("person.signed_in", login.user_id, login.name)
     if _over_a_page():

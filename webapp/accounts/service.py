@@ -141,6 +141,16 @@ def password_matches(password: str, login: Login | None) -> bool:
     return matches(password, login.password_hash if login is not None else None)
 
 
+def is_still(session: Session, login: Login) -> bool:
+    """Whether the password that was checked is the person's still; it stays so until the commit.
+
+    Checking takes 20 ms outside of the transaction. A session that began on the old password
+    after a change would have outlived it.
+    """
+    kept = select(User.password_hash).where(User.id == login.user_id).with_for_update()
+    return session.scalar(kept) == login.password_hash
+
+
 def begin_session(session: Session, user_id: UUID, address: str, agent: str) -> tuple[str, str]:
     """Return the cookie and the form secret of a new session: its id never existed before."""
     token, csrf_secret = new_token(), secrets.token_urlsafe(24)

@@ -10,6 +10,7 @@ from flask import Response, g, make_response, redirect, render_template, request
 from markupsafe import Markup, escape
 from wtforms import Form
 
+from webapp.web.browsers import local_path
 from webapp.web.said import say_next
 
 
@@ -73,6 +74,7 @@ def _see(url: str) -> Response:
 def page_of_form(otherwise: str) -> str:
     """Return the path of the page that sent the form; other sites are not followed."""
     referrer = urlsplit(request.referrer or "")
-    if referrer.netloc != request.host or not referrer.path.startswith("/"):
+    if referrer.netloc != request.host:
         return otherwise
-    return referrer.path + (f"?{referrer.query}" if referrer.query else "")
+    path = referrer.path + (f"?{referrer.query}" if referrer.query else "")
+    return local_path(path) or otherwise
