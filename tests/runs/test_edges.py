@@ -344,22 +344,24 @@ def lose(engine: Engine, times: int) -> None:
 
 
 def test_a_run_over_which_every_worker_dies_fails(
-    yard: Yard, engine: Engine, runner: Runner
+    yard: Yard, engine: Engine, request: pytest.FixtureRequest
 ) -> None:
     run_id = yard.queue_run()
     lose(engine, 10)
 
-    runner.wake()
+    request.getfixturevalue("runner").wake()
 
     until(lambda: yard.run(run_id).is_over)
     assert (yard.run(run_id).state, yard.run(run_id).reason) == ("failed", "E-RUN-LOST")
 
 
-def test_a_run_that_was_lost_sometimes_goes_on(yard: Yard, engine: Engine, runner: Runner) -> None:
+def test_a_run_that_was_lost_sometimes_goes_on(
+    yard: Yard, engine: Engine, request: pytest.FixtureRequest
+) -> None:
     run_id = yard.queue_run()
     lose(engine, 9)
 
-    runner.wake()
+    request.getfixturevalue("runner").wake()
 
     until(lambda: yard.run(run_id).is_over)
     assert yard.run(run_id).state == "done"

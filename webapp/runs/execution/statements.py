@@ -132,10 +132,11 @@ UPDATE lease SET lease_until = {now} + :lease_ms
  WHERE run_id IN (SELECT run_id FROM held)
 RETURNING run_id, fence, cancel_at"""
 
+# Two questions, each with an index of its own: what is queued is not looked through.
 ANY_LOST: Final = """
-SELECT 1 FROM lease
- WHERE (state = 'running' AND {lost} AND cancel_at IS NULL)
-    OR (state = 'waiting' AND ({due})) LIMIT 1"""
+SELECT 1
+ WHERE EXISTS (SELECT 1 FROM lease WHERE state = 'running' AND {lost} AND cancel_at IS NULL)
+    OR EXISTS (SELECT 1 FROM lease WHERE state = 'waiting' AND ({due}))"""
 
 # Many sweep at once: each takes what no other has in hand, and looks at the state once more.
 TAKE_BACK: Final = """
