@@ -102,6 +102,15 @@ def test_a_large_list_that_is_honest_goes_through() -> None:
     assert code_of(listed("s_1", at("start", "x"), *ops), inputs={"x": rows}) is None
 
 
+def test_rows_may_be_looked_up_in_an_honest_list() -> None:
+    wanted = [f"Customer {n}" for n in range(100)]
+    where = {"value": at("start", "x", "wanted"), "is": "contains", "to": at("item", "name")}
+    rows = [{"name": f"Customer {n}"} for n in range(2_000)]
+    step = listed("s_1", at("start", "x", "rows"), {"do": "filter", "where": {"all": [where]}})
+
+    assert code_of(step, inputs={"x": {"rows": rows, "wanted": wanted}}) is None
+
+
 def test_counting_stops_at_the_bound() -> None:
     bomb: list[Any] = ["x"]
     for _ in range(60):

@@ -50,8 +50,12 @@ class Allowance:
         self.count(self._size(value) * times + extra)
 
     def look(self, value: Any) -> None:
-        """Count a value whose every entry is looked at."""
-        self.spend(value, extra=ROW * (len(value) if type(value) is list else 1))
+        """Count a value whose every entry is looked at; a record is written out for that."""
+        if type(value) is not list:
+            self.spend(value, extra=ROW)
+            return
+        records = sum(type(entry) is dict or type(entry) is list for entry in value)
+        self.spend(value, extra=ROW + 2 * ROW * records)
 
     def _size(self, value: Any) -> int:
         if type(value) is str:
