@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from tests.workflows.plans import text as text_step
 from webapp.access.tenancy import across_organizations, bind_organization
 from webapp.engine.journal import Batch, Event, HandBack, LostLease, Record
 from webapp.files.shelf import DiskShelf
-from webapp.kernel.db import make_engine, make_sessions
+from webapp.kernel.db import is_away, make_engine, make_sessions
 from webapp.kernel.hints import Hints
 from webapp.kernel.ids import new_id
 from webapp.kernel.rawsql import sql_for
@@ -401,6 +402,58 @@ def test_what_was_intended_too_long_ago_is_not_begun(
     asyncio.run(overslept.commit(Batch([], [Event("step.done")])))
     with pytest.raises(LostLease):
         asyncio.run(overslept.commit(Batch([intent("s_1", "at_most_once")])))
+
+
+def break_connections(engine: Engine) -> None:
+    """End every other session of the database, as its restart does."""
+    other = make_engine(engine.url.render_as_string(hide_password=False))
+    with other.begin() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+    other.dispose()
+
+
+def test_a_journal_survives_a_database_that_was_started_again(
+    yard: Yard,
+    engine: Engine,
+    dialect: str,
+    writer: JournalWriter,
+    monkeypatch: pytest.MonkeyPatch,
+    journal_of: Callable[[Claimed], RunJournal],
+) -> None:
+    yard.queue_run()
+    [claimed] = claim(engine)
+    journal = journal_of(claimed)
+    asyncio.run(journal.commit(Batch([intent("s_1")])))
+
+    if dialect == "sqlite":
+        original = writer._commit_here
+        full = [sqlite3.OperationalError("database or disk is full")]
+
+        def commit(cursor: Any, batch: list[Any]) -> None:
+            if full:
+                raise full.pop()
+            original(cursor, batch)
+
+        monkeypatch.setattr(writer, "_commit_here", commit)
+    else:
+        break_connections(engine)
+    asyncio.run(journal.commit(Batch([intent("s_2")])))
+
+    assert [row.path for row in steps(yard)] == ["s_1", "s_2"]
+
+
+def test_a_postgresql_that_cannot_be_reached_is_away() -> None:
+    nowhere = make_engine("postgresql://deckhand@127.0.0.1:1/nothing")
+
+    with pytest.raises(DBAPIError) as told:
+        nowhere.connect()
+
+    assert is_away(told.value)
 
 
 def test_a_worker_leaves_in_time_while_the_database_is_away(

@@ -175,20 +175,28 @@ def make_engine(url: str, **options: Any) -> Engine:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether the failure means "not now": the database is gone, full, locked or starting."""
+    """Whether the failure means "not now": the database is gone, full, locked or starting.
+
+    Takes SQLAlchemy's errors and the drivers' own, which the hot path meets.
+    """
     if isinstance(error, TurnstileBusy | PoolTimeout):
         return True
-    if not isinstance(error, DBAPIError):
+    cause: BaseException | None = error
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        cause = error.orig
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    if not names & {"OperationalError", "InterfaceError"}:
         return False
-    if error.connection_invalidated:
-        return True
-    state = getattr(error.orig, "sqlstate", None)
-    if state is not None:  # PostgreSQL: connection, resources, operator intervention, rollback
-        return str(state)[:2] in {"08", "40", "53", "55", "57", "58"}
-    if type(error.orig).__name__ in {"OperationalError", "InterfaceError"}:
-        text = str(error.orig)
+    if type(cause).__module__ == "sqlite3":
+        text = str(cause)
         return any(word in text for word in ("locked", "busy", "full", "I/O", "unable to open"))
-    return False
+    state = getattr(cause, "sqlstate", None)
+    if state is None:  # the server has said nothing: it cannot be reached, or has gone
+        return "PipelineAborted" not in names
+    # Connection, rollback, resources, operator intervention, system
+    return str(state)[:2] in {"08", "40", "53", "55", "57", "58"}
 
 
 Sessions: TypeAlias = sessionmaker[Session]
