@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from flask import render_template
 from playwright.sync_api import Page, expect
 
-from tests.browser.small_app import SmallApp
+from tests.browser.small_app import Problem, SmallApp
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("complaints")]
 
@@ -42,6 +43,17 @@ def test_who_was_too_fast_sees_when_to_go_on(acting: Page) -> None:
 
     expect(acting.get_by_role("alert")).to_contain_text("You can try again: in 2")
     expect(acting.get_by_role("alert")).to_contain_text("You can try again: now")
+
+
+def test_a_sentence_that_names_the_wait_counts_down_and_is_not_said_twice(
+    small_app: SmallApp,
+) -> None:
+    wait = Problem(429, text="You can try again in 30 s.", retry_after=30)
+    with small_app.flask.test_request_context():
+        for face in ("notice", "page"):
+            said = render_template(f"errors/{face}.html", problem=wait)
+            assert said.count("try again") == 1
+            assert 'data-seconds="30">in 30 s</span>.' in said
 
 
 def test_an_unreachable_server_is_said_in_the_page(acting: Page) -> None:

@@ -15,7 +15,7 @@ PAGES: dict[str, dict[str, str]] = {
     "/me": {"account": "/me"},
     "/docs": {"docs": "/docs"},
     "/redoc": {"redoc": "/redoc"},
-    "/admin/ui": {"not-for-you": "/admin/ui"},
+    "/admin/ui": {"catalogue": "/admin/ui"},
     "/problems/<code>": {"problem": "/problems/E-LOGIN-WAIT", "not-found": "/problems/nothing"},
     "/o/<org>/menu": {"menu": "{home}/menu"},
     "/o/<org>/runs": {
@@ -80,10 +80,15 @@ NO_PAGES: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Address:
-    """A page by the name of its screenshot; `pattern` has names of `Places` in braces."""
+    """A page by the name of its screenshots; `pattern` has names of the fixture `places`."""
 
     name: str
     pattern: str
+    is_first: bool
 
 
-ALL = [Address(name, at) for pages in PAGES.values() for name, at in pages.items()]
+ALL = [
+    Address(name, at, is_first=name == next(iter(pages)))
+    for pages in PAGES.values()
+    for name, at in pages.items()
+]

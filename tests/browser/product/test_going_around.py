@@ -88,5 +88,5 @@ def test_a_page_is_light(name: str, account: Account, enter: Callable[..., Page]
     assert sum(loaded.values()) <= most * KIB, loaded
     assert len(loaded) <= most_requests + 1, sorted(loaded)  # and the picture of the tab, once
     assert len(loaded) <= MOST_REQUESTS
-    compressed = [a.url for a in heard.answers if "content-encoding" not in a.headers]
+    compressed = [a.url for a in answers if "content-encoding" not in a.headers]
     assert [url for url in compressed if not url.endswith((".png", ".woff2"))] == []
