@@ -31,6 +31,7 @@ from webapp.live.bell import SilentBell
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
+from webapp.runs.execution.outside import RunFiles
 from webapp.runs.execution.runner import Active, Runner, make_runner
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
@@ -445,6 +446,23 @@ def test_a_journal_survives_a_database_that_was_started_again(
     asyncio.run(journal.commit(Batch([intent("s_2")])))
 
     assert [row.path for row in steps(yard)] == ["s_1", "s_2"]
+
+
+def test_a_step_waits_for_its_file_while_the_database_is_away(
+    yard: Yard, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = RunFiles(yard.sessions, settings, yard.organization, "run_1")
+    original, away = files._write, [TurnstileBusy()]
+
+    def write(content: bytes, name: str, media_type: str) -> str:
+        if away:
+            raise away.pop()
+        return original(content, name, media_type)
+
+    monkeypatch.setattr(files, "_write", write)
+    file_id = asyncio.run(files.write(b"rows", "a.csv", "text/csv"))
+
+    assert asyncio.run(files.read(file_id)) == b"rows"
 
 
 def test_a_postgresql_that_cannot_be_reached_is_away() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -22,7 +23,7 @@ from webapp.files.shelf import DiskShelf
 from webapp.kernel.addresses import AllowList
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
-from webapp.kernel.db import Sessions, reading, writing
+from webapp.kernel.db import Sessions, is_away, reading, writing
 from webapp.kernel.errors import AppError
 from webapp.kernel.hints import Bell
 from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge, OutboundUnreachable
@@ -30,6 +31,7 @@ from webapp.kernel.settings import Settings
 from webapp.live.texts import TextStreams
 from webapp.runs.execution.claims import Claimed
 
+T = TypeVar("T")
 _MOST_TEXT: Final = 200_000
 """Bytes of a file that may stand in a text whole."""
 
@@ -151,6 +153,19 @@ class GuardedHttp:
         )
 
 
+async def _patiently(act: Callable[[], T]) -> T:
+    """Do it in a thread, again while the database is away; the step's own limit ends it."""
+    pause = 0.05
+    while True:
+        try:
+            return await asyncio.to_thread(act)
+        except Exception as error:
+            if not is_away(error):
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, 2.0)
+
+
 def _step_error(error: OutboundError) -> StepError:
     code = "E-HTTP-LARGE" if isinstance(error, OutboundTooLarge) else "E-HTTP-REACH"
     # Only what could not be reached can go well another time; a refused address stays refused.
@@ -171,13 +186,13 @@ class RunFiles:
 
     async def read(self, file_id: str) -> bytes:
         try:
-            return await asyncio.to_thread(self._read, file_id)
+            return await _patiently(partial(self._read, file_id))
         except AppError as error:
             text = f"The file cannot be read: {error.title}"
             raise StepError("E-FILE", text, proven=True, retryable=False) from None
 
     async def write(self, content: bytes, name: str, media_type: str) -> str:
-        return await asyncio.to_thread(self._write, content, name, media_type)
+        return await _patiently(partial(self._write, content, name, media_type))
 
     def described(self, inputs: dict[str, Any], base: str) -> dict[str, dict[str, str]]:
         """Return name, link and, of short texts, the text of each file among the inputs."""
