@@ -29,7 +29,7 @@ from webapp.kernel.hints import Hints
 from webapp.kernel.settings import Settings
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
-from webapp.runs.execution.statements import sql_for
+from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
 from webapp.runs.models import Fair, Step
