@@ -19,6 +19,11 @@ class Shelf(Protocol):
     def get(self, sha256: str) -> bytes: ...
 
 
+def results_shelf(data: Path) -> DiskShelf:
+    """Return where large results of runs lie: apart from uploads, since they are kept longer."""
+    return DiskShelf(data / "results")
+
+
 class DiskShelf:
     """`DATA/files/ab/cdef…`, written so that a name never shows half a file."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import Select, String, case, func, literal_column, select
 from sqlalchemy.orm import defer
 
 from webapp.access.context import Context
-from webapp.files.service import shelf
+from webapp.files.shelf import results_shelf
 from webapp.kernel import jsons
 from webapp.kernel.errors import NotFound
 from webapp.runs.models import Event, Lease, Run, Step
@@ -244,7 +244,7 @@ def attempts(ctx: Context, run_id: UUID, path: str) -> Sequence[Step]:
 def result_of(ctx: Context, row: Any) -> Any:
     """Return the value a run or step gave, from the shelf when it is large."""
     if row.result_file is not None:
-        return jsons.loads(shelf(ctx).get(row.result_file))
+        return jsons.loads(results_shelf(ctx.settings.data).get(row.result_file))
     return row.result
 
 

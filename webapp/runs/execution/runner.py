@@ -35,7 +35,7 @@ from webapp.engine.journal import (
     Park,
 )
 from webapp.engine.plan import PlanTooNew
-from webapp.files.shelf import DiskShelf
+from webapp.files.shelf import results_shelf
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away, make_engine, make_sessions
@@ -381,7 +381,7 @@ def make_runner(settings: Settings, bell: Bell, answer: Callable[[], None]) -> R
         engine=engine,
         claims=Claims(engine, name, settings.lease_s, QUEUE),
         writer=JournalWriter(engine, name, lambda writes: _tell(bell, writes)),
-        outside=Outside(settings, make_sessions(engine), DiskShelf(settings.data / "files"), bell),
+        outside=Outside(settings, make_sessions(engine), results_shelf(settings.data), bell),
         bell=bell,
         answer=answer,
         name=name,
