@@ -52,7 +52,7 @@ def test_a_sentence_that_names_the_wait_counts_down_and_is_not_said_twice(
     with small_app.flask.test_request_context():
         for face in ("notice", "page"):
             said = render_template(f"errors/{face}.html", problem=wait)
-            assert said.count("try again") == 1
+            assert said.count("You can try again") == 1
             assert 'data-seconds="30">in 30 s</span>.' in said
 
 
