@@ -26,10 +26,10 @@ from webapp.files.shelf import DiskShelf
 from webapp.kernel import clock
 from webapp.kernel.db import make_engine
 from webapp.kernel.hints import Hints
+from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
-from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
 from webapp.runs.models import Fair, Step
