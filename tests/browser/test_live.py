@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -16,6 +18,12 @@ RUN, TEXT = "run:run_1", "text:run_1:s_1"
 def watching(page: Page, small_app: SmallApp) -> Page:
     page.goto(f"{small_app.url}/live-page")
     expect(page.locator(".side [data-live-state]")).to_have_text("Live updates on")
+    deadline = time.monotonic() + 5
+    # Once the text's room is joined, the page asks once for what was written before.
+    while small_app.story.asked < 1 and time.monotonic() < deadline:
+        page.wait_for_timeout(20)
+    assert small_app.story.asked == 1
+    small_app.story.asked = 0
     return page
 
 

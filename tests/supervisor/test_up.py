@@ -207,7 +207,7 @@ def test_production_serves_and_tells_its_status_under_its_own_name(tmp_path: Pat
 @pytest.mark.parametrize("name", ["web", "worker-1", "steward", "valkey"])
 def test_a_killed_part_comes_back(up: Up, name: str) -> None:
     soon(lambda: len(pids(up.data)) == 5)
-    url = str((running(up.data) or {})["url"])
+    url = str(soon(lambda: (running(up.data) or {}).get("url")))
     old = pids(up.data)[name]
 
     os.kill(old, signal.SIGKILL)

@@ -29,13 +29,15 @@ class Claim:
         except BlockingIOError:
             self._file.close()
             raise Held(_read(path)) from None
+        self._file.truncate(0)
+        self._length = 0
 
     def tell(self, facts: dict[str, Any]) -> None:
         """Write what others may know about this instance."""
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump(facts, self._file)
-        self._file.flush()
+        text = json.dumps(facts)
+        # One write over what stood there: emptying the file first would let others read nothing.
+        self._length = max(self._length, len(text))
+        os.pwrite(self._file.fileno(), text.ljust(self._length).encode(), 0)
 
     def release(self) -> None:
         """Give the folder back. The file stays, empty: removing it would race with the next one."""

@@ -11,7 +11,10 @@ const socket = io("/live", {
 
 const rooms = new Map(); // room -> function that gives the last seq it knows
 
-/** Join now and after each reconnect. `behind` hears when something was missed. */
+/**
+ * Join now and after each reconnect. `behind` hears when something was missed; a room that
+ * doesn't number its events (`lastSeq` gives null) may always have missed something.
+ */
 export function join(room, lastSeq, behind) {
   rooms.set(room, { lastSeq, behind });
   if (socket.connected) ask(room);
@@ -36,7 +39,8 @@ export function listen({ changed, event }) {
 
 function ask(room) {
   const { lastSeq, behind } = rooms.get(room);
-  socket.emit("join", { room, after: lastSeq() }, (answer) => {
-    if (answer?.ok && answer.seq > lastSeq()) behind();
+  socket.emit("join", { room, after: lastSeq() ?? 0 }, (answer) => {
+    const last = lastSeq();
+    if (answer?.ok && (last === null || answer.seq > last)) behind();
   });
 }

@@ -7,7 +7,8 @@ import { join, leave } from "./socket.js";
 
 let joined = null;
 
-export function followStream() {
+/** Follow the text that is open; `ask` fetches what was written before its room was joined. */
+export function followStream(ask) {
   const element = document.querySelector("[data-stream]");
   const room = element?.dataset.stream ?? null;
   if (room === joined) return;
@@ -17,7 +18,7 @@ export function followStream() {
   }
   joined = room;
   if (!room) return;
-  join(room, () => 0, () => {});
+  join(room, () => null, ask);
   say("Writing…");
 }
 

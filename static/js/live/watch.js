@@ -74,7 +74,7 @@ function done({ detail }) {
   asking = false;
   // Until the swap has settled, the new element hears nothing, and asking would hang.
   calmUntil = Math.max(calmUntil, Date.now() + SETTLE_MS);
-  followStream();
+  followStream(ask);
   goOn();
   if (again) {
     again = false;
@@ -108,14 +108,14 @@ document.addEventListener("visibilitychange", () => {
 });
 addEventListener("online", ask);
 addEventListener("offline", goOn);
-document.addEventListener("htmx:afterSettle", followStream);
+document.addEventListener("htmx:afterSettle", () => followStream(ask));
 
 if (part() && every_s()) {
   watched = part().dataset.watch;
   join(watched, seq, ask);
   listen({ changed: goOn, event: hear });
   open();
-  followStream();
+  followStream(ask);
   plan(Math.max(HEAD_START_S, every_s()));
 } else if (part()) {
   showState("settled");

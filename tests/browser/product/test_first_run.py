@@ -10,6 +10,14 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.product.conftest import set_up_link
 from tests.browser.product.people import Listener, set_up
+from tests.browser.product.test_every_page import (
+    AXE,
+    SHOTS,
+    THEMES,
+    WIDTHS,
+    fit,
+    violations,
+)
 from tests.chaos.house import House
 
 pytestmark = pytest.mark.browser
@@ -41,3 +49,24 @@ def test_a_newcomer_sees_the_result_of_their_own_run(
     assert heard.complaints == []
     context.close()
     house.stop()
+
+
+def test_the_set_up_page_is_for_everybody(
+    build_house: Callable[..., House], browser: Browser
+) -> None:
+    house = build_house()
+    page = browser.new_page()
+    page.goto(set_up_link(house))
+    page.evaluate(AXE)
+    wrong = []
+    for width in WIDTHS:
+        fit(page, width)
+        for theme in THEMES:
+            page.emulate_media(color_scheme=theme)
+            wrong += [f"{theme} {width} {one}" for one in violations(page)]
+            page.screenshot(path=SHOTS / f"setup-form-{theme}-{width}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()
+    house.stop()
+
+    assert wrong == []

@@ -87,7 +87,7 @@ class JournalWriter:
         self._told = told or (lambda _: None)
         self._waiting: deque[Write] = deque()
         self._more = threading.Event()
-        self._closing = False
+        self._closing = self._given_up = False
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
 
@@ -107,6 +107,7 @@ class JournalWriter:
         self._closing = True
         self._more.set()
         self._thread.join(timeout=seconds)
+        self._given_up = True  # what is refused now is found by the next owner of the run
 
     def _work(self) -> None:
         while True:
@@ -130,7 +131,7 @@ class JournalWriter:
                 self._commit(batch)
                 break
             except Exception as error:  # noqa: BLE001  # every failure must reach its run
-                if is_away(error):
+                if is_away(error) and not self._given_up:
                     log.warning("journal waits for the database: %s", type(error).__name__)
                     for write in batch:
                         write.doubtful = True
