@@ -16,11 +16,14 @@ RUN, TEXT = "run:run_1", "text:run_1:s_1"
 
 @pytest.fixture
 def watching(page: Page, small_app: SmallApp) -> Page:
+    page.add_init_script(
+        "addEventListener('htmx:afterSettle', () => { window.settled = (window.settled ?? 0) + 1 })"
+    )
     page.goto(f"{small_app.url}/live-page")
     expect(page.locator(".side [data-live-state]")).to_have_text("Live updates on")
-    deadline = time.monotonic() + 5
     # Once the text's room is joined, the page asks once for what was written before.
-    while small_app.story.asked < 1 and time.monotonic() < deadline:
+    deadline = time.monotonic() + 5
+    while not page.evaluate("() => window.settled ?? 0") and time.monotonic() < deadline:
         page.wait_for_timeout(20)
     assert small_app.story.asked == 1
     small_app.story.asked = 0

@@ -55,7 +55,7 @@ def test_the_set_up_page_is_for_everybody(
     build_house: Callable[..., House], browser: Browser
 ) -> None:
     house = build_house()
-    page = browser.new_page()
+    page = browser.new_page(reduced_motion="reduce")  # or colors are measured on their way
     page.goto(set_up_link(house))
     page.evaluate(AXE)
     wrong = []
