@@ -137,7 +137,7 @@ def idle_memory() -> None:
         report("memory.idle.rss", rss, "MiB", 1)
         report("memory.idle.pss", pss, "MiB", 1)
         start_runs(place.port, place.key, workflow, 8, 3000, {"name": "Ada"})
-        time.sleep(3)
+        time.sleep(3)  # what is given back late has been given back
         rss, pss = memory_mib(place.pids())
         report("memory.after_3000_runs.rss", rss, "MiB", 1)
         report("memory.after_3000_runs.pss", pss, "MiB", 1)
