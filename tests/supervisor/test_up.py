@@ -134,7 +134,7 @@ def status(data: Path, **env: str) -> dict[str, Any]:
         timeout=30,
     )
     report: dict[str, Any] = json.loads(done.stdout)
-    assert done.returncode == (0 if report["ok"] else 1)
+    assert done.returncode == (0 if report.get("ok") else 1)
     return report
 
 

@@ -29,7 +29,7 @@ class PartState(BaseModel):
 
 
 class MachineState(BaseModel):
-    """One word for all, and each part: web, redis, database, workers, queue."""
+    """One word for all, and each part by its name."""
 
     status: State
     parts: dict[str, PartState]

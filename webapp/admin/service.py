@@ -14,10 +14,17 @@ from sqlalchemy.orm import Session
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
 from webapp.kernel.db import is_away
+from webapp.live.presence import PARTS, present
 from webapp.runs.models import Lease, WorkerSeen
 
 _SILENT: Final = timedelta(seconds=30)
 _MOST: Final = 1000
+# What people miss while a part of the steward is away.
+_MISSED: Final = {
+    "clock": "Nothing is tidied away, and last uses are not written down.",
+    "relay": "What is to be sent waits.",
+    "sweep": "Runs of workers that died are taken back by other workers only.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +47,8 @@ def database_answers(session: Session) -> bool:
 
 
 def machine_status(session: Session, client: redis.Redis | None) -> dict[str, Any]:
-    """Return the state of the database, Redis, the workers and the queue, and one word for all."""
-    parts = {"web": Part("ok", "It answers."), "redis": _redis(client)}
+    """Return the state of each part of the machine, and one word for all."""
+    parts = {"web": Part("ok", "It answers."), **_redis(client)}
     try:
         with across_organizations(session, "machine status"):
             parts["database"] = Part("ok", "It answers.")
@@ -56,13 +63,22 @@ def machine_status(session: Session, client: redis.Redis | None) -> dict[str, An
     return {"status": worst, "parts": {name: asdict(part) for name, part in parts.items()}}
 
 
-def _redis(client: redis.Redis | None) -> Part:
+def _redis(client: redis.Redis | None) -> dict[str, Part]:
+    """Return Redis itself, and the parts of the steward that leave their marks there."""
     try:
-        if client is not None and client.ping():
-            return Part("ok", "It answers.")
+        found = present(client) if client is not None else None
     except (redis.RedisError, OSError):
-        pass
-    return Part("slow", "It does not answer. Runs start within 2 s instead of at once.")
+        found = None
+    if found is None:
+        silent = "It does not answer. Runs start within 2 s instead of at once."
+        unknown = Part("slow", "Not known while Redis does not answer.")
+        return {"redis": Part("slow", silent)} | dict.fromkeys(PARTS, unknown)
+    return {"redis": Part("ok", "It answers.")} | {
+        part: Part("ok", "At work.")
+        if there
+        else Part("slow", f"Not seen for 30 s. {_MISSED[part]}")
+        for part, there in found.items()
+    }
 
 
 def _workers(session: Session) -> Part:

@@ -6,7 +6,10 @@ import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from webapp.kernel.settings import Settings
 
 
 class Held(Exception):
@@ -65,3 +68,14 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
+
+
+def address(host: str, port: int) -> str:
+    """Return where this machine reaches a web process that listens on `host`."""
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  not bound here
+    return f"http://{shown}:{port}"
+
+
+def own_name(settings: Settings) -> str:
+    """Return the host that requests of our own name, since it has to be a trusted one."""
+    return settings.trusted_hosts[0].lstrip(".") if settings.trusted_hosts else "localhost"

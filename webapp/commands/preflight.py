@@ -10,6 +10,7 @@ import json
 import sys
 
 from webapp.commands.exits import DATABASE, SETTINGS
+from webapp.commands.instance import own_name
 from webapp.kernel.settings import Settings, SettingsError, load_settings
 
 
@@ -33,8 +34,7 @@ def _facts(settings: Settings) -> dict[str, object]:
         "port": settings.port,
         "workers": settings.workers,
         "web_threads": settings.web_threads,
-        # Requests of our own have to name a host that is trusted.
-        "name": settings.trusted_hosts[0].lstrip(".") if settings.trusted_hosts else "localhost",
+        "name": own_name(settings),
         "own_redis": not settings.redis_url,
     }
 

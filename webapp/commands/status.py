@@ -7,13 +7,16 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
 
 from webapp.commands.exits import settings_or_end
-from webapp.commands.instance import running
+from webapp.commands.instance import address, own_name, running
+
+if TYPE_CHECKING:
+    from webapp.kernel.settings import Settings
 
 PATIENCE_S = 5
 
@@ -23,10 +26,20 @@ PATIENCE_S = 5
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(data: Path | None, *, as_json: bool) -> None:
     """Tell the health of each part. Ends with 0 when all are well, 1 otherwise."""
-    facts = running(data or settings_or_end().data)
+    facts = running(data) if data else _of_settings(settings_or_end())
     report = {"running": False} if facts is None else _report(facts)
     click.echo(json.dumps(report) if as_json else _in_words(report))
     sys.exit(0 if report.get("ok") else 1)
+
+
+def _of_settings(settings: Settings) -> dict[str, Any] | None:
+    """Return what holds the data folder, or where the web process of a Procfile should answer."""
+    facts = running(settings.data)
+    # With a Redis of its own the machine may be under another supervisor, which holds no folder.
+    if facts is None and settings.redis_url:
+        url, name = address(settings.host, settings.port), own_name(settings)
+        facts = {"url": url, "name": name, "children": []} if _ask(url, name) else None
+    return facts
 
 
 def _report(facts: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +68,9 @@ def _in_words(report: dict[str, Any]) -> str:
     if not report["running"]:
         return "Deckhand doesn't run on this data folder. Start it with `deckhand up`."
     minutes = (int(time.time()) - int(report.get("started", time.time()))) // 60
-    lines = [f"Deckhand at {report.get('url')}, process {report.get('pid')}, up {minutes} min"]
+    lines = [f"Deckhand at {report.get('url')}"]
+    if "pid" in report:
+        lines = [f"{lines[0]}, process {report['pid']}, up {minutes} min"]
     for child in report.get("children", []):
         again = f", started again {child['restarts']} times" if child["restarts"] else ""
         lines.append(f"  {child['name']:10} {child['state']}, process {child['pid']}{again}")

@@ -19,7 +19,7 @@ import click
 
 from webapp.commands import embedded_valkey, exits
 from webapp.commands.child import Child, Spec
-from webapp.commands.instance import Claim, Held
+from webapp.commands.instance import Claim, Held, address
 from webapp.commands.logs import Logs
 from webapp.commands.supervisor import Supervisor
 from webapp.commands.watch import Watch
@@ -90,9 +90,7 @@ class House:
         self.facts, self.claim, self.listener, self.flight = facts, claim, listener, flight
         self.data = Path(facts["data"])
         self.port = listener.getsockname()[1]
-        host = facts["host"]
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104  not bound here
-        self.url = f"http://{shown}:{self.port}"
+        self.url = address(facts["host"], self.port)
         self.started = int(time.time())
         self.supervisor = Supervisor(Logs(self.data / "logs"), self._tell)
 
