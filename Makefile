@@ -66,7 +66,10 @@ fuzz: setup .venv/.dev ## Ask the API for what its description promises; SECONDS
 		$(BIN)/python -m pytest -q -s tests/api/test_fuzz.py
 
 ##@ Keep
-.PHONY: lock docs
+.PHONY: wheel lock docs
+wheel: setup ## Put a wheel into dist/, with built pages: pip installs it anywhere
+	@$(BIN)/python -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist .
+
 lock: .venv/.dev ## Write the lock files from pyproject.toml
 	@sh .ci/lock
 

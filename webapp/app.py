@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +22,7 @@ from webapp.api_keys import service as api_keys
 from webapp.audit import service as audit
 from webapp.files import api as files_api
 from webapp.files import pages as files_pages
-from webapp.kernel import clock, logs
+from webapp.kernel import clock, logs, shipped
 from webapp.kernel.errors import AppError
 from webapp.kernel.settings import Settings
 from webapp.live import server as live_server
@@ -79,7 +78,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
         redis: a client for counters and last-seen marks; None counts in this process only.
         bell: sends hints after commits; None leaves that to the sweep.
     """
-    app = Flask("webapp", template_folder=str(_beside("templates")), static_folder=None)
+    app = Flask("webapp", template_folder=str(shipped.folder_of("templates")), static_folder=None)
     app.config.update(
         SECRET_KEY=settings.secret_key.get_secret_value(),
         TESTING=settings.app_env == "testing",
@@ -116,7 +115,7 @@ def serve(settings: Settings) -> Flask:
 
 def _toolkit(app: Flask, settings: Settings, redis: Any) -> None:
     database.init_app(app, settings.database_url)
-    Migrate(app, database.db, directory=str(_beside("migrations")))
+    Migrate(app, database.db, directory=str(shipped.folder_of("migrations")))
     security.begin(app)
     doors.init_app(app)
     security.init_app(app, settings)
@@ -166,13 +165,6 @@ def _record_denial(error: AppError) -> None:
     with brief_writing() as session:
         ctx = Context(session, here.organization_id, actor, settings, g.get("request_id", ""))
         audit.record(ctx, "denied", f"{request.method} {door}"[:80], after={"code": error.code})
-
-
-def _beside(name: str) -> Path:
-    # In the source tree beside the package; in a wheel inside it.
-    package = Path(__file__).resolve().parent
-    inside = package / name
-    return inside if inside.is_dir() else package.parent / name
 
 
 class _Identities:

@@ -30,10 +30,18 @@ pytestmark = pytest.mark.timeout(90)
 class Up:
     """One `deckhand up` as a process, and what it said."""
 
-    def __init__(self, data: Path, *words: str, **env: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *words: str,
+        program: tuple[str, ...] = (sys.executable, "-m", "webapp.commands"),
+        cwd: Path | None = None,
+        **env: str,
+    ) -> None:
         self.data = data
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "webapp.commands", "up", "--port", "0", *words],
+            [*program, "up", "--port", "0", *words],
+            cwd=cwd,
             env={"PATH": os.environ["PATH"], "DATA": str(data), **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

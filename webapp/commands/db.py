@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
-from pathlib import Path
 
 import click
 from alembic.runtime.migration import MigrationContext
@@ -14,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from webapp.commands.exits import DATABASE, settings_or_end
 from webapp.kernel.db import make_engine
 from webapp.kernel.settings import Settings
+from webapp.kernel.shipped import folder_of
 
-MIGRATIONS = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = folder_of("migrations")
 
 
 class State(Enum):

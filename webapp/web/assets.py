@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, abort, current_app, request, send_from_directory
 
+from webapp.kernel.shipped import folder_of
 from webapp.web import formats, shapes
 from webapp.web.doors import Policy, declare
 
@@ -126,17 +127,10 @@ def init_app(app: Flask, static: Path | None = None) -> None:
 
     The app itself must be made with `static_folder=None`, or Flask's own route wins.
     """
-    assets = Assets(static or _static_folder(), watch=bool(app.debug or app.testing))
+    assets = Assets(static or folder_of("static"), watch=bool(app.debug or app.testing))
     app.extensions["assets"] = assets
     app.register_blueprint(blueprint)
     declare(app, "assets.send", Policy("none"))
     helpers: dict[str, Any] = {"asset": assets.url, "integrity": assets.integrity}
     app.jinja_env.globals.update(helpers)
     app.jinja_env.filters.update(formats.FILTERS | shapes.FILTERS)
-
-
-def _static_folder() -> Path:
-    # In the source tree beside the package; in a wheel inside it.
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "static"
-    return inside if inside.is_dir() else package.parent / "static"

@@ -13,7 +13,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any, Final, TypeGuard
 
 from flask import Flask
@@ -22,6 +21,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from werkzeug.routing import Rule
 
 from webapp.kernel.asking import id_pattern
+from webapp.kernel.shipped import release
 from webapp.web import jsons
 from webapp.web import openapi_parts as parts
 from webapp.web.policy import Policy, policy_of
@@ -155,7 +155,7 @@ def document(app: Flask) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Deckhand",
-            "version": version("deckhand"),
+            "version": release(),
             "summary": "AI workflows for programs.",
             "description": ABOUT,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},

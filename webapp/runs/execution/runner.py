@@ -43,6 +43,7 @@ from webapp.kernel.hints import Bell, Hints, Tell
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
+from webapp.kernel.shipped import release
 from webapp.runs.execution.claims import MOST_LOSSES, Claimed, Claims, Held
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import Outside
@@ -360,7 +361,7 @@ class Runner:
             "host": socket.gethostname()[:120],
             "pid": os.getpid(),
             "boot": boot_id()[:40],
-            "version": "0.1.0",
+            "version": release()[:20],
             "started_at": started_at,
             "seen_at": now(),
             "running": len(self.active),
