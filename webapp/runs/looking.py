@@ -58,10 +58,14 @@ def whole(ctx: Context, run_id: UUID, most: int) -> Whole:
 @requires(Permission.VIEW_RUNS)
 def whole_if_settled(ctx: Context, run_id: UUID, most: int) -> Whole | None:
     """Return a run that is over or needs a person's decision; None while it goes on."""
-    row = queries.find(ctx, run_id)
-    if not (row.run.is_over or row.run.state == "needs_review"):
-        return None
-    return _whole(ctx, row, most)
+    row = queries.find_over(ctx, run_id)
+    if row is None:
+        row = queries.find(ctx, run_id)
+        return _whole(ctx, row, most) if row.run.state == "needs_review" else None
+    steps = queries.some_attempts(ctx, run_id, most + 1)
+    if len(steps) > most:  # some of them may be attempts at the same step
+        return _whole(ctx, row, most)
+    return Whole(row, queries.result_of(ctx, row.run), steps, plan_of_run(ctx, row.run))
 
 
 def _whole(ctx: Context, row: queries.RunRow, most: int) -> Whole:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, String, case, func, literal_column, select
+from sqlalchemy import Select, String, Table, bindparam, case, func, literal_column, select
 from sqlalchemy.orm import defer
 
 from webapp.access.context import Context
@@ -33,7 +33,8 @@ class Filters:
 class RunRow:
     """A run, while it is not over its live part, and what it is a run of."""
 
-    run: Run
+    run: Any
+    """A `Run`, or a row with its columns."""
     lease: Lease | None
     workflow_name: str
     version: int | None
@@ -197,6 +198,52 @@ def steps(ctx: Context, run_id: UUID, after: int = 0, most: int = 1000) -> Seque
         .limit(most)
     )
     return ctx.session.execute(query).all()
+
+
+def _whole_runs() -> Any:
+    run, workflow, version = (_table(model) for model in (Run, Workflow, Version))
+    here = run.c.organization_id == bindparam("org")
+    return (
+        select(run, workflow.c.name.label("workflow_name"), version.c.number)
+        .join(workflow, workflow.c.id == run.c.workflow_id)
+        .join(version, version.c.id == run.c.version_id)
+        .where(here, run.c.id == bindparam("run"), run.c.state.in_(("done", "failed", "cancelled")))
+    )
+
+
+def _tasks_of_run() -> Any:
+    step = _table(Step)
+    here = (step.c.run_id == bindparam("run")) & (step.c.organization_id == bindparam("org"))
+    return (
+        select(*(step.c[column.key] for column in SHOWN))
+        .where(here)
+        .order_by(step.c.path, step.c.attempt)
+        .limit(bindparam("most"))
+    )
+
+
+def _table(model: Any) -> Table:
+    table: Table = model.__table__
+    return table
+
+
+# Made once: to build a statement for each answer, or rows of it as entities, costs far more than
+# to run it, and callers that wait for their runs ask these two more often than anything else.
+_OVER: Final = _whole_runs()
+_TASKS: Final = _tasks_of_run()
+
+
+def find_over(ctx: Context, run_id: UUID) -> RunRow | None:
+    """Return the run with its values if it is over."""
+    which = {"run": run_id, "org": ctx.organization_id}
+    row = ctx.session.connection().execute(_OVER, which).one_or_none()
+    return None if row is None else RunRow(row, None, row.workflow_name, row.number)
+
+
+def some_attempts(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
+    """Return the first `most` rows of the run's steps, every attempt, by path."""
+    which = {"run": run_id, "org": ctx.organization_id, "most": most}
+    return ctx.session.connection().execute(_TASKS, which).all()
 
 
 def steps_by_path(ctx: Context, run_id: UUID, after: str, most: int) -> Sequence[Any]:

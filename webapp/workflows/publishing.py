@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.exc import IntegrityError
 
 from webapp.access.context import Context, requires
@@ -15,7 +15,7 @@ from webapp.audit.service import record
 from webapp.engine.plan import PlanError, load_plan
 from webapp.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from webapp.kernel.ids import public_id
-from webapp.workflows import drafting, queries
+from webapp.workflows import history, queries
 from webapp.workflows.models import Draft, Version, Workflow
 from webapp.workflows.plans import Doc, Finding, findings
 from webapp.workflows.schemas import PutLive
@@ -131,7 +131,8 @@ def live_plan(ctx: Context, workflow_id: UUID) -> Doc | None:
 def go_back_to(ctx: Context, workflow_id: UUID, number: int) -> Draft:
     """Copy version `number` into the draft; undo brings the present draft back."""
     version = get_version(ctx, workflow_id, number)
-    return drafting.replace_draft(ctx, workflow_id, version.plan, f"Went back to version {number}")
+    edit = history.replacement(version.plan, f"Went back to version {number}")
+    return history.change(ctx, workflow_id, edit)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
@@ -144,7 +145,15 @@ def discard_changes(ctx: Context, workflow_id: UUID) -> Draft:
     plan = live_plan(ctx, workflow_id)
     if plan is None:
         raise Conflict("E-NO-LIVE")
-    return drafting.replace_draft(ctx, workflow_id, plan, "Threw the changes away")
+    return history.change(ctx, workflow_id, history.replacement(plan, "Threw the changes away"))
+
+
+_WORKFLOW: Final[Any] = Workflow.__table__.c
+_LIVE_VERSION: Final = select(_WORKFLOW.live_version_id).where(
+    _WORKFLOW.organization_id == bindparam("org"),
+    _WORKFLOW.id == bindparam("workflow"),
+    _WORKFLOW.deleted_at.is_(None),
+)
 
 
 @requires(Permission.START_RUNS)
@@ -154,18 +163,8 @@ def live_version_id(ctx: Context, workflow_id: UUID) -> UUID:
     Raises:
         NotFound: no such workflow here. Conflict: E-NO-LIVE.
     """
-    workflow = Workflow.__table__.c
-    found = (
-        ctx.session.connection()
-        .execute(
-            select(workflow.live_version_id).where(
-                workflow.organization_id == ctx.organization_id,
-                workflow.id == workflow_id,
-                workflow.deleted_at.is_(None),
-            )
-        )
-        .one_or_none()
-    )
+    which = {"org": ctx.organization_id, "workflow": workflow_id}
+    found = ctx.session.connection().execute(_LIVE_VERSION, which).one_or_none()
     if found is None:
         raise NotFound()
     if found[0] is None:
