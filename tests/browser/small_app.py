@@ -19,7 +19,7 @@ from jinja2 import ChoiceLoader, FileSystemLoader
 from markupsafe import Markup
 from werkzeug.serving import make_server
 
-from webapp.web import assets, security
+from webapp.web import assets, pieces, security
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 3, 4, 13, 2, 11, tzinfo=UTC)
@@ -94,9 +94,17 @@ class SmallApp:
         )
         app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
         assets.init_app(app)
+        pieces.init_app(app, lambda: "Europe/Berlin")
 
         def hidden(name: str, value: str) -> Markup:
             return Markup('<input type="hidden" name="{}" value="{}">').format(name, value)
+
+        app.jinja_env.globals.update(
+            csrf_field=lambda: hidden("csrf_token", "first"),
+            once_field=lambda: hidden("once", "once-once-once-once"),
+            said=lambda: request.args.get("said", ""),
+            now=lambda: NOW,
+        )
 
         @app.context_processor
         def given() -> dict[str, Any]:
@@ -113,10 +121,6 @@ class SmallApp:
                           "search_label": "Find a workflow", "create_url": "/act",
                           "help_url": "/act", "signout_url": "/signout",
                           "account": [("Your account", "/act")]},
-                "csrf_field": lambda: hidden("csrf_token", "first"),
-                "once_field": lambda: hidden("once", "once-once-once-once"),
-                "said": lambda: request.args.get("said", ""),
-                "now": lambda: NOW,
                 "part_only": False,
                 "story": self.story,
             }  # fmt: skip

@@ -14,7 +14,7 @@ from webapp.access.permissions import Permission, Role, explain
 from webapp.kernel import clock
 from webapp.kernel.db import is_away
 from webapp.kernel.ids import public_id, short
-from webapp.web import security
+from webapp.web import pieces, security
 from webapp.web.htmx import is_htmx
 from webapp.web.identities import Place, Visitor, identities, may, place, visitor
 from webapp.web.said import said
@@ -59,6 +59,7 @@ def init_app(app: Flask) -> None:
             "short": short,
         }
     )
+    pieces.init_app(app, _zone)
 
     @app.context_processor
     def about_this_request() -> dict[str, Any]:
@@ -118,6 +119,11 @@ def _me() -> Visitor | None:
         if is_away(error):
             return None
         raise
+
+
+def _zone() -> str:
+    person = _me()
+    return person.zone if person is not None and person.zone else "UTC"
 
 
 def _csrf_field() -> Markup:
