@@ -26,13 +26,21 @@ log = structlog.get_logger("webapp.limits")
 API_RATE: Final = 60_000
 """Requests a minute of one API key unless the key says otherwise."""
 
+_AHEAD: Final = 3_000
+"""For each so many a minute, one may be taken ahead of its use: 20 of the default rate. Whoever
+knocks fast then costs a round trip to Redis every 20 ms instead of one for each knock."""
+_AHEAD_S: Final = 0.25
+
 _GCRA = """
 local now = redis.call('TIME'); now = now[1] * 1000000 + now[2]
-local step, room = tonumber(ARGV[1]), tonumber(ARGV[2])
-local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now) + step
-if due - now > room then return {0, math.ceil(due - now - room), 0} end
+local step, room, many = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local due = math.max(tonumber(redis.call('GET', KEYS[1]) or 0), now)
+local free = math.floor((room - (due - now)) / step)
+if free < 1 then return {0, math.ceil(due - now + step - room), 0} end
+many = math.min(many, free)
+due = due + step * many
 redis.call('SET', KEYS[1], string.format('%.0f', due), 'PX', math.ceil((due - now) / 1000) + 1)
-return {1, 0, math.floor((room - (due - now)) / step)}
+return {many, 0, free - many}
 """
 
 _TRY = """
@@ -97,23 +105,40 @@ class Counters:
         self._away_until = 0.0
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
+        self._ahead: dict[str, tuple[int, int, float]] = {}
         self._tries: dict[str, deque[tuple[float, str]]] = {}
         if redis is not None:
             self._gcra, self._try = redis.register_script(_GCRA), redis.register_script(_TRY)
 
     def spend(self, name: str, who: str, rate: int, burst: int) -> Bucket:
         """Take one of `rate` a minute, at most `burst` at once."""
-        step_us = 60_000_000 / rate
+        step_us, key = 60_000_000 / rate, f"dh:rate:{name}:{who}"
+        left = self._spend_ahead(key)
+        if left is not None:
+            return Bucket(name, rate, left, 0)
+        many = min(max(1, rate // _AHEAD), max(1, burst // 2))
         answer = self._ask(
-            lambda: self._gcra(
-                keys=[f"dh:rate:{name}:{who}"], args=[round(step_us), round(step_us * burst)]
-            )
+            lambda: self._gcra(keys=[key], args=[round(step_us), round(step_us * burst), many])
         )
         if answer is None:
             passed, wait_us, left = self._spend_here(f"{name}:{who}", step_us, step_us * burst)
         else:
             passed, wait_us, left = int(answer[0]), int(answer[1]), int(answer[2])
+            if passed > 1:
+                left += passed - 1
+                with self._lock:
+                    self._ahead[key] = passed - 1, left, time.monotonic() + _AHEAD_S
         return Bucket(name, rate, left, 0 if passed else max(wait_us / 1e6, 0.001))
+
+    def _spend_ahead(self, key: str) -> int | None:
+        """Take one that was taken ahead; return how many are left, None when there is none."""
+        with self._lock:
+            ahead, left, until = self._ahead.pop(key, (0, 0, 0.0))
+            if ahead < 1 or time.monotonic() > until:
+                return None
+            if ahead > 1:
+                self._ahead[key] = ahead - 1, left - 1, until
+        return left - 1
 
     def try_once(self, id: str, window_s: int, limits: list[TryLimit]) -> float:
         """Count a try under every limit, or return the seconds to wait and count nothing."""
