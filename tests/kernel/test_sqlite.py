@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
+from webapp.kernel import sqlite
 from webapp.kernel.db import is_away, make_engine, reading, writing
-from webapp.kernel.sqlite import turnstile
+from webapp.kernel.sqlite import TurnstileBusy, turnstile
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -98,6 +99,42 @@ def test_a_writer_that_is_killed_frees_its_place_and_leaves_nothing(
     holder.join()
 
     assert n == 0
+
+
+def test_a_stopped_writer_lets_nobody_wait_for_ever(
+    engine: Engine, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = SPAWN.Event()
+    holder = SPAWN.Process(target=hold, args=(str(path), told))
+    holder.start()
+    assert told.wait(20)
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGSTOP)
+    monkeypatch.setattr(sqlite, "LOCK_WAIT_S", 0.3)
+    refused: list[BaseException] = []
+
+    def write(connect: Engine) -> None:
+        try:
+            with connect.begin():
+                pass
+        except TurnstileBusy as error:
+            refused.append(error)
+
+    elsewhere = make_engine(f"sqlite:///{path}")
+    threads = [threading.Thread(target=write, args=(one,)) for one in (engine, elsewhere)]
+    for thread in threads:
+        thread.start()
+    write(engine)
+    for thread in threads:
+        thread.join(timeout=10)
+
+    assert len(refused) == 3
+    assert all(is_away(error) for error in refused)
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    write(engine)  # nobody who gave up left a lock behind
+    elsewhere.dispose()
+    assert len(refused) == 3
 
 
 def test_a_waiting_writer_is_not_overtaken_by_the_one_that_leaves(path: Path) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +25,7 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from webapp.kernel.clock import boot_ms
+from webapp.kernel.flocks import lock, make_waits_end
 
 LOCK_WAIT_S = 20.0
 
@@ -56,7 +58,10 @@ def writing() -> Iterator[None]:
 
 
 class TurnstileBusy(RuntimeError):
-    """The writer's place was not free for `LOCK_WAIT_S`; nothing was begun."""
+    """The writer's place was not free for `LOCK_WAIT_S`; nothing was begun.
+
+    Whoever has it is stopped or hangs: a transaction takes milliseconds.
+    """
 
 
 class Turnstile:
@@ -69,15 +74,19 @@ class Turnstile:
         self._next = self._main = -1
 
     def enter(self) -> None:
+        until = time.monotonic() + LOCK_WAIT_S
         if not self._thread.acquire(timeout=LOCK_WAIT_S):
             raise TurnstileBusy
         try:
             self._open()
-            fcntl.flock(self._next, fcntl.LOCK_EX)
+            lock(self._next, until)
             try:
-                fcntl.flock(self._main, fcntl.LOCK_EX)
+                lock(self._main, until)
             finally:
                 fcntl.flock(self._next, fcntl.LOCK_UN)
+        except TimeoutError:
+            self._thread.release()
+            raise TurnstileBusy from None
         except BaseException:
             self._thread.release()
             raise
@@ -127,6 +136,7 @@ class SqliteDialect(SQLiteDialect_pysqlite):
     supports_statement_cache = True
 
     def on_connect_url(self, url: Any) -> Any:
+        make_waits_end()
         inherited = super().on_connect()
         database = url.database
 
