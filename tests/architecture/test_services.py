@@ -59,8 +59,10 @@ INSIDE = {
     "webapp.files.service.shelf",
     "webapp.runs.looking.plan_of_run",
     "webapp.runs.seeing.labels_in",
+    "webapp.runs.service.add_event",
     "webapp.runs.service.close_cancelled",
     "webapp.runs.service.lease_now",
+    "webapp.runs.service.lock_lease",
     "webapp.runs.service.runs_room",
     "webapp.workflows.drafting.replace_draft",
 }

@@ -19,7 +19,7 @@ class Permission(StrEnum):
     """Grep for `Permission.EDIT_WORKFLOWS` to find every place that needs it."""
 
     CONTROL_RUNS = "runs.control"
-    """Cancel runs."""
+    """Cancel runs, and decide about steps in doubt."""
 
     EDIT_WORKFLOWS = "workflows.edit"
     """Create workflows and change their drafts and settings."""
@@ -67,7 +67,7 @@ ROLES: Final[dict[Permission, frozenset[Role]]] = {
 }
 
 _WORDS: Final[dict[Permission, str]] = {
-    Permission.CONTROL_RUNS: "cancel runs",
+    Permission.CONTROL_RUNS: "cancel runs or decide about them",
     Permission.EDIT_WORKFLOWS: "change workflows",
     Permission.MANAGE_KEYS: "manage API keys",
     Permission.PUBLISH_WORKFLOWS: "put workflows live",

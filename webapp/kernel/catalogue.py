@@ -148,6 +148,7 @@ CATALOGUE: dict[str, Entry] = {
     "E-NO-VERSION": Entry("There is no version {number}.", "Choose one from the list of versions."),
     # Runs
     "E-RUN-OVER": Entry("This run is already over.", "It ended as “{word}”."),
+    "E-DECIDED": Entry("There is nothing to decide.", "{why}", "Nothing was changed."),
     "E-QUEUE": Entry(
         "Too many runs are waiting.",
         "{waiting} runs wait in line. Try again in {retry_after} s.",

@@ -14,7 +14,7 @@ from webapp.access.permissions import Permission
 from webapp.kernel.errors import AppError
 from webapp.kernel.ids import parse_id, public_id
 from webapp.live.endings import Endings
-from webapp.runs import looking, presenting, service, starting
+from webapp.runs import deciding, looking, presenting, service, starting
 from webapp.runs.queries import TASKS_SHOWN, Filters
 from webapp.runs.schemas import (
     Execute,
@@ -26,8 +26,10 @@ from webapp.runs.schemas import (
     RunStart,
     RunStarted,
     RunSummary,
+    StepDecision,
     TaskDetail,
     TaskList,
+    TaskOut,
     TasksAsked,
 )
 from webapp.web import jsons
@@ -142,6 +144,21 @@ def get_task_logs(ctx: Context, run: str, path: str) -> LogList:
     run_id = parse_id("run", run)
     events = looking.step_events(ctx, run_id, path)
     return LogList(items=[presenting.log_line(event) for event in events], next=None)
+
+
+@doors.post(
+    "/tasks/<run>.<path:path>/decide",
+    permission=Permission.CONTROL_RUNS,
+    body=StepDecision,
+    answer=TaskOut,
+    errors=(409,),
+)
+def decide_task(ctx: Context, run: str, path: str, body: StepDecision) -> TaskOut:
+    """Say whether a step in doubt happened. The run goes on once nothing is in doubt any more."""
+    run_id = parse_id("run", run)
+    deciding.decide_step(ctx, run_id, path, body.decision, body.note)
+    found = looking.task(ctx, run_id, path)
+    return presenting.tasks(run_id, found.attempts, found.plan)[0]
 
 
 @doors.get("/runs/<run>/logs", permission=Permission.VIEW_RUNS, query=LogsAsked, answer=LogList)

@@ -143,10 +143,7 @@ class Lines:
     def _word(self, row: Any) -> Word:
         if row is None:
             return _NOT_STARTED if self.over else _QUEUED
-        error = row.error or {}
-        word = step_word(
-            row.state, again=bool(error.get("again")), off=error.get("reason") == "off"
-        )
+        word = step_word(row.state, row.error)
         if word.mark == "running" and self.over:  # the run ended while it worked
             return Word("cancelled", "Cancelled")
         return word
@@ -159,7 +156,10 @@ class Lines:
 
     def _note(self, row: Any, path: str) -> str:
         attempts = self.journal.attempts.get(path, 1)
-        reason = (row.error or {}).get("reason", "")
+        said = row.error or {}
+        if row.state == "succeeded" and "decided" in said:
+            return f"{said['by']} said it happened"
+        reason = said.get("reason", "")
         notes = {
             "not_needed": "Not needed any more",
             "failed_before": "Something before it failed",

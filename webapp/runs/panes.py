@@ -138,6 +138,5 @@ def pane_state(chosen: Chosen) -> tuple[str, str]:
     row = chosen.row
     if row is None:
         return "queued", "Not started"
-    error = row.error or {}
-    word = step_word(row.state, again=bool(error.get("again")), off=error.get("reason") == "off")
+    word = step_word(row.state, row.error)
     return word.mark, word.text

@@ -111,8 +111,7 @@ def asked(request: bytes | None) -> Any:
 
 
 def _task(run: str, step: Any, attempts: int, names: Mapping[str, str]) -> dict[str, Any]:
-    error = step.error or {}
-    word = step_word(step.state, again=bool(error.get("again")), off=error.get("reason") == "off")
+    word = step_word(step.state, step.error)
     return {
         "id": f"{run}.{step.path}",
         "run": run,

@@ -93,6 +93,18 @@ class Execute(RunStart):
     )
 
 
+class StepDecision(Draft):
+    """What a person found out about a step whose effect is in doubt."""
+
+    model_config = _example({"decision": "happened", "note": "Order 4711 is in the shop."})
+
+    decision: Literal["happened", "again"] = Field(
+        title="Decision",
+        description="It happened, so the run goes on behind it; or it is done once more.",
+    )
+    note: str = Field("", max_length=500, title="Note", description="Kept with the decision.")
+
+
 class Reference(BaseModel):
     """Another thing, by id and name."""
 

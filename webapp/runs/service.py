@@ -116,7 +116,7 @@ def cancel_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     Raises:
         Conflict: the run is already over.
     """
-    lease = _lock(ctx, run_id)  # first: what is read before may be over by then
+    lease = lock_lease(ctx, run_id)  # first: what is read before may be over by then
     run = queries.find(ctx, run_id).run
     if lease is None:
         word = run_word(run.state, run.reason, problems=run.problems)
@@ -125,7 +125,7 @@ def cancel_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     if lease.state == "running":
         if lease.cancel_at is None:
             lease.cancel_at = lease_now(ctx)
-            _event(ctx, lease, "run.cancelling", {"by": ctx.actor.name})
+            add_event(ctx, lease, "run.cancelling", {"by": ctx.actor.name})
     else:
         close_cancelled(ctx, run, lease)
     ctx.session.flush()
@@ -150,15 +150,16 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
         transitions.check(run.state, "needs_review")
         run.state, run.reason = "needs_review", "review"
         lease.state, lease.wait_reason, lease.worker = "waiting", "review", None
-        lease.cancel_at = lease.lease_until = None
+        lease.lease_until = None
+        lease.cancel_at = lease.cancel_at or lease_now(ctx)  # it ends once that is decided
         lease.fence += 1
-        _event(ctx, lease, "run.needs_review", {"steps": len(doubtful)})
+        add_event(ctx, lease, "run.needs_review", {"steps": len(doubtful)})
         return
     transitions.check(run.state, "cancelled")
     run.state, run.reason, run.finished_at = "cancelled", None, now()
     run.took_ms = _took_ms(run)
     run.cost_nano, run.steps_done = lease.cost_nano, lease.done
-    _event(ctx, lease, "run.cancelled", {"by": ctx.actor.name})
+    add_event(ctx, lease, "run.cancelled", {"by": ctx.actor.name})
     run.seq = lease.seq
     if lease.fence == 0:
         _leave_line(ctx, lease.queue)
@@ -166,13 +167,14 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
     ctx.session.expunge(lease)
 
 
-def _lock(ctx: Context, run_id: UUID) -> Lease | None:
+def lock_lease(ctx: Context, run_id: UUID) -> Lease | None:
     """Return the lease so that no worker moves it meanwhile; SQLite writers are alone anyway."""
     query = select(Lease).where(Lease.run_id == run_id).with_for_update()
     return ctx.session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
 
 
-def _event(ctx: Context, lease: Lease, type: str, data: dict[str, Any]) -> None:
+def add_event(ctx: Context, lease: Lease, type: str, data: dict[str, Any]) -> None:
+    """Write what happened to a run whose lease is locked, and tell its pages."""
     lease.seq += 1
     ctx.session.add(
         Event(

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id
 from webapp.runs import failing
+from webapp.runs.doubting import Doubt
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.watching import Watched
@@ -36,6 +37,8 @@ class RunView:
     finding: str = ""
     files: dict[str, Any] = field(default_factory=dict)
     pane: dict[str, Any] = field(default_factory=dict)
+    doubts: list[Doubt] = field(default_factory=list)
+    doubts_in_all: int = 0
 
     @property
     def run(self) -> Any:
@@ -56,6 +59,24 @@ class RunView:
     @property
     def active(self) -> bool:
         return not self.run.is_over
+
+    @property
+    def refreshes(self) -> bool:
+        """Whether it comes anew by itself without script; never while somebody is to write."""
+        return self.active and not self.still and self.run.state != "needs_review"
+
+    @property
+    def ways(self) -> list[tuple[str, str, str]]:
+        """Return the answers to a doubt: what is sent, what is pressed, and what it means."""
+        if self.row.cancelling:
+            ends = "The run ends as cancelled."
+            return [
+                ("happened", "It happened", f"The step counts as done. {ends}"),
+                ("again", "It did not happen", f"Nothing is sent again. {ends}"),
+            ]
+        done = "The step counts as done, and later steps get no values from it."
+        again = "The same is sent once more. Choose this only when you are sure."
+        return [("happened", "It happened", done), ("again", "Do it again", again)]
 
     @property
     def has_pane(self) -> bool:

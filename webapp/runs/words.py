@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,11 @@ def run_word(
     return _RUN[state]
 
 
-def step_word(state: str, *, again: bool = False, off: bool = False) -> Word:
-    """Return a step's word; `again` says that another attempt follows a failed one."""
-    if state == "failed" and again:
+def step_word(state: str, error: Mapping[str, Any] | None) -> Word:
+    """Return a step's word, by its row's state and what the row says beside it."""
+    said = error or {}
+    if said.get("again") or (state == "unknown" and said.get("decided")):
         return Word("retry", "Trying again")
-    if state == "skipped" and off:
+    if state == "skipped" and said.get("reason") == "off":
         return Word("skipped", "Off")
     return _STEP[state]

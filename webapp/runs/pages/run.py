@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from flask import Response, current_app, make_response, render_template, request
+from flask import Response, current_app, g, make_response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
 from webapp.kernel import jsons
-from webapp.kernel.errors import NotFound
+from webapp.kernel.errors import Conflict, NotFound
 from webapp.kernel.ids import parse_id
 from webapp.live.texts import text_so_far
-from webapp.runs import looking, panes, seeing, service, showing, watching
-from webapp.runs.pages.doors import doors, org_url, run_url, whole_number, zone
+from webapp.runs import deciding, looking, panes, seeing, service, showing, watching
+from webapp.runs.doubting import doubt_of
+from webapp.runs.pages.doors import doors, list_url, org_url, run_url, whole_number, zone
+from webapp.runs.schemas import StepDecision
 from webapp.runs.showing import RunView
 from webapp.runs.watching import Watched
+from webapp.web.forms import DraftForm, posted
 from webapp.web.htmx import done, wants_part
 
 STOP_POLLING = 286
@@ -62,6 +65,15 @@ def _fill(ctx: Context, view: RunView) -> None:
     if view.watched.chosen is not None:
         values += _fill_pane(ctx, view)
     _name_files(ctx, view, values)
+    _ask(ctx, view)
+
+
+def _ask(ctx: Context, view: RunView, typed: tuple[str, Any] = ("", None)) -> None:
+    """Bring what a person has to decide; `typed` is the path and note of a refused form."""
+    if view.run.state == "needs_review":
+        rows, view.doubts_in_all = deciding.open_questions(ctx, view.run.id)
+        places, (path, note) = view.watched.places, typed
+        view.doubts = [doubt_of(row, places, note if row.path == path else None) for row in rows]
 
 
 def _name_files(ctx: Context, view: RunView, values: list[Any]) -> None:
@@ -112,6 +124,7 @@ def _live(ctx: Context, view: RunView) -> Response:
             _fill(ctx, view)
         elif view.watched.chosen is not None and view.watched.chosen_changed:
             _name_files(ctx, view, _fill_pane(ctx, view))
+        _ask(ctx, view)
     body = render_template("runs/_live.html", v=view)
     return make_response(body, 200 if view.active else STOP_POLLING)
 
@@ -131,6 +144,35 @@ def cancel(ctx: Context, run: str) -> Response:
         "The run is cancelled." if row.run.is_over else "Cancelling. Finished steps stay finished."
     )
     return done(run_url(row), say=say)
+
+
+@doors.post("/o/<org>/runs/<run>/decide", permission=Permission.CONTROL_RUNS)
+def decide(ctx: Context, run: str) -> Response:
+    """Hear what a person found out about a step in doubt."""
+    run_id, path, form = (
+        parse_id("run", run),
+        request.form.get("path", "")[:400],
+        posted(StepDecision),
+    )
+    try:
+        left = form.submit(
+            lambda said: deciding.decide_step(ctx, run_id, path, said.decision, said.note)
+        )
+    except Conflict as answered:
+        return done(f"{list_url()}/{run}", say=answered.text)
+    if left is None:
+        return _ask_again(ctx, run_id, path, form)
+    say = f"{left:,} more to decide." if left else "Decided. The run is back in line."
+    return done(f"{list_url()}/{run}", say=say)
+
+
+def _ask_again(ctx: Context, run_id: UUID, path: str, form: DraftForm[StepDecision]) -> Response:
+    """Show the run with the form as it was typed."""
+    view = _view(watching.watch(ctx, run_id))
+    _fill(ctx, view)
+    _ask(ctx, view, (path, form["note"]))
+    g.invalid_form = form
+    return make_response(render_template("runs/show.html", v=view), 422)
 
 
 @doors.get("/o/<org>/runs/<run>/result/<name>.<suffix>", permission=Permission.VIEW_RUNS)
