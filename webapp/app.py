@@ -20,6 +20,7 @@ from webapp.admin import api_docs
 from webapp.admin import pages as admin_pages
 from webapp.api_keys import service as api_keys
 from webapp.audit import service as audit
+from webapp.audit.denials import Refusals
 from webapp.files import api as files_api
 from webapp.files import pages as files_pages
 from webapp.kernel import clock, logs, shipped
@@ -98,7 +99,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     runs_topics.open_rooms()
     live_server.init_app(app, settings)
     app.extensions["nav"].extend(NAV)
-    app.extensions["denials"] = _record_denial
+    app.extensions.update(denials=_record_denial, refusals=Refusals())
     _common_doors(app)
     _refuse_holes(app)
     return app
@@ -156,15 +157,25 @@ def _record_denial(error: AppError) -> None:
     """Write into the record of the actor's own organization what they were refused."""
     actor: Actor | None = g.get("actor")
     here: Place | None = g.get("place")
-    if here is None and actor is not None and actor.kind == "person" and actor.id is not None:
+    if actor is None:
+        return
+    refusals: Refusals = current_app.extensions["refusals"]
+    what = error.facts.get("what")
+    unwritten = refusals.since_written((here and here.organization_id, actor.id, error.code, what))
+    if unwritten is None:
+        return
+    if here is None and actor.kind == "person" and actor.id is not None:
         here = current_app.extensions["identities"].home(actor.id)
-    if actor is None or here is None:
+    if here is None:
         return
     door = request.url_rule.rule if request.url_rule else request.path
     settings = current_app.extensions["settings"]
+    after: dict[str, Any] = {"code": error.code}
+    if unwritten:
+        after["unwritten_before"] = unwritten
     with brief_writing() as session:
         ctx = Context(session, here.organization_id, actor, settings, g.get("request_id", ""))
-        audit.record(ctx, "denied", f"{request.method} {door}"[:80], after={"code": error.code})
+        audit.record(ctx, "denied", f"{request.method} {door}"[:80], after=after)
 
 
 class _Identities:
