@@ -64,7 +64,7 @@ INSIDE = {
     "webapp.runs.service.lease_now",
     "webapp.runs.service.lock_lease",
     "webapp.runs.service.runs_room",
-    "webapp.workflows.drafting.replace_draft",
+    "webapp.workflows.history.change",
 }
 
 

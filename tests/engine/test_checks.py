@@ -188,3 +188,43 @@ def test_two_hundred_steps_are_checked_quickly() -> None:
         took.append(time.process_time() - began)
 
     assert min(took) < 0.05
+
+
+def test_a_condition_that_asks_a_model_is_left_to_do_and_names_its_row() -> None:
+    asks = {"value": "calm?", "is": "asks", "to": "Is it angry?"}
+    plain = {"value": 1, "is": "equal", "to": 1}
+    branch = {"id": "yes", "when": {"all": [plain, {"any": [asks]}]}, "steps": []}
+    decide = {"id": "s_1", "kind": "if", "with": {"branches": [branch]}}
+    keep = {"do": "filter", "where": {"any": [asks]}}
+    rows = {"id": "s_2", "kind": "list", "with": {"from": {"list": [1]}, "do": [keep]}}
+
+    assert found(decide, rows) == [
+        ("todo", "s_1", "with.branches.0.when.all.1.any.0.is", "C-FIELD-RANGE"),
+        ("todo", "s_2", "with.do.0.where.any.0.is", "C-FIELD-RANGE"),
+    ]
+
+
+def test_a_step_that_is_allowed_more_than_the_run_is_worth_a_look() -> None:
+    many = each("s_3", [1], text("s_4", "a"), most=100)
+    limits = {"seconds": 60, "cost_usd": "0.10", "steps": 50}
+    asks = {"id": "s_2", "kind": "agent", "with": {"inline": FREE, "message": "a"}}
+
+    assert found(
+        http("s_1", "https://a.example") | {"timeout_s": 61},
+        {**asks, "cost_usd": "0.2"},
+        many,
+        limits=limits,
+    ) == [
+        ("look", "s_1", "timeout_s", "C-FIELD-RANGE"),
+        ("look", "s_2", "cost_usd", "C-FIELD-RANGE"),
+        ("look", "s_3", "with.most", "C-FIELD-RANGE"),
+    ]
+    assert found(many, limits={"steps": 100}) == []
+
+
+def test_a_run_that_must_reach_its_limit_of_steps_is_left_to_do() -> None:
+    steps = [text(f"s_{n}", "a") for n in range(1, 4)]
+
+    assert found(*steps, limits={"steps": 2}) == [("todo", "", "limits.steps", "C-FIELD-RANGE")]
+    steps[0]["off"] = True
+    assert found(*steps, limits={"steps": 2}) == []

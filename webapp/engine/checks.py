@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from webapp.engine.check_limits import beyond_run, never_ends
 from webapp.engine.config_walk import Slot, slots_of
-from webapp.engine.grammar import Field, references
+from webapp.engine.grammar import Condition, Field, references
 from webapp.engine.plan import FAILURE, Plan, PlanError, PlanProblem, Step, load_plan
 from webapp.engine.readings import is_empty
 from webapp.engine.sight import Seen, Sight, ValueGroup, cycle_in, lane_needs, values_at, walk
@@ -20,6 +22,7 @@ LISTS = {("each", "list"), ("list", "from")}
 """Settings that take nothing but a list."""
 FREE_MODELS = {"practice"}
 Kind = Literal["todo", "look", "broken"]
+_NUMBERED = re.compile(r"(Step \d+|Result|Limits): ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,13 @@ class Check:
     field: str
     code: str
     text: str
+
+    @property
+    def short(self) -> str:
+        """The sentence without the step's number, for where it is plain which step is meant."""
+        _, _, rest = self.text.partition(": ")
+        is_numbered = _NUMBERED.match(self.text) is not None
+        return f"{rest[:1].upper()}{rest[1:]}" if is_numbered else self.text
 
 
 def check(plan: Plan, tools: Mapping[str, Any] = TOOLS) -> list[Check]:
@@ -100,7 +110,7 @@ class _Checker:
         if step.config is not None:
             for slot in slots_of(step.config):
                 self.slot(step, slot, inside if slot.at.startswith("collect.") else seen)
-        for look in (self.lanes, self.tool, self.cost, self.conditions):
+        for look in (self.lanes, self.tool, self.cost, self.conditions, self.limits):
             look(step)
         for block in step.blocks.values():
             self.behind_stop(block)
@@ -202,12 +212,25 @@ class _Checker:
             self.say("look", step, "cost_usd", "C-AGENT-NO-COST-LIMIT", "it has no cost limit")
 
     def conditions(self, step: Step) -> None:
+        for condition, field in _conditions_of(step):
+            for row, at in condition.leaves():
+                if row.op == "asks":
+                    text = (
+                        "a condition can't ask a model yet; ask an agent in a step before, and "
+                        "compare its answer"
+                    )
+                    at_row = f"{field}{at.replace('/', '.')}.is"
+                    self.say("todo", step, at_row, "C-FIELD-RANGE", text)
         if step.kind != "if" or step.config is None:
             return
         for n, branch in enumerate(step.config.branches):
             if not branch.when.rows:
                 field = f"with.branches.{n}.when"
                 self.say("todo", step, field, "C-FIELD-EMPTY", "add a condition")
+
+    def limits(self, step: Step) -> None:
+        for field, text in beyond_run(step, self.plan.limits):
+            self.say("look", step, field, "C-FIELD-RANGE", text)
 
     # Blocks and the whole
 
@@ -235,6 +258,8 @@ class _Checker:
             return [Check("todo", "", "steps", "C-ALL-OFF", "Add a first step")]
         if all(step.off for step in self.plan.steps):
             return [Check("todo", "", "steps", "C-ALL-OFF", "All steps are off: turn one on")]
+        if text := never_ends(self.plan):
+            return [Check("todo", "", "limits.steps", "C-FIELD-RANGE", f"Limits: {text}")]
         return []
 
 
@@ -263,6 +288,17 @@ def _target(sight: Sight, ref: list[Any]) -> _Target | tuple[str, str]:
     if found is None:
         return _Target(f"“{sight.title}”", "record", empty)
     return _Target(f"“{found.label or found.name}”", found.type, empty)
+
+
+def _conditions_of(step: Step) -> Iterator[tuple[Condition, str]]:
+    """Yield the conditions of a step's own settings, and the pointer to each."""
+    config = step.config
+    for n, branch in enumerate(getattr(config, "branches", [])):
+        yield branch.when, f"with.branches.{n}.when"
+    if step.kind == "list":
+        for n, operation in enumerate(getattr(config, "do", [])):
+            if operation.do == "filter":
+                yield operation.where, f"with.do.{n}.where"
 
 
 def _stops(step: Step) -> bool:

@@ -126,7 +126,7 @@ CATALOGUE: dict[str, Entry] = {
         "Nothing was changed.",
     ),
     "E-STEP-CHANGED": Entry(
-        "This step changed while you were working.",
+        "{what} changed while you were working.",
         "Somebody else saved it. Look at it as it is now, then repeat your change.",
         "Nothing was overwritten.",
     ),

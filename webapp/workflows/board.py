@@ -169,6 +169,8 @@ def _where(finding: Finding) -> str:
         return f"?step=result#{field_id(f'plan.{finding.field}', 'result')}"
     if finding.field.startswith("inputs"):
         return f"?step=start#{field_id(f'plan.{finding.field}', 'start')}"
+    if finding.field.startswith("limits"):
+        return f"?step=limits#{field_id(f'plan.{finding.field}', 'limits')}"
     return "?add=root::0#add"
 
 

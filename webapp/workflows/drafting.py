@@ -1,35 +1,31 @@
 """Change a draft: one operation, one undoable entry, one new revision.
 
-Every operation says in words what it did; undo and redo go back and forth over the last hundred.
+Every operation says in words what it did; `history` keeps what undo needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
-from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import delete, select
-
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
-from webapp.kernel.clock import now
 from webapp.kernel.errors import Conflict
-from webapp.workflows import blocks, changes, queries
+from webapp.workflows import blocks, history, queries
 from webapp.workflows.blocks import Slot
-from webapp.workflows.models import Draft, DraftChange, Workflow
+from webapp.workflows.models import Draft
 from webapp.workflows.plans import Doc, Finding, digest, findings, structural
-from webapp.workflows.starting import new_branch, new_step
+from webapp.workflows.starting import new_step
 from webapp.workflows.wording import step_title
 
-KEPT_CHANGES: Final = 100
-_ONE_GO: Final = timedelta(seconds=60)
-"""Saves of one step within this time are one entry for undo: people type, then pause."""
-
-Edit = Callable[[Doc, Iterator[str]], str]
-"""Changes the document in place and says what it did; draws ids for new steps."""
+ENDS: Final = {
+    "start": ("inputs", "what Start asks for"),
+    "result": ("result", "the result"),
+    "limits": ("limits", "the limits of a run"),
+}
+"""Parts of a plan that are no steps and have forms too: their key, and what they are called."""
 
 
 @requires(Permission.VIEW_WORKFLOWS)
@@ -56,13 +52,8 @@ def save_plan(ctx: Context, workflow_id: UUID, plan: Doc, rev: int) -> Draft:
         Conflict: the draft has another revision than `rev`.
         Invalid: it is no plan.
     """
-
-    def replace(doc: Doc, _: Iterator[str]) -> str:
-        doc.clear()
-        doc.update(deepcopy(plan))
-        return "Replaced the whole plan"
-
-    return _change(ctx, workflow_id, replace, rev=rev)
+    edit = history.replacement(plan, "Replaced the whole plan")
+    return history.change(ctx, workflow_id, edit, rev=rev)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
@@ -76,7 +67,7 @@ def add_step(ctx: Context, workflow_id: UUID, kind: str, slot: str, tool: str = 
         blocks.insert(doc, Slot.parse(slot), made[0])
         return f"Added “{step_title(made[0])}”"
 
-    _change(ctx, workflow_id, add)
+    history.change(ctx, workflow_id, add)
     return str(made[0]["id"])
 
 
@@ -86,7 +77,7 @@ def move_step(ctx: Context, workflow_id: UUID, step_id: str, slot: str) -> Draft
         blocks.move(doc, step_id, Slot.parse(slot))
         return f"Moved “{step_title(blocks.step_of(doc, step_id))}”"
 
-    return _change(ctx, workflow_id, move)
+    return history.change(ctx, workflow_id, move)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
@@ -100,7 +91,7 @@ def shift_step(ctx: Context, workflow_id: UUID, step_id: str, *, down: bool) -> 
         word = "down" if down else "up"
         return f"Moved “{step_title(blocks.step_of(doc, step_id))}” {word}"
 
-    return _change(ctx, workflow_id, shift)
+    return history.change(ctx, workflow_id, shift)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
@@ -117,7 +108,7 @@ def duplicate_step(ctx: Context, workflow_id: UUID, step_id: str) -> str:
         blocks.insert(doc, Slot(slot.parent, slot.lane, slot.index + 1), copied)
         return f"Duplicated “{step_title(copied)}”"
 
-    _change(ctx, workflow_id, duplicate)
+    history.change(ctx, workflow_id, duplicate)
     return made[0]
 
 
@@ -127,7 +118,7 @@ def delete_step(ctx: Context, workflow_id: UUID, step_id: str) -> Draft:
         step, _slot = blocks.remove(doc, step_id)
         return f"Deleted “{step_title(step)}”"
 
-    return _change(ctx, workflow_id, remove)
+    return history.change(ctx, workflow_id, remove)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
@@ -137,7 +128,7 @@ def switch_step(ctx: Context, workflow_id: UUID, step_id: str, *, off: bool) -> 
         step["off"] = off
         return f"Turned {'off' if off else 'on'} “{step_title(step)}”"
 
-    return _change(ctx, workflow_id, switch)
+    return history.change(ctx, workflow_id, switch)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
@@ -155,140 +146,80 @@ def change_step(
     """
 
     def change(doc: Doc, _: Iterator[str]) -> str:
-        present = blocks.step_of(doc, step_id)
-        changed = {**with_present_blocks(step, present), "id": step_id}
-        is_new = fingerprint(changed) != fingerprint(present)
-        if was is not None and is_new and was != fingerprint(present):
-            raise Conflict("E-STEP-CHANGED")
-        present.clear()
-        present.update(changed)
-        return f"Changed “{step_title(present)}”"
+        present, changed = fingerprint(doc, step_id), with_change(doc, step_id, step)
+        if was not in {None, present} and fingerprint(changed, step_id) != present:
+            raise Conflict("E-STEP-CHANGED", what="This step")
+        doc.update(changed)
+        return f"Changed “{step_title(blocks.step_of(doc, step_id))}”"
 
-    return _change(ctx, workflow_id, change, one_go=step_id)
+    return history.change(ctx, workflow_id, change, one_go=step_id)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
-def set_field(ctx: Context, workflow_id: UUID, step_id: str, pointer: str, value: Any) -> Draft:
-    """Set one setting of a step by its pointer, such as "with.url" or "name"."""
+def note_step(ctx: Context, workflow_id: UUID, step_id: str, note: str) -> Draft:
+    """Write the step's note, or take it away with ""."""
 
-    def change(doc: Doc, _: Iterator[str]) -> str:
+    def write(doc: Doc, _: Iterator[str]) -> str:
         step = blocks.step_of(doc, step_id)
-        *way, last = pointer.split(".")
-        holder: Any = step
-        for key in way:
-            holder = holder[int(key)] if isinstance(holder, list) else holder.setdefault(key, {})
-        holder[int(last) if isinstance(holder, list) else last] = value
-        return f"Changed “{step_title(step)}”"
+        step.pop("note", None)
+        if note:
+            step["note"] = note
+        return f"{'Noted at' if note else 'Removed the note of'} “{step_title(step)}”"
 
-    return _change(ctx, workflow_id, change, one_go=step_id)
+    return history.change(ctx, workflow_id, write)
 
 
 @requires(Permission.EDIT_WORKFLOWS)
-def add_branch(ctx: Context, workflow_id: UUID, step_id: str) -> Draft:
-    """Add a branch to an If, or a lane to a step that works at the same time."""
+def change_end(
+    ctx: Context, workflow_id: UUID, end: str, value: Any, was: str | None = None
+) -> Draft:
+    """Replace one of `ENDS`.
 
-    def add(doc: Doc, _: Iterator[str]) -> str:
-        step = blocks.step_of(doc, step_id)
-        what = new_branch(step)
-        return f"Added a {what} to “{step_title(step)}”"
-
-    return _change(ctx, workflow_id, add)
-
-
-@requires(Permission.EDIT_WORKFLOWS)
-def remove_branch(ctx: Context, workflow_id: UUID, step_id: str, branch_id: str) -> Draft:
-    """Remove a branch or lane with the steps in it."""
-
-    def remove(doc: Doc, _: Iterator[str]) -> str:
-        step = blocks.step_of(doc, step_id)
-        listed = blocks.LISTED.get(step["kind"], "branches")
-        kept = [one for one in step["with"].get(listed, []) if one.get("id") != branch_id]
-        step["with"][listed] = kept
-        for one in kept:
-            if branch_id in one.get("needs", []):
-                one["needs"] = [need for need in one["needs"] if need != branch_id]
-        return f"Removed a {'lane' if listed == 'lanes' else 'branch'} of “{step_title(step)}”"
-
-    return _change(ctx, workflow_id, remove)
-
-
-@requires(Permission.EDIT_WORKFLOWS)
-def change_inputs(ctx: Context, workflow_id: UUID, inputs: list[Doc]) -> Draft:
-    def change(doc: Doc, _: Iterator[str]) -> str:
-        doc["inputs"] = inputs
-        return "Changed what Start asks for"
-
-    return _change(ctx, workflow_id, change, one_go="start")
-
-
-@requires(Permission.EDIT_WORKFLOWS)
-def change_result(ctx: Context, workflow_id: UUID, result: list[Doc]) -> Draft:
-    def change(doc: Doc, _: Iterator[str]) -> str:
-        doc["result"] = result
-        return "Changed the result"
-
-    return _change(ctx, workflow_id, change, one_go="result")
-
-
-@requires(Permission.VIEW_WORKFLOWS)
-def undoable(ctx: Context, workflow_id: UUID) -> tuple[str, str]:
-    """Return what undo and redo would do, in words; "" when there is nothing."""
-    query = select(DraftChange.n, DraftChange.undone, DraftChange.say)
-    rows = ctx.session.execute(
-        query.where(DraftChange.workflow_id == workflow_id).order_by(DraftChange.n)
-    ).all()
-    done = [row.say for row in rows if not row.undone]
-    undone = [row.say for row in rows if row.undone]
-    return (done[-1] if done else ""), (undone[0] if undone else "")
-
-
-@requires(Permission.EDIT_WORKFLOWS)
-def undo(ctx: Context, workflow_id: UUID) -> str:
-    """Take the last change back and return what it was.
+    Args:
+        was: `fingerprint` of what the change was made for, None to skip the comparison.
 
     Raises:
-        Conflict: there is nothing to undo.
+        Conflict: somebody else changed it meanwhile.
     """
-    queries.overview(ctx, workflow_id)
-    draft = queries.draft_of(ctx, workflow_id, to_change=True)
-    entry = _entry(ctx, workflow_id, undone=False)
-    if entry is None:
-        raise Conflict("E-UNDO", what="undo")
-    _put(ctx, draft, changes.applied(draft.plan, entry.after, entry.before))
-    entry.undone = True
-    return entry.say
+    _, what = ENDS[end]
+
+    def change(doc: Doc, _: Iterator[str]) -> str:
+        present, changed = fingerprint(doc, end), with_change(doc, end, value)
+        if was not in {None, present} and fingerprint(changed, end) != present:
+            raise Conflict("E-STEP-CHANGED", what=f"{what[:1].upper()}{what[1:]}")
+        doc.update(changed)
+        return f"Changed {what}"
+
+    return history.change(ctx, workflow_id, change, one_go=end)
 
 
-@requires(Permission.EDIT_WORKFLOWS)
-def redo(ctx: Context, workflow_id: UUID) -> str:
-    """Do the change that was undone last again and return what it was.
+def with_change(doc: Doc, place: str, value: Any) -> Doc:
+    """Return a copy in which a step, or one of `ENDS`, is `value`; blocks keep their steps."""
+    changed = deepcopy(doc)
+    if place in ENDS:
+        key, _ = ENDS[place]
+        return changed if not value and key not in doc else {**changed, key: value}
+    present = blocks.step_of(changed, place)
+    own = {**with_present_blocks(value, present), "id": place}
+    present.clear()
+    present.update(own)
+    return changed
+
+
+def fingerprint(doc: Doc, place: str) -> str:
+    """Return what changes when the own settings of a step, or one of `ENDS`, change.
 
     Raises:
-        Conflict: nothing was undone.
+        NotFound: no such step.
     """
-    queries.overview(ctx, workflow_id)
-    draft = queries.draft_of(ctx, workflow_id, to_change=True)
-    entry = _entry(ctx, workflow_id, undone=True)
-    if entry is None:
-        raise Conflict("E-UNDO", what="redo")
-    _put(ctx, draft, changes.applied(draft.plan, entry.before, entry.after))
-    entry.undone = False
-    return entry.say
+    if place in ENDS:
+        key, _ = ENDS[place]
+        return digest({key: doc.get(key) or None})[:16]
+    return _own_digest(blocks.step_of(doc, place))
 
 
-def replace_draft(ctx: Context, workflow_id: UUID, plan: Doc, say: str) -> Draft:
-    """For `publishing`, which has asked for the permission: make `plan` the draft."""
-
-    def replace(doc: Doc, _: Iterator[str]) -> str:
-        doc.clear()
-        doc.update(deepcopy(plan))
-        return say
-
-    return _change(ctx, workflow_id, replace)
-
-
-def fingerprint(step: Doc) -> str:
-    """Return what changes when the step's own settings change, and not with steps inside it."""
+def _own_digest(step: Doc) -> str:
+    """Leave out the steps inside: they have their own."""
     own = with_present_blocks(step, {"kind": step.get("kind")})
     return digest({**own, "off": bool(step.get("off"))})[:16]
 
@@ -302,25 +233,6 @@ def with_present_blocks(step: Doc, present: Doc) -> Doc:
     return copied
 
 
-def _change(
-    ctx: Context, workflow_id: UUID, edit: Edit, *, rev: int | None = None, one_go: str = ""
-) -> Draft:
-    workflow = queries.overview(ctx, workflow_id).workflow
-    draft = queries.draft_of(ctx, workflow_id, to_change=True)
-    if rev is not None and rev != draft.rev:
-        raise Conflict("E-CONFLICT", rev=rev, now=draft.rev)
-    doc, ids = deepcopy(draft.plan), _Ids(draft.next_id)
-    say = edit(doc, ids)
-    structural(doc)
-    if digest(doc) == draft.plan_sha:
-        return draft
-    draft.next_id = max(ids.number, blocks.first_free_number(doc))
-    _remember(ctx, draft, doc, say[:200], one_go)
-    _put(ctx, draft, doc)
-    workflow.changed_at = draft.changed_at
-    return draft
-
-
 def _name_apart(doc: Doc, step: Doc) -> None:
     """Number a new step whose name another one has, so that its values can be told apart."""
     taken = {step_title(place.step) for place in blocks.places(doc)}
@@ -331,61 +243,3 @@ def _name_apart(doc: Doc, step: Doc) -> None:
         title = f"{stem[:74]} {number}"
     if title != stem:
         step["name"] = title
-
-
-class _Ids:
-    """New step ids, never one that was there before."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __iter__(self) -> _Ids:
-        return self
-
-    def __next__(self) -> str:
-        self.number += 1
-        return f"s_{self.number - 1}"
-
-
-def _put(ctx: Context, draft: Draft, doc: Doc) -> None:
-    draft.plan, draft.plan_sha = doc, digest(doc)
-    draft.rev += 1
-    draft.changed_at = now()
-    workflow = ctx.session.get(Workflow, draft.workflow_id)
-    if workflow is not None:
-        workflow.changed_at = draft.changed_at
-    ctx.session.flush()
-
-
-def _remember(ctx: Context, draft: Draft, doc: Doc, say: str, one_go: str) -> None:
-    of_this = DraftChange.workflow_id == draft.workflow_id
-    ctx.session.execute(delete(DraftChange).where(of_this, DraftChange.undone))
-    last = _entry(ctx, draft.workflow_id, undone=False)
-    by = ctx.actor.name[:120]
-    if last and one_go and _goes_on(last, say, by):
-        start = changes.applied(draft.plan, last.after, last.before)
-        last.before, last.after = changes.between(start, doc)
-        return
-    before, after = changes.between(draft.plan, doc)
-    number = last.n + 1 if last else 1
-    ctx.session.add(
-        DraftChange(
-            workflow_id=draft.workflow_id, n=number, before=before, after=after, say=say, by=by
-        )
-    )
-    too_old = DraftChange.n <= number - KEPT_CHANGES
-    ctx.session.execute(delete(DraftChange).where(of_this, too_old))
-
-
-def _goes_on(last: DraftChange, say: str, by: str) -> bool:
-    """Whether the change belongs to the entry before it: same words, same person, just now."""
-    return last.say == say and last.by == by and now() - last.at < _ONE_GO
-
-
-def _entry(ctx: Context, workflow_id: UUID, *, undone: bool) -> DraftChange | None:
-    """Return the entry that undo (the newest done) or redo (the oldest undone) is about."""
-    order = DraftChange.n if undone else DraftChange.n.desc()
-    query = select(DraftChange).where(
-        DraftChange.workflow_id == workflow_id, DraftChange.undone == undone
-    )
-    return ctx.session.scalars(query.order_by(order).limit(1)).first()

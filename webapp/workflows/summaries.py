@@ -100,9 +100,9 @@ def _if(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
     row = _first_row(branches[0].get("when") or {}) if branches else None
     if row is None:
         return []
-    from webapp.workflows.forms.lists import OPERATORS
+    from webapp.workflows.forms.conditions import NOT_YET, OPERATORS
 
-    words = dict(OPERATORS).get(row.get("is", "equal"), "is")
+    words = dict([*OPERATORS, *NOT_YET]).get(row.get("is", "equal"), "is")
     to = row.get("to")
     if isinstance(to, dict):
         to = f"{to.get('n', '')} {to.get('unit', '')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from webapp.workflows.forms.lists import Cards
+from webapp.workflows.forms.cards import Cards
 from webapp.workflows.forms.parts import (
     ABSENT,
     Doc,
@@ -78,17 +78,8 @@ def _renamed(given: Given, name: str, to: str) -> Given:
 class NamedValues(Cards):
     """Cards that each hold a name and a `Computed`."""
 
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        was, env.in_rows = env.in_rows, self.in_rows or env.in_rows
-        entries = [
-            COMPUTED.change(given, f"{name}-{number}", entry, env)
-            if given.has(f"{name}-{number}")
-            else entry
-            for number, entry in enumerate(old.get(self.key) or [])
-        ]
-        env.in_rows = was
-        return Cards.read(self, given, at, {**old, self.key: entries}, env)
+    def _read_entry(self, entry: Doc, given: Given, at: str, env: Env) -> Doc:
+        return super()._read_entry(COMPUTED.change(given, at, entry, env), given, at, env)
 
 
 COMPUTED: Final = Computed("is", "It")

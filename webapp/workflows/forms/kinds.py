@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from webapp.engine.tools import TOOLS
+from webapp.workflows.forms.cards import Cards, Label, name_from
 from webapp.workflows.forms.computed import COMPUTED, TYPES, NamedValues
-from webapp.workflows.forms.lists import Cards, Cell, ConditionPart, Label, Rows, name_from
+from webapp.workflows.forms.conditions import ConditionPart
 from webapp.workflows.forms.operations import OPERATIONS, Operations
 from webapp.workflows.forms.parts import (
     Check,
@@ -22,6 +23,7 @@ from webapp.workflows.forms.parts import (
     Value,
     Words,
 )
+from webapp.workflows.forms.rows import Cell, Rows
 from webapp.workflows.forms.single import PAIR, Form, Needs, Span, StatusRanges, Until
 from webapp.workflows.starting import new_branch
 

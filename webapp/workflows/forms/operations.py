@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from webapp.workflows.forms.cards import Cards
 from webapp.workflows.forms.computed import COMPUTED, TYPES
-from webapp.workflows.forms.lists import Cards, Cell, ConditionPart, Rows
+from webapp.workflows.forms.conditions import ConditionPart
 from webapp.workflows.forms.parts import (
     Choose,
     Doc,
@@ -18,6 +19,7 @@ from webapp.workflows.forms.parts import (
     Value,
     Words,
 )
+from webapp.workflows.forms.rows import Cell, Rows
 
 _TAKE: Final = (
     ("count", "counts the rows"),
@@ -33,17 +35,10 @@ _TAKE: Final = (
 class Operations(Cards):
     """The operations of a list step; `compute` has a `Computed`."""
 
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        name = self.name(at)
-        was, env.in_rows = env.in_rows, True
-        entries = [
-            COMPUTED.change(given, f"{name}-{number}", entry, env)
-            if entry.get("do") == "compute" and given.has(f"{name}-{number}")
-            else entry
-            for number, entry in enumerate(old.get(self.key) or [])
-        ]
-        env.in_rows = was
-        return Cards.read(self, given, at, {**old, self.key: entries}, env)
+    def _read_entry(self, entry: Doc, given: Given, at: str, env: Env) -> Doc:
+        if entry.get("do") == "compute":
+            entry = COMPUTED.change(given, at, entry, env)
+        return super()._read_entry(entry, given, at, env)
 
 
 def _sort_rows(keys: Any) -> list[Doc]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from webapp.workflows.forms.cards import Cards, Label
 from webapp.workflows.forms.computed import TYPES
-from webapp.workflows.forms.lists import Cards, Label
 from webapp.workflows.forms.parts import (
     Check,
     Choose,

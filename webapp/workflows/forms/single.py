@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from webapp.workflows.forms.lists import Cell, Rows
 from webapp.workflows.forms.parts import (
     ABSENT,
     Doc,
@@ -17,6 +16,7 @@ from webapp.workflows.forms.parts import (
     Part,
     Value,
 )
+from webapp.workflows.forms.rows import Cell, Rows
 
 PAIR: Final = (
     Cell("name", "Name", width="narrow"),

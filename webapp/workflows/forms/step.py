@@ -1,4 +1,4 @@
-"""The form of one step, of what Start asks for, and of the result: shown and read."""
+"""The form of one step, of Start, of the result and of the limits: shown and read."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Final
 from webapp.engine.steps import KINDS
 from webapp.kernel.errors import FieldError, Invalid
 from webapp.workflows.blocks import own_settings
+from webapp.workflows.forms.cards import is_stopgap, name_from
 from webapp.workflows.forms.kinds import parts_of
-from webapp.workflows.forms.lists import is_stopgap, name_from
+from webapp.workflows.forms.limits import LIMITS, Cost
 from webapp.workflows.forms.parts import (
     ABSENT,
     Choose,
@@ -58,24 +59,6 @@ class Retry(Number):
         if times is ABSENT:
             return ABSENT
         return {**(old.get("retry") or {}), "times": times}
-
-
-class Cost(Part):
-    """The most that one step may cost, in US dollars."""
-
-    def show(self, settings: Doc, at: str, env: Env) -> Element:
-        return self._element("number", at, env, value=settings.get(self.key) or "", unit="USD")
-
-    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
-        text = given.text(self.name(at)).strip().lstrip("$").replace(",", ".")
-        if not text:
-            return ABSENT
-        whole, _, cents = text.partition(".")
-        is_amount = whole.isdecimal() and len(whole) < 10 and (not cents or cents.isdecimal())
-        if not is_amount or len(cents) > 9 or not text.strip("0."):
-            env.wrong[self.name(at)] = "Cost limit must be an amount such as 0.50."
-            return old.get(self.key, ABSENT)
-        return text
 
 
 _NOTE: Final = Text("note", "Note", "For whoever builds here. It does not change the run.", 1000,
@@ -197,31 +180,41 @@ def refuse(wrong: Mapping[str, str]) -> None:
         raise Invalid([FieldError(name, "E-FIELD", text) for name, text in wrong.items()])
 
 
-def show_inputs(doc: Doc, sights: Sights, errors: Mapping[str, str] | None = None) -> Element:
-    return INPUTS.show(doc, "plan", Env(sights.names(), errors=errors or {}))
+_ENDS: Final[Mapping[str, Part]] = {"start": INPUTS, "result": RESULT, "limits": LIMITS}
 
 
-def read_inputs(doc: Doc, sights: Sights, given: Given) -> list[Doc]:
-    """Return what Start asks for, as the form says; raises `Invalid`."""
-    env = Env(sights.names())
-    read = read_all((INPUTS,), given, "plan", {"inputs": deepcopy(doc.get("inputs") or [])}, env)
+def show_end(
+    doc: Doc, end: str, sights: Sights, errors: Mapping[str, str] | None = None
+) -> Element:
+    """Return the form of Start, of the result or of the limits."""
+    return _ENDS[end].show(doc, "plan", Env(sights.names(), errors=errors or {}))
+
+
+def read_end(doc: Doc, end: str, sights: Sights, given: Given) -> Any:
+    """Return what Start asks for, what the run gives or its limits, as the form says.
+
+    Raises:
+        Invalid: something cannot be read; the pointers are the names of fields.
+    """
+    part, env = _ENDS[end], Env(sights.names())
+    read = read_all((part,), given, "plan", {part.key: deepcopy(doc.get(part.key))}, env)
     refuse(env.wrong)
-    fields = read.get("inputs") or []
+    match end:
+        case "start":
+            return _questions(read.get("inputs") or [])
+        case "result":
+            return _outputs(read.get("result") or [])
+    return read.get("limits") or {}
+
+
+def _questions(fields: list[Doc]) -> list[Doc]:
     for field in fields:
         if field.get("type") != "oneof":
             field.pop("of", None)
     return _all_named(fields, "question")
 
 
-def show_result(doc: Doc, sights: Sights, errors: Mapping[str, str] | None = None) -> Element:
-    return RESULT.show(doc, "plan", Env(sights.names(), errors=errors or {}))
-
-
-def read_result(doc: Doc, sights: Sights, given: Given) -> list[Doc]:
-    env = Env(sights.names())
-    read = read_all((RESULT,), given, "plan", {"result": deepcopy(doc.get("result") or [])}, env)
-    refuse(env.wrong)
-    values = read.get("result") or []
+def _outputs(values: list[Doc]) -> list[Doc]:
     for value in values:
         value.setdefault("value", None)
     return _all_named(values, "value")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from webapp.engine.tools import TOOLS
-from webapp.workflows.forms.lists import Cell, Rows, name_from
+from webapp.workflows.forms.cards import name_from
 from webapp.workflows.forms.parts import (
     ABSENT,
     Amount,
@@ -22,6 +22,7 @@ from webapp.workflows.forms.parts import (
     Value,
     Words,
 )
+from webapp.workflows.forms.rows import Cell, Rows
 
 Schema = dict[str, Any]
 _CHOICES: Final = (("", "Choose a tool"), *((tool.name, tool.label) for tool in TOOLS.values()))

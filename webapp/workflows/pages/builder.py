@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from flask import Response, make_response, render_template, request
@@ -11,12 +12,14 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.web.htmx import done, is_htmx
-from webapp.workflows import blocks, drafting
+from webapp.workflows import blocks, drafting, history
 from webapp.workflows.adjusting import adjusted, offered
+from webapp.workflows.comparing import differences
+from webapp.workflows.drafting import ENDS
 from webapp.workflows.forms.parts import Given
-from webapp.workflows.forms.step import read_inputs, read_result, read_step
+from webapp.workflows.forms.step import read_end, read_step
 from webapp.workflows.pages.doors import doors, id_of, url_of
-from webapp.workflows.pages.workbench import ENDS, Workbench
+from webapp.workflows.pages.workbench import Workbench
 from webapp.workflows.tokens import TOKEN
 
 EDIT = Permission.EDIT_WORKFLOWS
@@ -58,7 +61,7 @@ def change(ctx: Context, workflow: str) -> Response:
 
 @doors.post("/o/<org>/workflows/<workflow>/steps/<step>", permission=EDIT)
 def save(ctx: Context, workflow: str, step: str) -> Response:
-    """Save the form of a step, of Start or of the result; buttons in it add and remove."""
+    """Save the form of a step or of one of `ENDS`; buttons in it add and remove."""
     bench = Workbench.open(ctx, id_of(workflow))
     given = _given()
     try:
@@ -67,7 +70,7 @@ def save(ctx: Context, workflow: str, step: str) -> Response:
     except Invalid as error:
         return _refused(bench, step, error)
     except Conflict:
-        return _conflict(ctx, bench.workflow_id, step)
+        return _conflict(ctx, bench.workflow_id, step, given)
     if _is_structural():
         return _form_again(ctx, bench.workflow_id, step, given)
     saved = Workbench.open(ctx, bench.workflow_id)
@@ -80,16 +83,18 @@ def save(ctx: Context, workflow: str, step: str) -> Response:
 
 
 def _save(ctx: Context, bench: Workbench, step: str, given: Given) -> None:
-    if step == "start":
-        drafting.change_inputs(ctx, bench.workflow_id, read_inputs(bench.doc, bench.sights, given))
-    elif step == "result":
-        drafting.change_result(ctx, bench.workflow_id, read_result(bench.doc, bench.sights, given))
+    was = None if "keep" in request.form else request.form.get("was") or None
+    read = _read(bench, step, given)
+    if step in ENDS:
+        drafting.change_end(ctx, bench.workflow_id, step, read, was)
     else:
-        present = blocks.step_of(bench.doc, step)
-        read = read_step(present, bench.sights, given)
-        keep = "keep" in request.form
-        was = None if keep else request.form.get("was") or None
         drafting.change_step(ctx, bench.workflow_id, step, read, was)
+
+
+def _read(bench: Workbench, step: str, given: Given) -> Any:
+    if step in ENDS:
+        return read_end(bench.doc, step, bench.sights, given)
+    return read_step(blocks.step_of(bench.doc, step), bench.sights, given)
 
 
 def _given() -> Given:
@@ -160,10 +165,13 @@ def _refused(bench: Workbench, step: str, error: Invalid) -> Response:
     return answer
 
 
-def _conflict(ctx: Context, workflow_id: UUID, step: str) -> Response:
-    """Say that somebody else saved this step; the typed text stays, and can be kept."""
+def _conflict(ctx: Context, workflow_id: UUID, step: str, given: Given) -> Response:
+    """Say that somebody else saved this too; the typed text stays, and can be kept."""
     bench = Workbench.open(ctx, workflow_id)
     values = bench.shown(step=step, typed=request.form.to_dict())
+    mine = drafting.with_change(bench.doc, step, _read(bench, step, given))
+    values["what"] = ENDS[step][1] if step in ENDS else "this step"
+    values["apart"] = differences(bench.doc, mine)
     if is_htmx():
         values["was_told"] = "told" in request.form
         answer = make_response(render_template("workflows/_conflict.oob.html", **values), 409)
@@ -253,11 +261,11 @@ def _on(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
 
 
 def _undo(ctx: Context, workflow_id: UUID, _: str) -> tuple[str, str]:
-    return f"Undone: {drafting.undo(ctx, workflow_id)}", ""
+    return f"Undone: {history.undo(ctx, workflow_id)}", ""
 
 
 def _redo(ctx: Context, workflow_id: UUID, _: str) -> tuple[str, str]:
-    return f"Done again: {drafting.redo(ctx, workflow_id)}", ""
+    return f"Done again: {history.redo(ctx, workflow_id)}", ""
 
 
 _OPERATIONS = {

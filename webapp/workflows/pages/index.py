@@ -11,10 +11,11 @@ from webapp.access.permissions import Permission
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid, wants_part
 from webapp.web.paging import asked
-from webapp.workflows import service
+from webapp.workflows import drafting, service
 from webapp.workflows.pages.doors import doors, id_of, list_url, url_of
 from webapp.workflows.pages.frame import frame
-from webapp.workflows.queries import State
+from webapp.workflows.plans import read
+from webapp.workflows.queries import Overview, State
 from webapp.workflows.schemas import NewWorkflow, WorkflowSettings
 
 STATES: Final = (
@@ -69,7 +70,12 @@ def create(ctx: Context) -> Response:
 def settings(ctx: Context, workflow: str) -> str:
     opened = service.get_workflow(ctx, id_of(workflow))
     form = form_of(WorkflowSettings, name=opened.workflow.name, about=opened.workflow.about)
-    return render_template("workflows/settings.html", form=form, **frame(opened))
+    return render_template("workflows/settings.html", form=form, **_settings_of(ctx, opened))
+
+
+def _settings_of(ctx: Context, opened: Overview) -> dict[str, Any]:
+    limits = read(drafting.get_draft(ctx, opened.workflow.id).plan).limits
+    return {**frame(opened), "limits": limits}
 
 
 @doors.post("/o/<org>/workflows/<workflow>/settings", permission=Permission.EDIT_WORKFLOWS)
@@ -79,7 +85,9 @@ def change_settings(ctx: Context, workflow: str) -> Response:
     changed = form.submit(lambda draft: service.change_settings(ctx, workflow_id, draft))
     if changed is None:
         opened = service.get_workflow(ctx, workflow_id)
-        return invalid(form, "workflows/settings.html", "workflows/_settings.html", **frame(opened))
+        return invalid(
+            form, "workflows/settings.html", "workflows/_settings.html", **_settings_of(ctx, opened)
+        )
     return done(url_of(workflow_id, "/settings"), say="Saved.")
 
 

@@ -11,21 +11,16 @@ from uuid import UUID
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
-from webapp.workflows import blocks, board, drafting, service
+from webapp.workflows import blocks, board, drafting, history, service
 from webapp.workflows.adjusting import offered
-from webapp.workflows.forms.step import (
-    element_names,
-    show_inputs,
-    show_result,
-    show_step,
-)
+from webapp.workflows.drafting import ENDS
+from webapp.workflows.forms.step import element_names, show_end, show_step
 from webapp.workflows.pages.frame import frame
 from webapp.workflows.plans import Doc, Finding, findings_of, read
 from webapp.workflows.queries import Overview
 from webapp.workflows.tokens import TOKEN, Names
 from webapp.workflows.visible import Sights
 
-ENDS: Final = ("start", "result")
 _FEW: Final = 80
 """Values that each field's picker lists at once; with more, the fields share one list."""
 
@@ -68,10 +63,8 @@ class Workbench:
 
     def field_names(self, step: str) -> list[str]:
         """Return the names of the fields of an open form, to see whether it changes its shape."""
-        if step == "start":
-            return element_names(show_inputs(self.doc, self.sights))
-        if step == "result":
-            return element_names(show_result(self.doc, self.sights))
+        if step in ENDS:
+            return element_names(show_end(self.doc, step, self.sights))
         return element_names(show_step(blocks.step_of(self.doc, step), self.sights))
 
     def shown(
@@ -92,10 +85,11 @@ class Workbench:
         for row in board.flat(rows):
             row.href = f"{base}?step={row.id}#edit-{row.id}"
             row.move_href = f"{base}?move={row.id}#move"
-        undo, redo = drafting.undoable(self.ctx, self.workflow_id)
+        undo, redo = history.undoable(self.ctx, self.workflow_id)
         values |= {
             "rows": rows,
             "doc": self.doc,
+            "limits": self.plan.limits,
             "rev": self.draft.rev,
             "saved_at": self.draft.changed_at,
             "undo_says": undo,
@@ -123,14 +117,11 @@ class Workbench:
         typed: Mapping[str, str],
         pick: str,
     ) -> dict[str, Any]:
-        if step == "start":
-            form: Any = show_inputs(self.doc, self.sights, errors)
-            names, rows = Names([], {}), None
-            gives = self.sights.gives("start")
-            elements = [form]
-        elif step == "result":
-            form = show_result(self.doc, self.sights, errors)
-            names, rows, gives, elements = self.sights.names(), None, [], [form]
+        if step in ENDS:
+            form: Any = show_end(self.doc, step, self.sights, errors)
+            names = self.sights.names() if step == "result" else Names([], {})
+            rows, elements = None, [form]
+            gives = self.sights.gives("start") if step == "start" else []
         else:
             one = blocks.step_of(self.doc, step)
             form = show_step(one, self.sights, more=more, errors=errors)
@@ -145,7 +136,7 @@ class Workbench:
         return {
             "form": form,
             "gives": gives,
-            "was": drafting.fingerprint(blocks.step_of(self.doc, step)) if step not in ENDS else "",
+            "was": drafting.fingerprint(self.doc, step),
             "picker": picker_of(nearest),
             "row_picker": picker_of(rows) if rows is not None else [],
             "pick": pick,
@@ -153,8 +144,16 @@ class Workbench:
             "columns": self.sights.columns(step) if rows is not None else [],
             "used": _used(elements),
             "adjustments": offered(),
-            "to_do": [one for one in self.findings if one.step == step],
+            "to_do": _about(self.findings, step),
         }
+
+
+def _about(findings: list[Finding], place: str) -> list[Finding]:
+    """Return what is to be said in the form of a step, or of one of `ENDS`."""
+    if place not in ENDS:
+        return [one for one in findings if one.step == place]
+    key, _ = ENDS[place]
+    return [one for one in findings if not one.step and one.field.split(".")[0] == key]
 
 
 def _collects(form: Any) -> bool:
