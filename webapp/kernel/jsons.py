@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import simplejson
+
+# Made once: `simplejson.dumps` makes an encoder for each call that asks for anything special.
+_COMPACT: Final = simplejson.JSONEncoder(
+    use_decimal=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
 
 
 def dumps(value: Any) -> str:
     """Return compact JSON; a `Decimal` becomes the number it is."""
-    return simplejson.dumps(
-        value, use_decimal=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    text: str = _COMPACT.encode(value)
+    return text
 
 
 def loads(text: str | bytes) -> Any:

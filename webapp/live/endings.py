@@ -99,7 +99,8 @@ class Endings:
                 while True:
                     message = channel.get_message(timeout=30)
                     if message is not None:
-                        self._tell(message["data"].decode())
+                        for run in message["data"].decode().split(","):
+                            self._tell(run)
             except (redis.RedisError, OSError) as error:
                 self._hearing = False
                 log.debug("waiting for endings without Redis: %s", error)

@@ -7,6 +7,7 @@ tries again every second, not every minute.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -90,6 +91,11 @@ class _Manager(socketio.RedisManager):
         if url.startswith("unix:"):
             options = {}  # a unix socket knows neither
         super().__init__(url, logger=quiet, redis_options=options)
+
+    def _listen(self) -> Iterator[Any]:
+        for message in super()._listen():
+            told = json.loads(message)
+            yield from told if isinstance(told, list) else [told]
 
     def _redis_listen_with_retries(self) -> Iterator[Any]:
         while True:
