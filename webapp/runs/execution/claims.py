@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.engine.journal import Record
 from webapp.files.shelf import Shelf
@@ -71,10 +73,11 @@ class Claims:
         self._worker = worker
         self._lease_ms = round(lease_s * 1000)
         self._queue = queue
+        self._looking: Connection | None = None
 
     def claim(self, most: int, hints: Hints) -> list[Claimed]:
         """Take up to `most` ready runs, in the order of their virtual time."""
-        if not self._any(st.ANY_READY, {"queue": self._queue}):
+        if not self._is_any_ready():
             return []
         with self._engine.connect() as connection, connection.begin():
             cursor = self._cursor(connection)
@@ -260,6 +263,22 @@ class Claims:
             )
             hints.tell(f"run:{public_id('run', self._sql.read_id(run))}", "run.requeued", seq)
         return len(rows)
+
+    def _is_any_ready(self) -> bool:
+        """Look for work, on a connection that is kept: a busy worker looks all the time."""
+        if self._looking is None:
+            self._looking = self._engine.connect()
+        try:
+            with reading(), self._looking.begin():
+                cursor = self._cursor(self._looking)
+                cursor.execute(self._sql(st.ANY_READY), {"queue": self._queue})
+                return cursor.fetchone() is not None
+        except BaseException:
+            connection, self._looking = self._looking, None
+            with suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
+            raise
 
     def _any(self, statement: str, facts: dict[str, Any]) -> bool:
         """Whether there is anything to do, without taking the writer's place to find out."""

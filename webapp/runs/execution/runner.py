@@ -56,7 +56,7 @@ QUEUE: Final = "runs"
 BEAT_S: Final = 2.0
 AWAKE_S: Final = 0.1
 """How long a worker that just claimed looks by itself before it wants to be rung again."""
-LOOK_S: Final = 0.004
+LOOK_S: Final = 0.003
 LATE_LOOP_S: Final = 5.0
 _NEWER_WORKER_S: Final = 30.0
 _SEEN_S: Final = 10.0
@@ -98,7 +98,7 @@ class Runner:
     _slugs: dict[UUID, str] = field(default_factory=dict)
     _idle: set[tuple[UUID, int]] = field(default_factory=set)
     _asking: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="claims")
+        default_factory=lambda: ThreadPoolExecutor(3, thread_name_prefix="claims")
     )
 
     # From other threads
@@ -149,31 +149,34 @@ class Runner:
             free = self.settings.runs_per_worker - len(self.active)
             self._ring.clear()
             resting = time.monotonic() > awake_until
-            claimed = await self._claim(free, resting) if free > 0 else []
+            claimed = await self._claim(free, awake_until) if free > 0 else []
             for run in claimed:
                 self._begin(run)
             if claimed:
                 awake_until = time.monotonic() + AWAKE_S
-            elif not self._stop.is_set():
-                await self._rest(BEAT_S if resting else LOOK_S)
+            elif (resting or free <= 0) and not self._stop.is_set():
+                await self._rest(BEAT_S)
         await self._finish()
         ticking.cancel()
         await self.outside.close()
 
-    async def _claim(self, free: int, resting: bool) -> list[Claimed]:
+    async def _claim(self, free: int, awake_until: float) -> list[Claimed]:
         try:
-            return await self._in_thread(lambda: self._ask(free, resting))
+            return await self._in_thread(lambda: self._ask(free, awake_until))
         except Exception as error:
             if not is_away(error):
                 log.exception("claiming failed")
             return []
 
-    def _ask(self, free: int, resting: bool) -> list[Claimed]:
-        if resting:  # from now on a start has to ring again; what was started before is found now
-            self.answer()
+    def _ask(self, free: int, awake_until: float) -> list[Claimed]:
+        if time.monotonic() > awake_until:
+            self.answer()  # from now on a start has to ring again; the ones before are found now
         crashpoint("worker.after_dequeue")
         hints = Hints()
         claimed = self.claims.claim(free, hints)
+        while not claimed and time.monotonic() < awake_until and not self._stop.is_set():
+            time.sleep(LOOK_S)  # the rate of looking, not a wait for anything
+            claimed = self.claims.claim(free, hints)
         crashpoint("worker.after_lease")
         hints.flush(self.bell)
         return claimed
