@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Flask, Response, current_app, g, request
 from flask_migrate import Migrate
+from sqlalchemy.orm import Session
 
 from webapp import tables
 from webapp.access.context import Actor, Context
@@ -100,6 +102,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     live_server.init_app(app, settings)
     app.extensions["nav"].extend(NAV)
     app.extensions.update(denials=_record_denial, refusals=Refusals())
+    app.extensions["last_runs"] = runs_pages.last_runs
     _common_doors(app)
     _refuse_holes(app)
     return app
@@ -187,24 +190,13 @@ class _Identities:
         self._settings, self._redis = settings, redis
         self._keys = api_keys.KeyCache()
 
-    def visitor(self, session_hash: bytes) -> Visitor | None:
+    def who(self, session_hash: bytes) -> tuple[Visitor, tuple[Place, ...]] | None:
         with brief_reading() as session:
             found = accounts.find_session(session, session_hash)
             if found is None:
                 return None
-            row, user = found
-            return Visitor(
-                session_hash=row.id_hash,
-                csrf_secret=row.csrf_secret,
-                user_id=user.id,
-                name=user.name,
-                email=user.email,
-                staff=user.staff,
-                theme=user.theme,
-                zone=user.zone,
-                seen_at=row.seen_at,
-                data=dict(row.data or {}),
-            )
+            places = _places(session, found.user_id)
+        return Visitor(session_hash=session_hash, **asdict(found)), places
 
     def keep(self, session_hash: bytes, data: dict[str, Any]) -> None:
         with brief_writing() as session:
@@ -220,25 +212,12 @@ class _Identities:
         else:
             self._mark("dh:seen", visitor.session_hash.hex(), at.timestamp())
 
-    def place(self, user_id: UUID, slug: str) -> Place | None:
-        with brief_reading() as session:
-            found = organizations.membership_at(session, user_id, slug)
-            if found is None:
-                return None
-            organization, member = found
-            return Place(organization.id, organization.slug, organization.name, member.role)
-
     def home(self, user_id: UUID) -> Place | None:
-        with brief_reading() as session:
-            slug = organizations.first_slug_of(session, user_id)
-        return self.place(user_id, slug) if slug else None
+        return next(iter(self.places(user_id)), None)
 
-    def places(self, user_id: UUID) -> list[Place]:
+    def places(self, user_id: UUID) -> tuple[Place, ...]:
         with brief_reading() as session:
-            return [
-                Place(organization.id, organization.slug, organization.name, member.role)
-                for organization, member in organizations.memberships_of(session, user_id)
-            ]
+            return _places(session, user_id)
 
     def standing(self, session_hashes: Collection[bytes]) -> dict[bytes, dict[UUID, Role]]:
         with brief_reading() as session:
@@ -271,3 +250,8 @@ class _Identities:
         """Note something for the steward to write; lost marks cost nothing."""
         counters: limits.Counters = current_app.extensions["counters"]
         counters.quietly(lambda redis: redis.hset(name, field, value))
+
+
+def _places(session: Session, user_id: UUID) -> tuple[Place, ...]:
+    found = organizations.standings_of(session, user_id)
+    return tuple(Place(one.organization_id, one.slug, one.name, one.role) for one in found)

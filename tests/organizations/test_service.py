@@ -41,9 +41,13 @@ def test_one_that_is_not_there_is_not_found(writer: Session, acme: House, name: 
 
 
 def test_a_person_is_what_their_membership_says(writer: Session, acme: House, other: House) -> None:
-    found = service.membership_at(writer, acme.people[Role.VIEWER], "acme")
+    viewer = acme.people[Role.VIEWER]
+    service.add_member(writer, other.organization_id, viewer, Role.ADMIN)
 
-    assert found is not None
-    assert found[1].role is Role.VIEWER
-    assert service.membership_at(writer, acme.people[Role.OWNER], "other") is None
-    assert service.first_slug_of(writer, other.people[Role.ADMIN]) == "other"
+    found = service.standings_of(writer, viewer)
+
+    assert [(one.slug, one.role) for one in found] == [
+        ("acme", Role.VIEWER),
+        ("other", Role.ADMIN),
+    ]
+    assert [one.slug for one in service.standings_of(writer, other.people[Role.ADMIN])] == ["other"]

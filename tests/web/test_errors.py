@@ -107,7 +107,7 @@ def test_the_page_about_the_database_needs_no_database(
     def away(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("gone"), connection_invalidated=True)
 
-    monkeypatch.setattr(app.extensions["identities"], "visitor", away)
+    monkeypatch.setattr(app.extensions["identities"], "who", away)
     answer = owner.get("/me")
 
     assert answer.status_code == 503

@@ -22,6 +22,7 @@ from webapp.accounts.passwords import hash_password, matches, why_too_easy
 from webapp.accounts.schemas import NewPassword, SetUp
 from webapp.kernel.clock import now
 from webapp.kernel.errors import Gone, Invalid, NotFound, field_error
+from webapp.kernel.rawsql import sql_for
 from webapp.kernel.tokens import new_token, token_hash
 
 IDLE = timedelta(hours=12)
@@ -168,18 +169,47 @@ def begin_session(session: Session, user_id: UUID, address: str, agent: str) -> 
     return token, csrf_secret
 
 
-def find_session(session: Session, id_hash: bytes) -> tuple[LoginSession, User] | None:
-    """Return a session that has not ended, with its person."""
-    found = session.execute(
-        select(LoginSession, User)
-        .join(User, User.id == LoginSession.user_id)
-        .where(
-            LoginSession.id_hash == id_hash,
-            LoginSession.expires_at > now(),
-            LoginSession.seen_at > now() - IDLE,
-        )
-    ).first()
-    return (found[0], found[1]) if found else None
+@dataclass(frozen=True, slots=True)
+class OpenSession:
+    """A session that has not ended, with its person."""
+
+    csrf_secret: str
+    data: dict[str, object]
+    seen_at: datetime
+    user_id: UUID
+    name: str
+    email: str
+    staff: bool
+    theme: str
+    zone: str
+
+
+# Every page asks this, so it goes to the driver as text.
+_FIND_SESSION = """
+SELECT s.csrf_secret, s.data, s.seen_at, u.id, u.name, u.email, u.staff, u.theme, u.zone
+  FROM session s JOIN "user" u ON u.id = s.user_id
+ WHERE s.id_hash = :id_hash AND s.expires_at > :now AND s.seen_at > :idle_since"""
+
+
+def find_session(session: Session, id_hash: bytes) -> OpenSession | None:
+    connection = session.connection()
+    sql, at = sql_for(connection.dialect.name), now()
+    values = {"id_hash": id_hash, "now": sql.moment(at), "idle_since": sql.moment(at - IDLE)}
+    found = connection.exec_driver_sql(sql(_FIND_SESSION), values).one_or_none()
+    if found is None:
+        return None
+    secret, data, seen_at, user_id, name, email, staff, theme, zone = found
+    return OpenSession(
+        secret,
+        sql.read_json(data) or {},
+        sql.read_moment(seen_at) or at,
+        sql.read_id(user_id),
+        name,
+        email,
+        bool(staff),
+        theme,
+        zone,
+    )
 
 
 def open_sessions(session: Session, id_hashes: Collection[bytes]) -> dict[bytes, UUID]:

@@ -19,7 +19,7 @@ from webapp.web.database import brief_reading, db
 from webapp.web.doors import Doors, here
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid
-from webapp.web.identities import identities, visitor
+from webapp.web.identities import places, visitor
 from webapp.web.security import no_store
 
 doors = Doors("organizations", __name__)
@@ -30,8 +30,7 @@ def start() -> Response:
     """Send everybody to where their work is."""
     person = visitor()
     if person is not None:
-        home = identities().home(person.user_id)
-        return go(f"/o/{home.slug}/workflows" if home is not None else "/me")
+        return go(f"/o/{places()[0].slug}/workflows" if places() else "/me")
     return go("/signin" if accounts.is_set_up(db.session()) else "/setup")
 
 

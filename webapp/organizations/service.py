@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -12,6 +13,7 @@ from webapp.access.permissions import Role
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.errors import Invalid, NotFound, field_error
 from webapp.kernel.ids import parse_id
+from webapp.kernel.rawsql import sql_for
 from webapp.organizations.models import Membership, Organization
 
 FIRST_NAME = "My organization"
@@ -72,29 +74,30 @@ def find_organization(session: Session, named: str | None = None) -> Organizatio
     return organization
 
 
-def membership_at(
-    session: Session, user_id: UUID, slug: str
-) -> tuple[Organization, Membership] | None:
-    """Return the organization with this slug and what the person is there, if anything."""
-    with across_organizations(session, "what a person is in an organization"):
-        found = session.execute(
-            select(Organization, Membership)
-            .join(Membership, Membership.organization_id == Organization.id)
-            .where(Organization.slug == slug, Membership.user_id == user_id)
-        ).first()
-    return (found[0], found[1]) if found else None
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a person is in one organization."""
+
+    organization_id: UUID
+    slug: str
+    name: str
+    role: Role
 
 
-def first_slug_of(session: Session, user_id: UUID) -> str | None:
-    """Return the address of the organization that the person joined first."""
+# Every page asks this, so it goes to the driver as text.
+_STANDINGS = """
+SELECT o.id, o.slug, o.name, m.role
+  FROM membership m JOIN organization o ON o.id = m.organization_id
+ WHERE m.user_id = :user ORDER BY m.since, o.id"""
+
+
+def standings_of(session: Session, user_id: UUID) -> tuple[Standing, ...]:
+    """Return what a person is in each of their organizations, the first joined first."""
     with across_organizations(session, "the organizations of a person"):
-        return session.scalar(
-            select(Organization.slug)
-            .join(Membership, Membership.organization_id == Organization.id)
-            .where(Membership.user_id == user_id)
-            .order_by(Membership.since, Organization.id)
-            .limit(1)
-        )
+        connection = session.connection()
+        sql = sql_for(connection.dialect.name)
+        found = connection.exec_driver_sql(sql(_STANDINGS), {"user": sql.id(user_id)}).all()
+    return tuple(Standing(sql.read_id(row[0]), row[1], row[2], Role(row[3])) for row in found)
 
 
 def has_owner(session: Session, organization_id: UUID) -> bool:
@@ -108,18 +111,6 @@ def has_owner(session: Session, organization_id: UUID) -> bool:
             )
         )
     return bool(count)
-
-
-def memberships_of(session: Session, user_id: UUID) -> list[tuple[Organization, Membership]]:
-    """Return every organization of a person with what they are there, the first joined first."""
-    with across_organizations(session, "the organizations of a person"):
-        found = session.execute(
-            select(Organization, Membership)
-            .join(Membership, Membership.organization_id == Organization.id)
-            .where(Membership.user_id == user_id)
-            .order_by(Membership.since, Organization.id)
-        ).all()
-    return [(organization, member) for organization, member in found]
 
 
 def roles_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, dict[UUID, Role]]:

@@ -30,7 +30,7 @@ from webapp.kernel.errors import BadRequest, Forbidden, NotFound, SignedOut, Una
 from webapp.kernel.hints import Hints
 from webapp.web import jsons, limits
 from webapp.web.database import db
-from webapp.web.identities import Place, identities, place, visitor
+from webapp.web.identities import Place, identities, place, places, visitor
 from webapp.web.once import once
 from webapp.web.policy import Policy, UndeclaredDoor, declare, policies, policy_of
 
@@ -226,7 +226,7 @@ def _who(policy: Policy, args: dict[str, Any]) -> tuple[Actor, Place | None]:
     if slug is None:
         here = None
     else:
-        here = g.place = identities().place(person.user_id, slug)
+        here = g.place = next((found for found in places() if found.slug == slug), None)
     actor = Actor(
         "person", person.user_id, person.name, here.role if here else None, person.staff
     )  # fmt: skip

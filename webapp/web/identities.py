@@ -82,8 +82,11 @@ class KeyHolder:
 
 
 class Identities(Protocol):
-    def visitor(self, session_hash: bytes) -> Visitor | None:
-        """Return who holds this session, if it has not ended."""
+    def who(self, session_hash: bytes) -> tuple[Visitor, tuple[Place, ...]] | None:
+        """Return who holds this session, if it has not ended, and every organization they are in.
+
+        The first joined comes first. It holds for the request that asks, and no longer.
+        """
 
     def keep(self, session_hash: bytes, data: dict[str, Any]) -> None:
         """Store the small values of a session."""
@@ -91,14 +94,11 @@ class Identities(Protocol):
     def seen(self, visitor: Visitor, *, may_write: bool) -> None:
         """Note that the session is in use, so that it does not run out."""
 
-    def place(self, user_id: UUID, slug: str) -> Place | None:
-        """Return the organization, if this person is in it."""
-
     def home(self, user_id: UUID) -> Place | None:
         """Return the organization that the person joined first."""
 
-    def places(self, user_id: UUID) -> list[Place]:
-        """Return every organization this person is in."""
+    def places(self, user_id: UUID) -> tuple[Place, ...]:
+        """Return every organization this person is in, the first joined first."""
 
     def standing(self, session_hashes: Collection[bytes]) -> dict[bytes, dict[UUID, Role]]:
         """Return the sessions that have not ended, each with its person's role by organization."""
@@ -117,6 +117,13 @@ def visitor() -> Visitor | None:
     from webapp.web.sessions import current_session
 
     return current_session().visitor if has_request_context() else None
+
+
+def places() -> tuple[Place, ...]:
+    """Return every organization of this request's person, as of its beginning."""
+    from webapp.web.sessions import current_session
+
+    return current_session().places
 
 
 def place() -> Place | None:

@@ -19,7 +19,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from webapp.kernel.settings import Settings
 from webapp.kernel.tokens import token_hash
-from webapp.web.identities import Visitor, identities
+from webapp.web.identities import Place, Visitor, identities
 
 CSRF = "csrf_token"
 ABSOLUTE_AGE_S = 14 * 24 * 3600
@@ -33,6 +33,7 @@ class VisitorSession(SessionMixin):
         self._request, self._cookies = request, cookies
         self._values: dict[str, Any] | None = None
         self._visitor: Visitor | None = None
+        self._places: tuple[Place, ...] = ()
         self.modified = False
         self.fresh_secret = False
         self.new_id: str | None = None
@@ -44,18 +45,23 @@ class VisitorSession(SessionMixin):
         return self._visitor
 
     @property
+    def places(self) -> tuple[Place, ...]:
+        self._load()
+        return self._places
+
+    @property
     def loaded(self) -> bool:
         return self._values is not None
 
     def begin(self, session_id: str, csrf_secret: str) -> None:
         """Hand out the id of a session that was just made: its cookie goes with the answer."""
         self.new_id, self.ended = session_id, False
-        self._values, self._visitor = {CSRF: csrf_secret}, None
+        self._values, self._visitor, self._places = {CSRF: csrf_secret}, None, ()
         self.modified = False
 
     def end(self) -> None:
         """Take the cookie back; the row is already gone."""
-        self._values, self._visitor = {}, None
+        self._values, self._visitor, self._places = {}, None, ()
         self.ended, self.modified = True, False
 
     def kept(self) -> dict[str, Any]:
@@ -76,9 +82,11 @@ class VisitorSession(SessionMixin):
         raw = self._request.cookies.get(self._cookies.session, "")
         if len(raw) != 43 or not raw.isascii():
             return None
-        visitor = identities().visitor(token_hash(raw))
-        if visitor is not None:
-            identities().seen(visitor, may_write=self._request.method not in _SAFE)
+        found = identities().who(token_hash(raw))
+        if found is None:
+            return None
+        visitor, self._places = found
+        identities().seen(visitor, may_write=self._request.method not in _SAFE)
         return visitor
 
     def __getitem__(self, key: str) -> Any:
