@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tests.fixtures import Program, body
+from webapp.kernel import drafts
 from webapp.kernel.errors import BadRequest
 from webapp.web import jsons
 
@@ -126,3 +127,21 @@ def test_a_service_says_what_is_wrong_the_same_way(program: Program) -> None:
     assert answer.status_code == 422
     assert body(answer)["errors"][0]["pointer"] == "/name"
     assert "Choose another name." in body(answer)["errors"][0]["detail"]
+
+
+def test_thousands_of_unknown_fields_cost_a_few_sentences(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worded = []
+    word = drafts._worded
+    monkeypatch.setattr(drafts, "_worded", lambda *given: worded.append(1) or word(*given))
+
+    answer = program.post("/api/v1/probe", json={f"field_{n}": n for n in range(30_000)})
+
+    assert answer.status_code == 422
+    told = [one["detail"] for one in body(answer)["errors"]]
+    assert told[-1] == "There are 29,980 more fields that are not known."
+    assert any("field_19" in text for text in told)
+    assert any("Enter" in text for text in told)  # what is missing is still told
+    assert len(worded) < 30
+    assert len(answer.data) < 10_000

@@ -11,7 +11,7 @@ import re
 import typing
 from enum import Enum
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
@@ -19,6 +19,9 @@ from pydantic.fields import FieldInfo
 from webapp.kernel.errors import FieldError, Invalid, field_error
 
 D = TypeVar("D", bound=BaseModel)
+
+MOST_UNKNOWN: Final = 20
+"""Unknown fields that are told one by one."""
 
 
 class Draft(BaseModel):
@@ -45,10 +48,30 @@ def storable(text: str) -> bool:
 
 def validated(schema: type[D], value: Any) -> D:
     """Return `value` as a `schema`, or raise `Invalid` with one sentence for each field."""
+    fewer, left_out = _without_most_unknown(schema, value)
     try:
-        return schema.model_validate(value)
+        return schema.model_validate(fewer)
     except ValidationError as error:
-        raise Invalid(field_errors(schema, error)) from None
+        found = field_errors(schema, error)
+        if left_out:
+            text = f"There are {left_out:,} more fields that are not known."
+            found.append(field_error("", "E-FIELD", what="The request", text=text))
+        raise Invalid(found) from None
+
+
+def _without_most_unknown(schema: type[BaseModel], value: Any) -> tuple[Any, int]:
+    """Return `value` with the first unknown fields only, and how many were left out.
+
+    A sentence for each costs more than all else about a request, and nobody reads 60,000.
+    """
+    known = set(_names(schema))
+    if not isinstance(value, dict) or len(value) <= len(known) + MOST_UNKNOWN:
+        return value, 0
+    if schema.model_config.get("extra") != "forbid":
+        return value, 0
+    unknown = [name for name in value if name not in known]
+    dropped = set(unknown[MOST_UNKNOWN:])
+    return {name: inner for name, inner in value.items() if name not in dropped}, len(dropped)
 
 
 def field_errors(schema: type[BaseModel], error: ValidationError) -> list[FieldError]:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from webapp.engine.plan import PlanProblem
 
+MOST = 100
 WAITING = frozenset({"C-FIELD-EMPTY", "C-FIELD-RANGE", "C-KIND-UNKNOWN"})
 WORDS = {
     "string_type": "a text",
@@ -57,7 +58,7 @@ def titles_of(model: type[BaseModel]) -> dict[str, str]:
 def problems_of(
     error: ValidationError, doc: Any, at: str, titles: Mapping[str, str] | None = None
 ) -> list[PlanProblem]:
-    """Return one problem per place of `doc`, which lies at pointer `at`.
+    """Return one problem per place of `doc`, which lies at pointer `at`; the first hundred.
 
     Args:
         error: what pydantic says.
@@ -66,7 +67,7 @@ def problems_of(
         titles: labels of the settings at the top of `doc`.
     """
     found: dict[str, PlanProblem] = {}
-    for detail in error.errors(include_url=False):
+    for detail in error.errors(include_url=False)[:MOST]:
         problem = _problem(detail, doc, at, titles or {})
         found.setdefault(problem.pointer, problem)
     return list(found.values())
