@@ -3,19 +3,16 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
 
+from tests.workflows.counting import counted
 from tests.workflows.pages import form_at, forms_of, send
 from tests.workflows.plans import WHO, branching, plan_of, text
 from webapp.engine.steps import KINDS
 from webapp.engine.tools import TOOLS
-from webapp.web.database import db
 
 EXAMPLE = Path(__file__).parents[2] / "webapp/gallery/examples/overdue_invoices.json"
 ROOT = "/o/acme/workflows"
@@ -452,19 +449,6 @@ def test_a_workflow_is_renamed_binned_and_brought_back(owner: Any, make: Any) ->
     assert owner.get(url).status_code == 200
 
 
-def test_the_list_is_searched_and_filtered(owner: Any, program: Any) -> None:
-    for name in ("Weekly report", "Invoice check"):
-        body = {"name": name, "plan": plan_of(text("s_1"))}
-        found = program.post("/api/v1/workflows", json=body).get_json()
-    program.post(f"/api/v1/workflows/{found['id']}/live", json={})
-
-    searched = owner.get(f"{ROOT}?q=weekly&part=list").text
-    assert "Weekly report" in searched
-    assert "Invoice check" not in searched
-    assert "Weekly report" not in owner.get(f"{ROOT}?state=live").text
-    assert "No workflows match" in owner.get(f"{ROOT}?q=%25").text
-
-
 def test_strange_requests_are_answered_calmly(owner: Any, make: Any) -> None:
     workflow = make(plan_of(text("s_1")))
     url = f"{ROOT}/{workflow}"
@@ -501,22 +485,6 @@ def test_with_script_a_saved_field_answers_only_what_changed(owner: Any, make: A
     for part in ('id="save-state"', 'id="whats-left"', 'id="row-s_1"', 'id="was-s_1"'):
         assert part in answer.text
     assert "<textarea" not in answer.text
-
-
-@contextmanager
-def counted(app: Any) -> Iterator[list[str]]:
-    """Collect the statements that reach the database."""
-    with app.app_context():
-        engine = db.engine
-    seen: list[str] = []
-
-    def see(_: Any, __: Any, statement: str, *___: Any) -> None:
-        if "set_config(" not in statement:  # PostgreSQL is told who asks, once a transaction
-            seen.append(statement)
-
-    event.listen(engine, "before_cursor_execute", see)
-    yield seen
-    event.remove(engine, "before_cursor_execute", see)
 
 
 def many_steps(count: int) -> Any:

@@ -128,6 +128,12 @@ def some_runs(ctx: Context, run_ids: Sequence[UUID]) -> list[queries.RunRow]:
 
 
 @requires(Permission.VIEW_RUNS)
+def newest_runs(ctx: Context, workflow_ids: Sequence[UUID]) -> list[queries.RunRow]:
+    """Return the newest run of each of these workflows, for those that ever ran."""
+    return queries.newest_of(ctx, workflow_ids)
+
+
+@requires(Permission.VIEW_RUNS)
 def count_newer(ctx: Context, filters: queries.Filters, run_id: UUID) -> int:
     """Return how many runs came after this one, counted up to 100."""
     return queries.count_newer(ctx, filters, run_id)

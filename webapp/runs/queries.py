@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, String, Table, bindparam, case, func, literal_column, select
-from sqlalchemy.orm import defer
+from sqlalchemy.orm import aliased, defer
 
 from webapp.access.context import Context
 from webapp.files.shelf import results_shelf
@@ -125,6 +125,22 @@ def count_newer(ctx: Context, filters: Filters, run_id: UUID, most: int = 100) -
 def some(ctx: Context, run_ids: Sequence[UUID]) -> list[RunRow]:
     """Return these runs without their values."""
     query = _rows().options(*_WITHOUT_VALUES).where(Run.id.in_(run_ids))
+    return [RunRow(*row) for row in ctx.session.execute(query)]
+
+
+def newest_of(ctx: Context, workflow_ids: Sequence[UUID]) -> list[RunRow]:
+    """Return the newest run of each of these workflows that has any, in one statement."""
+    one = aliased(Workflow)
+    newest = (
+        select(Run.id)
+        .where(Run.organization_id == ctx.organization_id, Run.workflow_id == one.id)
+        .order_by(Run.id.desc())
+        .limit(1)
+        .correlate(one)
+        .scalar_subquery()
+    )
+    ids = select(newest).where(one.organization_id == ctx.organization_id, one.id.in_(workflow_ids))
+    query = _rows().options(*_WITHOUT_VALUES).where(Run.id.in_(ids))
     return [RunRow(*row) for row in ctx.session.execute(query)]
 
 

@@ -159,6 +159,20 @@ class WorkflowShown(Shown):
     changed_at: datetime
 
 
+class LastRun(Shown):
+    """The newest run of a workflow, as the part above that knows runs tells it.
+
+    Attributes: mark: key of its status mark; word: its state as people read it; at: when it was
+    started.
+    """
+
+    id: Annotated[str, an_id("run")]
+    url: str
+    mark: str
+    word: str
+    at: datetime
+
+
 class WorkflowSaved(WorkflowShown):
     checks: list[CheckShown]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -18,6 +19,7 @@ from webapp.runs.pages.doors import doors, list_url, run_url
 from webapp.runs.queries import Filters, RunRow
 from webapp.runs.transitions import ALLOWED
 from webapp.web.htmx import wants_part
+from webapp.workflows.schemas import LastRun
 
 ROWS = 50
 MOST_ACTIVE = 25
@@ -92,6 +94,21 @@ def _list_live(ctx: Context, filters: Filters) -> str:
         room=f"runs:{public_id('org', ctx.organization_id)}",
         word_of=presenting.word_of,
     )
+
+
+def last_runs(ctx: Context, workflow_ids: Sequence[UUID]) -> dict[UUID, LastRun]:
+    """Return the newest run of each workflow: the list of workflows shows it, and knows no runs."""
+    found = {}
+    for row in looking.newest_runs(ctx, workflow_ids):
+        word = presenting.word_of(row)
+        found[row.run.workflow_id] = LastRun(
+            id=public_id("run", row.run.id),
+            url=run_url(row),
+            mark=word.mark,
+            word=word.text,
+            at=row.run.queued_at,
+        )
+    return found
 
 
 @doors.get("/o/<org>/runs.csv", permission=Permission.VIEW_RUNS)
