@@ -350,6 +350,8 @@ def test_the_page_says_what_was_being_sent_and_what_each_answer_means(
     assert "North" in page
     assert "later steps get no values from it" in page
     assert "The same is sent once more." in page
+    assert "<dd>Not certain</dd>" in page
+    assert "Nobody knows what came out of it yet." in page
     assert "http-equiv" not in page  # it must not come anew under somebody who writes
 
 

@@ -185,6 +185,24 @@ def test_a_file_comes_with_the_form_and_stays_chosen(
     assert "rows.csv" in again
 
 
+def test_a_file_that_is_filled_in_already_is_named_and_used(
+    owner: Browser, program: Any, make_live: Any, finish: Any
+) -> None:
+    sent = program.post("/api/v1/files", data={"file": (BytesIO(b"a,b\n"), "usual.csv")})
+    usual = sent.get_json()["id"]
+    asks = {"name": "rows", "label": "Rows", "type": "file", "required": True, "default": usual}
+    form = f"/o/acme/workflows/{make_live(plan_of(text('s_1'), inputs=[asks]))}/run"
+
+    page = owner.get(form).text
+    started = owner.submit(form, **{"q-rows-kept": usual, "once": "o" * 24})
+    without = owner.submit(form, once="p" * 24)
+    runs = [answer.headers["Location"].rpartition("/")[2] for answer in (started, without)]
+
+    assert "usual.csv, 4 bytes, is used unless you choose another." in page
+    assert f'name="q-rows-kept" value="{usual}"' in page
+    assert [finish(run)["inputs"] for run in runs] == [{"rows": {"file": usual}}] * 2
+
+
 def test_a_workflow_that_is_not_live_offers_its_draft(owner: Browser, make_live: Any) -> None:
     form = f"/o/acme/workflows/{make_live(PLAN, live=False)}/run"
 
@@ -244,6 +262,20 @@ def test_a_failed_run_says_what_happened_what_was_done_and_what_to_do(
     assert "Not started" in page
     assert 'role="alert"' in page
     assert "Run again with these values" in page
+
+
+def test_a_failed_run_says_its_reason_once(
+    owner: Browser, start: Any, make_live: Any, finish: Any
+) -> None:
+    call = {"method": "GET", "url": "http://10.0.0.1/orders"}
+    ask = {"id": "s_1", "kind": "http", "name": "Read the orders", "with": call}
+    run = start(make_live(plan_of(ask))).get_json()["id"]
+    finish(run)
+
+    page = owner.get(url_of(run)).text
+
+    assert page.count("leads into a private network") == 1
+    assert 'This step failed. <a href="#fail-title">Why</a>' in page
 
 
 def test_the_pane_shows_what_came_out_what_went_in_and_details(

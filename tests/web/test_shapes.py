@@ -87,3 +87,11 @@ def test_a_long_text_is_cut_between_characters() -> None:
 def test_a_long_table_is_cut() -> None:
     assert shapes.is_cut([{}] * 101)
     assert not shapes.is_cut([{}] * 100)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_word"),
+    [("INV-4001", True), ("Ada Lovelace", False), ("", False), (12, False), ("x-" * 11, False)],
+)
+def test_only_one_short_word_stays_in_one_piece(value: object, is_word: bool) -> None:
+    assert shapes.is_word(value) is is_word

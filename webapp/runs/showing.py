@@ -115,13 +115,26 @@ class RunView:
         return f"version {self.row.version}" if self.row.version else "the draft"
 
     @property
+    def said_above(self) -> str:
+        """Return the id of the box above that says what the pane would say of its step."""
+        chosen = self.watched.chosen
+        if chosen is None or chosen.row is None:
+            return ""
+        if chosen.row.state == "failed" and self.run.state == "failed":
+            return "fail-title" if (self.run.error or {}).get("path") == chosen.path else ""
+        return f"ask-{chosen.id}" if any(one.path == chosen.path for one in self.doubts) else ""
+
+    @property
     def facts(self) -> list[tuple[str, str]]:
         total = len(self.watched.places.plan.steps)
         facts = [("Step", f"{self.watched.settled} of {total}")]
         facts.append(("Time", duration(self.took_s) if self.run.started_at else "Not started yet"))
         facts.append(("Cost so far" if self.active else "Cost", cost(self.row.cost_nano)))
-        sent = self.watched.outside
-        facts.append(("Sent outside", f"{sent:,}" if sent else "Nothing"))
+        sent, unknown = self.watched.outside, self.run.state == "needs_review"
+        said = f"{sent:,}" if sent else "Nothing"
+        if unknown:
+            said = f"{sent:,} or more" if sent else "Not certain"
+        facts.append(("Sent outside", said))
         return facts
 
     @property

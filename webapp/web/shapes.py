@@ -15,6 +15,7 @@ from webapp.web.formats import NOTHING, count, number
 MOST_ROWS = 100
 MOST_BYTES = 20_000
 CELL_CHARACTERS = 200
+WORD_CHARACTERS = 20
 
 
 def shape(value: Any) -> str:
@@ -90,6 +91,11 @@ def _shorten(text: str) -> str:
     return text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - 1].rstrip() + "…"
 
 
+def is_word(value: Any) -> bool:
+    """Tell whether a value is one short word, such as INV-4001, that no line should break."""
+    return isinstance(value, str) and 0 < len(value) <= WORD_CHARACTERS and len(value.split()) == 1
+
+
 def cut_text(text: str) -> str:
     """Return the text, or as much of it as a page shows."""
     if len(text.encode()) <= MOST_BYTES:
@@ -110,5 +116,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "cut_text": cut_text,
     "is_cut": is_cut,
     "is_numeric": is_numeric,
+    "is_word": is_word,
     "shape": shape,
 }

@@ -59,6 +59,7 @@ PAGES: dict[str, dict[str, str]] = {
         "run-waiting": "{waiting}",
         "run-failed": "{failed}",
         "run-cancelled": "{cancelled}",
+        "run-doubt": "{doubt}",
         "run-talk": "{talked}?step=s_1&view=talk",
     },
 }  # fmt: skip

@@ -46,9 +46,10 @@ class Account:
         return self.house.until("GET", f"/api/v1/runs/{run}")
 
     def until_over(self, *runs: str) -> None:
-        """Return when all the runs have ended."""
+        """Return when all the runs have ended, or ask for a decision."""
         until = time.monotonic() + 30
-        while any(self.run(run)["finished_at"] is None for run in runs):
+        over = {"done", "failed", "cancelled", "needs_review"}
+        while any(self.run(run)["state"] not in over for run in runs):
             assert time.monotonic() < until, [self.run(run)["word"] for run in runs]
             time.sleep(0.1)
 

@@ -35,6 +35,13 @@ def refused(step_id: str) -> Step:
     return {"id": step_id, "kind": "http", "name": "Read the orders", "with": call}
 
 
+def order(step_id: str, url: str) -> Step:
+    """A step that may happen only once."""
+    content = {"as": "json", "value": {"record": {"item": "Paper", "boxes": 12}}}
+    call = {"method": "POST", "url": url, "body": content}
+    return {"id": step_id, "kind": "http", "name": "Order paper", "with": call}
+
+
 def one_of_each() -> dict[str, Any]:
     """A plan with a step of every kind, and a value of Start in some."""
     who = [{"text": "Dear "}, {"value": ["start", "who"]}]

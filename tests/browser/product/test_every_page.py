@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.product import plans
 from tests.browser.product.addresses import ALL, NO_PAGES, PAGES, Address
 from tests.browser.product.people import Account, Listener
+from tests.browser.product.silent import Silent
 from webapp.app import create_app
 from webapp.kernel.settings import Settings
 from webapp.web.doors import policies
@@ -35,7 +36,15 @@ READERS = ("/docs", "/redoc")  # what others made and we only frame; our frame i
 
 
 @pytest.fixture(scope="module")
-def places(account: Account) -> dict[str, str]:
+def silent() -> Iterator[str]:
+    """The address of a server that never answers."""
+    server = Silent()
+    yield server.url
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def places(account: Account, silent: str) -> dict[str, str]:
     """Workflows and runs in the states that pages show, by the names in `addresses`."""
     home, call = account.home, account.house.until
     example = account.run(account.example_run)["workflow"]["id"]
@@ -46,8 +55,10 @@ def places(account: Account) -> dict[str, str]:
     talked = account.start(account.make_workflow("Talk", plans.plan(plans.agent("s_1", "2 + 2"))))
     cancelled = account.start(account.make_workflow("Given up", plans.plan(plans.wait("s_1", 900))))
     call("POST", f"/api/v1/runs/{cancelled}/cancel")
-    account.until_over(failed, talked, cancelled)
+    doubt = account.start(account.make_workflow("Orders", plans.plan(plans.order("s_1", silent))))
+    account.until_over(failed, talked, cancelled, doubt)
     runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
+    runs["doubt"] = doubt
     runs["done"] = account.example_run
     workflows = {"example": example, "every_kind": every_kind, "empty": empty}
     return (

@@ -103,7 +103,9 @@ def _prefilled(ctx: Context, form: starting.Form) -> dict[str, Any]:
     values = {}
     for one in form.fields or []:
         today = one.type == "date" and one.default == TODAY
-        default = now().date().isoformat() if today else one.default
+        default: Any = now().date().isoformat() if today else one.default
+        if one.type == "file" and isinstance(default, str):
+            default = {"file": default}  # as a run keeps it
         values[str(one.name)] = default if default is not None else form.last.get(str(one.name))
     return values
 
