@@ -19,10 +19,11 @@ const modules = join(here, "..", "node_modules");
 const BUNDLES = {
   "app.css": { from: "css/app.css", budget: 18 },
   "catalogue.css": { from: "css/catalogue.css", budget: 3 },
+  "docs.css": { from: "css/docs.css", budget: 4 },
   "app.js": { from: "js/app.js", budget: 30 },
   "live.js": { from: "js/live.js", budget: 18 },
   "builder.js": { from: "js/builder.js", budget: 9 },
-  "docs.js": { from: "js/docs.js", budget: 1 },
+  "docs.js": { from: "js/docs.js", budget: 2 },
 };
 const COPIES = {
   "icons.svg": { from: "icons/icons.svg", budget: 4 },
