@@ -518,3 +518,44 @@ def test_two_hundred_steps_open_in_time(app: Any, owner: Any, make: Any) -> None
         times.append(time.thread_time() - begun)
 
     assert min(times) <= 0.3
+
+
+def test_a_note_is_written_from_the_row_shown_there_and_taken_away(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    workflow = make(plan_of(text("s_1"), text("s_2")))
+    url = f"{ROOT}/{workflow}"
+    assert f"{url}?note=s_2#note-text" in owner.get(url).text
+
+    form = form_at(owner, f"{url}?note=s_2", "note")
+    assert send(owner, form, ("op", "note:s_2"), note=" Ask Ada\r\nfirst. ").status_code == 303
+    assert plan_now(workflow)["steps"][1]["note"] == "Ask Ada\nfirst."
+    page = owner.get(url).text
+    assert "Ask Ada" in page
+    assert page.count("Change note") == page.count("Add note") == 1
+    again = form_at(owner, f"{url}?note=s_2", "note")
+    assert again.fields["note"] == "Ask Ada\r\nfirst."
+    send(owner, again, ("op", "note:s_2"), note="")
+
+    assert "note" not in plan_now(workflow)["steps"][1]
+    owner.submit(f"{url}/ops", op="undo")
+    assert plan_now(workflow)["steps"][1]["note"] == "Ask Ada\nfirst."
+
+
+def test_a_note_that_is_too_long_is_refused_in_words(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make(plan_of(text("s_1")))
+
+    answer = owner.submit(f"{ROOT}/{workflow}/ops", op="note:s_1", note="x" * 1001)
+    assert answer.status_code == 422
+    assert "Note must have 1,000 characters or fewer." in answer.text
+    assert owner.submit(f"{ROOT}/{workflow}/ops", op="note:s_9", note="x").status_code == 404
+    assert "note" not in plan_now(workflow)["steps"][0]
+
+
+def test_a_viewer_reads_notes_and_writes_none(viewer: Any, make: Any) -> None:
+    url = f"{ROOT}/{make(plan_of({**text('s_1'), 'note': 'Ask Ada.'}))}"
+
+    page = viewer.get(f"{url}?note=s_1").text
+    assert "Ask Ada." in page
+    assert "note-text" not in page
+    assert viewer.submit(f"{url}/ops", op="note:s_1", note="x").status_code == 403

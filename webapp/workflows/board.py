@@ -49,6 +49,7 @@ class Row:
     side: bool = False
     href: str = ""
     move_href: str = ""
+    note_href: str = ""
 
 
 def rows_of(doc: Doc, plan: Plan, findings: list[Finding]) -> list[Row]:

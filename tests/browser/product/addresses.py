@@ -33,8 +33,10 @@ PAGES: dict[str, dict[str, str]] = {
         "builder-empty": "{empty}",
         "builder-add": "{every_kind}?add=root::1",
         "builder-move": "{every_kind}?move=s_2",
+        "builder-note": "{every_kind}?note=s_2",
         "builder-start": "{example}?step=start",
         "builder-result": "{example}?step=result",
+        "builder-limits": "{example}?step=limits",
         **{f"builder-{kind}": f"{{every_kind}}?step={step}" for kind, step in {
             "text": "s_1", "set": "s_2", "list": "s_3", "if": "s_4", "lanes": "s_6",
             "each": "s_9", "http": "s_11", "agent": "s_12", "tool": "s_13", "wait": "s_14",
@@ -74,6 +76,7 @@ NO_PAGES: dict[str, str] = {
     "/static/<path:file>": "style, script and pictures",
     "/o/<org>/files/<file>": "the file",
     "/o/<org>/runs.csv": "CSV",
+    "/o/<org>/workflows.csv": "CSV",
     "/o/<org>/runs/<run>/result/<name>.<suffix>": "a download",
     "/o/<org>/runs/<run>/values.json": "JSON",
 }

@@ -33,6 +33,7 @@ def show(ctx: Context, workflow: str) -> str:
         step=step if step in ENDS or bench.has(step) else "",
         add=request.args.get("add", ""),
         move=request.args.get("move", ""),
+        note=request.args.get("note", ""),
         more=_more(request.args.getlist("more")),
         pick=request.args.get("pick", ""),
     )
@@ -260,6 +261,12 @@ def _on(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
     return "Turned on", ""
 
 
+def _note(ctx: Context, workflow_id: UUID, step: str) -> tuple[str, str]:
+    note = request.form.get("note", "").replace("\r\n", "\n").strip()
+    drafting.note_step(ctx, workflow_id, step, note)
+    return "Note saved" if note else "Note taken away", ""
+
+
 def _undo(ctx: Context, workflow_id: UUID, _: str) -> tuple[str, str]:
     return f"Undone: {history.undo(ctx, workflow_id)}", ""
 
@@ -277,6 +284,7 @@ _OPERATIONS = {
     "delete": _delete,
     "off": _off,
     "on": _on,
+    "note": _note,
     "undo": _undo,
     "redo": _redo,
 }

@@ -73,6 +73,7 @@ class Workbench:
         step: str = "",
         add: str = "",
         move: str = "",
+        note: str = "",
         more: Mapping[str, int] | None = None,
         errors: Mapping[str, str] | None = None,
         typed: Mapping[str, str] | None = None,
@@ -85,6 +86,7 @@ class Workbench:
         for row in board.flat(rows):
             row.href = f"{base}?step={row.id}#edit-{row.id}"
             row.move_href = f"{base}?move={row.id}#move"
+            row.note_href = f"{base}?note={row.id}#note-text"
         undo, redo = history.undoable(self.ctx, self.workflow_id)
         values |= {
             "rows": rows,
@@ -102,6 +104,7 @@ class Workbench:
             "add_words": board.slot_in_words(self.doc, add) if add else "",
             "add_groups": board.add_groups() if add else [],
             "move": next((row for row in board.flat(rows) if row.id == move), None),
+            "note": next((row for row in board.flat(rows) if row.id == note), None),
             "move_slots": board.slots_in_words(self.doc, move) if move else [],
             "errors": errors or {},
         }
