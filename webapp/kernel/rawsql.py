@@ -16,7 +16,7 @@ from uuid import UUID
 from webapp.kernel import jsons
 from webapp.kernel.db import from_micros, to_micros
 
-_MARK: Final = re.compile(r"(?<!:):([a-z_]+)")
+_MARK: Final = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
 WORDS: Final[dict[str, Mapping[str, str]]] = {
     "postgresql": {

@@ -12,7 +12,7 @@ from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
 from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import public_id
-from webapp.runs import queries
+from webapp.runs import list_queries, queries
 from webapp.runs.models import Event, Run, Step
 from webapp.runs.plans import known_plan, learn_plan
 from webapp.workflows.publishing import version_by_id
@@ -119,24 +119,24 @@ def page_of_runs(
     most: int,
 ) -> list[queries.RunRow]:
     """Return up to `most` runs, newest first: older than `before`, or next above `newer_than`."""
-    return queries.page(ctx, filters, before, most, newer_than=newer_than)
+    return list_queries.page(ctx, filters, before, most, newer_than=newer_than)
 
 
 @requires(Permission.VIEW_RUNS)
 def some_runs(ctx: Context, run_ids: Sequence[UUID]) -> list[queries.RunRow]:
-    return queries.some(ctx, run_ids)
+    return list_queries.some(ctx, run_ids)
 
 
 @requires(Permission.VIEW_RUNS)
 def newest_runs(ctx: Context, workflow_ids: Sequence[UUID]) -> list[queries.RunRow]:
     """Return the newest run of each of these workflows, for those that ever ran."""
-    return queries.newest_of(ctx, workflow_ids)
+    return list_queries.newest_of(ctx, workflow_ids)
 
 
 @requires(Permission.VIEW_RUNS)
 def count_newer(ctx: Context, filters: queries.Filters, run_id: UUID) -> int:
     """Return how many runs came after this one, counted up to 100."""
-    return queries.count_newer(ctx, filters, run_id)
+    return list_queries.count_newer(ctx, filters, run_id)
 
 
 @requires(Permission.VIEW_RUNS)

@@ -8,7 +8,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, String, Table, bindparam, case, func, literal_column, select
-from sqlalchemy.orm import aliased, defer
 
 from webapp.access.context import Context
 from webapp.files.shelf import results_shelf
@@ -35,7 +34,8 @@ class RunRow:
 
     run: Any
     """A `Run`, or a row with its columns."""
-    lease: Lease | None
+    lease: Any
+    """A `Lease`, or a row with its columns; None once the run is over."""
     workflow_name: str
     version: int | None
     """None is a copy of the draft."""
@@ -69,33 +69,6 @@ def find(ctx: Context, run_id: UUID) -> RunRow:
     return RunRow(*row)
 
 
-def page(
-    ctx: Context,
-    filters: Filters,
-    before: UUID | None,
-    most: int,
-    *,
-    newer_than: UUID | None = None,
-) -> list[RunRow]:
-    """Return up to `most` runs without their values, newest first, older than the run `before`.
-
-    With `newer_than`, the ones next to that run that came after it.
-    """
-    query = _filtered(_rows().options(*_WITHOUT_VALUES), filters).limit(most)
-    if newer_than is not None:
-        query = query.where(Run.id > newer_than).order_by(Run.id)
-        return [RunRow(*row) for row in ctx.session.execute(query)][::-1]
-    if before is not None:
-        query = query.where(Run.id < before)
-    return [RunRow(*row) for row in ctx.session.execute(query.order_by(Run.id.desc()))]
-
-
-_WITHOUT_VALUES: Final = (
-    defer(Run.inputs, raiseload=True),
-    defer(Run.result, raiseload=True),
-)
-
-
 def _rows() -> Select[Run, Lease, str, int | None]:
     return (
         select(Run, Lease, Workflow.name, Version.number)
@@ -105,43 +78,15 @@ def _rows() -> Select[Run, Lease, str, int | None]:
     )
 
 
-def _filtered(query: Any, filters: Filters) -> Any:
-    if filters.state is not None:
-        query = query.where(Run.state == filters.state)
-    if filters.workflow_id is not None:
-        query = query.where(Run.workflow_id == filters.workflow_id)
-    if filters.started_by is not None:
-        query = query.where(Run.started_by == filters.started_by)
-    return query
-
-
-def count_newer(ctx: Context, filters: Filters, run_id: UUID, most: int = 100) -> int:
-    """Return how many runs of the list came after this one, counted up to `most`."""
-    newer = _filtered(select(Run.id), filters).where(Run.id > run_id)
-    newer = newer.where(Run.organization_id == ctx.organization_id).limit(most)
-    return ctx.session.scalar(select(func.count()).select_from(newer.subquery())) or 0
-
-
-def some(ctx: Context, run_ids: Sequence[UUID]) -> list[RunRow]:
-    """Return these runs without their values."""
-    query = _rows().options(*_WITHOUT_VALUES).where(Run.id.in_(run_ids))
-    return [RunRow(*row) for row in ctx.session.execute(query)]
-
-
-def newest_of(ctx: Context, workflow_ids: Sequence[UUID]) -> list[RunRow]:
-    """Return the newest run of each of these workflows that has any, in one statement."""
-    one = aliased(Workflow)
-    newest = (
-        select(Run.id)
-        .where(Run.organization_id == ctx.organization_id, Run.workflow_id == one.id)
-        .order_by(Run.id.desc())
-        .limit(1)
-        .correlate(one)
-        .scalar_subquery()
+def neighbors(ctx: Context, run: Run) -> tuple[UUID | None, UUID | None]:
+    """Return the runs of the same workflow before and after this one."""
+    same = select(Run.id).where(
+        Run.organization_id == ctx.organization_id, Run.workflow_id == run.workflow_id
     )
-    ids = select(newest).where(one.organization_id == ctx.organization_id, one.id.in_(workflow_ids))
-    query = _rows().options(*_WITHOUT_VALUES).where(Run.id.in_(ids))
-    return [RunRow(*row) for row in ctx.session.execute(query)]
+    before = same.where(Run.id < run.id).order_by(Run.id.desc()).limit(1).scalar_subquery()
+    after = same.where(Run.id > run.id).order_by(Run.id).limit(1).scalar_subquery()
+    earlier, later = ctx.session.execute(select(before, after)).one()
+    return earlier, later
 
 
 def last_inputs(ctx: Context, workflow_id: UUID) -> dict[str, Any]:

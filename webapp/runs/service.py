@@ -14,7 +14,7 @@ from webapp.audit.service import record
 from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
-from webapp.runs import queries, transitions
+from webapp.runs import list_queries, queries, transitions
 from webapp.runs.models import Event, Fair, Lease, Run, Step
 from webapp.runs.plans import learn_plan
 from webapp.runs.words import run_word
@@ -67,7 +67,7 @@ def list_runs(
     ctx: Context, filters: queries.Filters, before: UUID | None, most: int
 ) -> list[queries.RunRow]:
     """Return up to `most` runs, newest first, older than the run `before`."""
-    return queries.page(ctx, filters, before, most)
+    return list_queries.page(ctx, filters, before, most)
 
 
 @requires(Permission.VIEW_RUNS)
