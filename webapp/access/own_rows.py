@@ -13,8 +13,6 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from webapp.access.context import Context
 from webapp.access.tenancy import UnscopedAccess, owned_tables
 from webapp.kernel.rawsql import Sql, sql_for
@@ -33,7 +31,7 @@ class OwnRows:
         self._statement = statement
         self._checked = False
 
-    def __call__(self, ctx: Context, **values: Any) -> Sequence[Row[Any]]:
+    def __call__(self, ctx: Context, **values: Any) -> Sequence[Any]:
         """Return all rows. Ids and moments go in as they are and come out as the driver's."""
         if not self._checked:
             self.check()

@@ -16,7 +16,7 @@ from webapp.runs import list_queries, queries
 from webapp.runs.models import Event, Run, Step
 from webapp.runs.plans import known_plan, learn_plan
 from webapp.workflows.publishing import version_by_id
-from webapp.workflows.service import list_workflows, names
+from webapp.workflows.service import names, newest_names
 
 MOST_EVENTS = 500
 
@@ -150,6 +150,5 @@ def workflow_name(ctx: Context, workflow_id: UUID) -> str:
 @requires(Permission.VIEW_RUNS)
 def workflows_with_runs(ctx: Context) -> list[tuple[str, str]]:
     """Return (id, name) of the workflows that a list of runs may be narrowed to, by name."""
-    listed = list_workflows(ctx, limit=100)
-    found = [(public_id("wf", one.workflow.id), one.workflow.name) for one in listed]
+    found = [(public_id("wf", id_), name) for id_, name in newest_names(ctx, 100)]
     return sorted(found, key=lambda pair: pair[1].casefold())

@@ -62,6 +62,12 @@ def list_workflows(
 
 
 @requires(Permission.VIEW_WORKFLOWS)
+def newest_names(ctx: Context, most: int) -> list[tuple[UUID, str]]:
+    """Return id and name of the newest workflows that are not in the bin."""
+    return queries.newest_names(ctx, most)
+
+
+@requires(Permission.VIEW_WORKFLOWS)
 def get_workflow(ctx: Context, workflow_id: UUID) -> Overview:
     return queries.overview(ctx, workflow_id)
 
