@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Final
 
 import simplejson
 
@@ -15,14 +15,7 @@ MOST_DIGITS = 10_000
 
 def to_bytes(value: Any) -> bytes:
     """Write sorted keys, no spaces, UTF-8, and decimals as number literals of all their digits."""
-    text = simplejson.dumps(
-        value,
-        use_decimal=True,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        ignore_nan=True,
-    )
+    text: str = _WRITE.encode(value)
     return text.encode("utf-8", "replace")
 
 
@@ -36,7 +29,7 @@ def from_bytes(data: bytes | str) -> Any:
     """
     text = data if isinstance(data, str) else data.decode()
     try:
-        value = json.loads(text, parse_float=_fraction, parse_int=_whole, parse_constant=_refuse)
+        value = _READ.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     odd = "\\u0000" in text or "\\ud" in text or "\\uD" in text or not _is_utf8(text)
@@ -84,3 +77,15 @@ def _whole(digits: str) -> int:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
+
+
+# Made once: `dumps` and `loads` make a writer or reader for each call that asks for anything
+# special, and every step passes here several times.
+_WRITE: Final = simplejson.JSONEncoder(
+    use_decimal=True,
+    sort_keys=True,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    ignore_nan=True,
+)
+_READ: Final = json.JSONDecoder(parse_float=_fraction, parse_int=_whole, parse_constant=_refuse)

@@ -37,9 +37,9 @@ class Flights:
         self._run_id = str(facts["run"]["id"])
         self._host = host
         self._wake = wake
-        self._tasks: dict[str, asyncio.Task[Outcome]] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self._works: dict[str, Work] = {}
-        self._landed: deque[tuple[str, asyncio.Task[Outcome]]] = deque()
+        self._landed: deque[tuple[str, Outcome | BaseException]] = deque()
         self._calls: dict[str, list[Record]] = {}
 
     def launch(self, start: Start, intent: Record, earlier: Callable[[], list[Record]]) -> None:
@@ -59,10 +59,13 @@ class Flights:
         if start.step.kind_name == "agent":
             work.caller = Calls(self._host, start, work, self._calls.pop(path, []) or earlier())
         assert intent.request is not None
-        task = self._loop.create_task(attempt(start, intent.request, work))
+        task = self._loop.create_task(self._fly(start, intent.request, work))
         self._tasks[path] = task
         self._works[path] = work
-        task.add_done_callback(partial(self._land, path))
+        task.add_done_callback(partial(self._give_up, path))
+
+    async def _fly(self, start: Start, request: bytes, work: Work) -> None:
+        self._land(start.path, await attempt(start, request, work))
 
     def __bool__(self) -> bool:
         return bool(self._tasks)
@@ -78,12 +81,14 @@ class Flights:
     def fetch(self) -> Iterator[tuple[str, Outcome]]:
         """Yield and forget the outcomes that have come in."""
         while self._landed:
-            path, task = self._landed.popleft()
+            path, outcome = self._landed.popleft()
             del self._tasks[path]
             work = self._works.pop(path)
+            if isinstance(outcome, BaseException):
+                raise outcome
             if isinstance(work.caller, Calls):
                 self._calls[path] = work.caller.made + work.caller.earlier
-            yield path, Stopped(spent=spent(work)) if task.cancelled() else task.result()
+            yield path, outcome
 
     def cancel(self, path: str, effect: str) -> bool:
         """Stop the attempt at `path`; tell whether there is one."""
@@ -106,6 +111,13 @@ class Flights:
         self.cancel_all()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _land(self, path: str, task: asyncio.Task[Outcome]) -> None:
-        self._landed.append((path, task))
+    def _land(self, path: str, outcome: Outcome | BaseException) -> None:
+        self._landed.append((path, outcome))
         self._wake()
+
+    def _give_up(self, path: str, task: asyncio.Task[None]) -> None:
+        """Land what never came to an outcome: it was cancelled, or the worker itself is ending."""
+        if task.cancelled():
+            self._land(path, Stopped(spent=spent(self._works[path])))
+        elif (end := task.exception()) is not None:
+            self._land(path, end)

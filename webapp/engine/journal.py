@@ -131,4 +131,4 @@ class CancelRequested(Exception):
 def idem_key(run_id: str, path: str) -> str:
     """Return the key that outside services see; the same in every attempt and replay."""
     digest = sha256(f"{run_id}|{path}".encode()).digest()
-    return "dh-" + b32encode(digest).decode()[:32].lower()
+    return "dh-" + b32encode(digest[:20]).decode().lower()

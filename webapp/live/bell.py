@@ -128,14 +128,15 @@ class BackgroundBell:
 
     def __init__(self, bell: RedisBell, most_waiting: int = 10_000) -> None:
         self._bell = bell
-        self._waiting: queue.Queue[list[Ring | Tell]] = queue.Queue(most_waiting)
+        self._most = most_waiting
+        self._waiting: queue.SimpleQueue[list[Ring | Tell]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="bell", daemon=True).start()
 
     def send(self, hints: list[Ring | Tell]) -> None:
-        try:
-            self._waiting.put_nowait(hints)
-        except queue.Full:
-            log.warning("hints were dropped: more than %s wait", self._waiting.maxsize)
+        if self._waiting.qsize() < self._most:
+            self._waiting.put(hints)
+        else:
+            log.warning("hints were dropped: more than %s wait", self._most)
 
     def _work(self) -> None:
         while True:

@@ -11,11 +11,11 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
 
@@ -85,8 +85,7 @@ class JournalWriter:
         self._sql = sql_for(engine.dialect.name)
         self._worker = worker
         self._told = told or (lambda _: None)
-        self._waiting: deque[Write] = deque()
-        self._more = threading.Event()
+        self._waiting: SimpleQueue[Write | None] = SimpleQueue()
         self._closing = self._given_up = False
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
@@ -95,8 +94,7 @@ class JournalWriter:
         self._thread.start()
 
     def submit(self, write: Write) -> None:
-        self._waiting.append(write)
-        self._more.set()
+        self._waiting.put(write)
 
     @property
     def is_alive(self) -> bool:
@@ -105,23 +103,24 @@ class JournalWriter:
     def close(self, seconds: float = 10.0) -> None:
         """Write what waits, if the database takes it in time, then end the thread."""
         self._closing = True
-        self._more.set()
+        self._waiting.put(None)
         self._thread.join(timeout=seconds)
         self._given_up = True  # what is refused now is found by the next owner of the run
 
     def _work(self) -> None:
-        while True:
-            self._more.wait()
-            self._more.clear()
-            while self._waiting:
-                batch: list[Write] = []
-                while self._waiting and len(batch) < _MOST_IN_ONE_COMMIT:
-                    batch.append(self._waiting.popleft())
+        while not (self._closing and self._waiting.empty()):
+            batch = [write for write in self._queued() if write is not None]
+            if batch:
                 self._write(batch)
-            if self._closing:
-                if self._connection is not None:
-                    self._connection.close()
-                return
+        if self._connection is not None:
+            self._connection.close()
+
+    def _queued(self) -> Iterator[Write | None]:
+        """Wait for something, then yield it and what has queued up behind it."""
+        yield self._waiting.get()
+        with suppress(Empty):
+            for _ in range(_MOST_IN_ONE_COMMIT - 1):
+                yield self._waiting.get_nowait()
 
     def _write(self, batch: list[Write]) -> None:
         """Commit `batch`; while the database is away, keep trying: nothing accepted is lost."""
@@ -144,8 +143,8 @@ class JournalWriter:
                 else:
                     batch[0].refused = error
                     break
+        _answer(batch)  # first: the runs go on while pages are told
         self._tell([write for write in batch if write.refused is None])
-        _answer(batch)
 
     def _tell(self, written: list[Write]) -> None:
         try:
