@@ -50,6 +50,13 @@ class Run(OrganizationOwned, Base):
     steps_done: Mapped[int] = mapped_column(Integer, default=0)
     seq: Mapped[int] = mapped_column(Integer, default=1)
     """The number of its last event, once it is over; before that the lease counts."""
+    parent_run: Mapped[UUID | None] = mapped_column(Id)
+    parent_path: Mapped[str | None] = mapped_column(String(400))
+    depth: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    """How many runs stand above it, each of which was started by a step of the next."""
+    again_of: Mapped[UUID | None] = mapped_column(Id)
+    """The run that this one repeats, in whole or from a step on."""
+    again_from: Mapped[str | None] = mapped_column(String(400))
 
     __table_args__ = (
         *own(),
@@ -65,6 +72,18 @@ class Run(OrganizationOwned, Base):
             unique=True,
             postgresql_where=text("idem_key IS NOT NULL"),
             sqlite_where=text("idem_key IS NOT NULL"),
+        ),
+        Index(
+            "run_parent",
+            "parent_run",
+            postgresql_where=text("parent_run IS NOT NULL"),
+            sqlite_where=text("parent_run IS NOT NULL"),
+        ),
+        Index(
+            "run_again",
+            "again_of",
+            postgresql_where=text("again_of IS NOT NULL"),
+            sqlite_where=text("again_of IS NOT NULL"),
         ),
         {"sqlite_with_rowid": False},
     )
@@ -168,6 +187,27 @@ class Event(OrganizationOwned, Base):
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     type: Mapped[str] = mapped_column(String(24))
     data: Mapped[dict[str, Any]] = mapped_column(Json)
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+
+class Signal(OrganizationOwned, Base):
+    """What came from outside for a run that waits, or will: kept until the run is deleted.
+
+    Which step took it stands in that step's row, so that a replay takes the same one again.
+    """
+
+    __tablename__ = "signal"
+
+    run_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True, default=new_id)
+    kind: Mapped[str] = mapped_column(String(10))
+    """signal, approval, or child: who may take it."""
+    key: Mapped[str] = mapped_column(String(400))
+    """A signal's name; for the others the path of the step that waits."""
+    data: Mapped[Any | None] = mapped_column(Json)
+    by: Mapped[str] = mapped_column(String(120))
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     __table_args__ = ({"sqlite_with_rowid": False},)
 
