@@ -51,7 +51,7 @@ migrate: setup ## Bring the database to the newest schema
 
 migration: setup .venv/.dev ## Draft a migration: make migration M="add schedules"
 	@[ -n "$(M)" ] || { echo 'Say what changes: make migration M="add schedules"'; exit 2; }
-	$(BIN)/flask --app webapp.wsgi db migrate -m "$(M)"
+	$(BIN)/flask --app webapp.commands.db:migrating db migrate -m "$(M)"
 
 ##@ Measure
 .PHONY: bench chaos fuzz

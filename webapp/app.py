@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Flask, Response, current_app, g, request
-from flask_migrate import Migrate
 from sqlalchemy.orm import Session
 
 from webapp import tables
@@ -119,7 +118,6 @@ def serve(settings: Settings) -> Flask:
 
 def _toolkit(app: Flask, settings: Settings, redis: Any) -> None:
     database.init_app(app, settings.database_url)
-    Migrate(app, database.db, directory=str(shipped.folder_of("migrations")))
     security.begin(app)
     doors.init_app(app)
     security.init_app(app, settings)

@@ -1,5 +1,7 @@
 """Production doesn't start on parts that would break a promise."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from sqlalchemy import create_engine, text
 from tests import services
 from tests.conftest import test_settings
 from webapp.commands.boot_checks import database_problems, redis_problems, undeclared_doors
+from webapp.commands.db import State, migrate, state_of
+from webapp.commands.preflight import surely_newest
 from webapp.kernel.settings import Settings
 
 
@@ -55,3 +59,16 @@ def test_a_redis_that_throws_keys_away_is_refused(settings: Settings) -> None:
 
     assert "noeviction" in found[0]
     assert redis_problems(settings) == []
+
+
+def test_the_quick_look_at_the_schema_agrees_with_the_thorough_one(tmp_path: Path) -> None:
+    settings = test_settings(tmp_path, f"sqlite:///{tmp_path / 'd.sqlite3'}")
+    assert not surely_newest(settings)  # nothing is there
+
+    migrate(settings)
+    assert surely_newest(settings)
+    assert state_of(settings) is State.NEWEST
+
+    with closing(sqlite3.connect(tmp_path / "d.sqlite3", isolation_level=None)) as database:
+        database.execute("UPDATE alembic_version SET version_num = '0000'")
+    assert not surely_newest(settings)

@@ -12,8 +12,8 @@ import pytest
 from flask import Flask
 
 from tests.conftest import KEYS
-from webapp.commands import main
 from webapp.commands.exits import DATABASE, SETTINGS
+from webapp.commands.group import deckhand as command_line
 from webapp.commands.policy import COMMANDS
 from webapp.kernel.settings import Settings
 
@@ -46,7 +46,7 @@ def words_of(group: click.Group, *before: str) -> list[str]:
 
 
 def test_every_command_is_declared() -> None:
-    assert sorted(words_of(main)) == sorted(COMMANDS)
+    assert sorted(words_of(command_line)) == sorted(COMMANDS)
 
 
 def test_a_key_can_be_made_before_set_up(settings: Settings) -> None:

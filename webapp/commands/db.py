@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import click
 from alembic.runtime.migration import MigrationContext
@@ -14,6 +15,9 @@ from webapp.commands.exits import DATABASE, settings_or_end
 from webapp.kernel.db import make_engine
 from webapp.kernel.settings import Settings
 from webapp.kernel.shipped import folder_of
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 MIGRATIONS = folder_of("migrations")
 
@@ -70,12 +74,22 @@ def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema."""
     import flask_migrate
 
-    from webapp.app import create_app
-
-    app = create_app(settings)
+    app = migrating(settings)
     with app.app_context():
-        flask_migrate.upgrade(directory=str(MIGRATIONS))
+        flask_migrate.upgrade()
         app.extensions["migrate"].db.engine.dispose()  # SQLite's log goes into the file
+
+
+def migrating(settings: Settings | None = None) -> Flask:
+    """Return the application with Flask-Migrate, which no serving process needs to load."""
+    import flask_migrate
+
+    from webapp.app import create_app
+    from webapp.web.database import db as tables
+
+    app = create_app(settings or settings_or_end())
+    flask_migrate.Migrate(app, tables, directory=str(MIGRATIONS))
+    return app
 
 
 @click.group()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
-import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -56,6 +54,9 @@ def _socket_path(folder: Path) -> Path:
     path = folder / "valkey.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
+    import hashlib  # both are megabytes that the supervisor would keep for ever
+    import tempfile
+
     name = hashlib.sha256(os.fsencode(folder)).hexdigest()[:16]
     short = Path(tempfile.gettempdir()) / f"deckhand-{os.getuid()}-{name}"
     short.mkdir(mode=0o700, exist_ok=True)

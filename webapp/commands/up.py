@@ -112,9 +112,11 @@ class House:
         redis = {} if not self.facts["own_redis"] else self._bring_valkey()
         if supervisor.run_until(self.flight.over) and self.flight.process.returncode:
             return self.flight.process.returncode
-        supervisor.add(self._parts(redis))
+        web, worker, *rest = self._parts(redis)
+        supervisor.add([web, worker])  # whoever waits for the first page has the processors
         if supervisor.run_until(self._answers):
             supervisor.ready = True
+            supervisor.add(rest)
             supervisor.logs.announce(f"Ready at {self.url}")
             supervisor.add(
                 [self._python("first-start", "webapp.commands.first_start", redis, once=True)]

@@ -10,8 +10,11 @@ import logging
 import sys
 from typing import Any, Literal
 
-import structlog
-from structlog.typing import EventDict
+from webapp.kernel.lean import without
+
+with without("rich"):
+    import structlog
+    from structlog.typing import EventDict
 
 FIELDS = frozenset(
     {
