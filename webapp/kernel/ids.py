@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -36,6 +37,16 @@ def new_id() -> UUID:
         _last = (millis, counter)
     bits = (millis & (2**48 - 1)) << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62
     return UUID(int=bits | random & (2**62 - 1))
+
+
+def first_id(moment: datetime) -> UUID:
+    """Return an id below every one that is made from this moment on."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
+
+
+def time_of(value: UUID) -> datetime:
+    """Return when an id was made, to the millisecond."""
+    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC)
 
 
 def public_id(prefix: str, value: UUID) -> str:

@@ -14,8 +14,8 @@ from webapp.access.permissions import Permission
 from webapp.kernel.errors import AppError
 from webapp.kernel.ids import parse_id, public_id
 from webapp.live.endings import Endings
-from webapp.runs import deciding, looking, presenting, service, starting
-from webapp.runs.queries import TASKS_SHOWN, Filters
+from webapp.runs import deciding, listing, looking, presenting, service, starting
+from webapp.runs.queries import TASKS_SHOWN
 from webapp.runs.schemas import (
     Execute,
     LogList,
@@ -98,12 +98,21 @@ def _start(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
 
 @doors.get("/runs", permission=Permission.VIEW_RUNS, query=RunsAsked, answer=RunList)
 def list_runs(ctx: Context, query: RunsAsked) -> dict[str, Any]:
-    """List runs, newest first; `state` and `workflow` narrow the list."""
+    """List runs, newest first. `next` may follow fewer runs than asked for, or none: several
+    filters together are looked for a thousand runs at a time.
+    """
     page = asked_by(query, "run")
-    workflow = parse_id("wf", query.workflow) if query.workflow else None
-    filters = Filters(state=query.state, workflow_id=workflow)
-    rows = service.list_runs(ctx, filters, page.after, page.limit + 1)
-    return page.page(rows, "run", lambda row: row.run.id).json(presenting.summary)
+    filters = listing.filters_of(
+        ctx,
+        state=query.state,
+        workflow=query.workflow,
+        by=query.by,
+        since=query.since,
+        until=query.until,
+    )
+    found = listing.list_runs(ctx, filters, page.limit, before=page.after)
+    more = public_id("run", found.older) if found.older else None
+    return {"items": [presenting.summary(row) for row in found.rows], "next": more}
 
 
 @doors.get("/runs/<run>", permission=Permission.VIEW_RUNS, answer=RunOut)

@@ -111,18 +111,6 @@ def plan_of_run(ctx: Context, run: Run) -> Plan:
 
 
 @requires(Permission.VIEW_RUNS)
-def page_of_runs(
-    ctx: Context,
-    filters: queries.Filters,
-    before: UUID | None,
-    newer_than: UUID | None,
-    most: int,
-) -> list[queries.RunRow]:
-    """Return up to `most` runs, newest first: older than `before`, or next above `newer_than`."""
-    return list_queries.page(ctx, filters, before, most, newer_than=newer_than)
-
-
-@requires(Permission.VIEW_RUNS)
 def some_runs(ctx: Context, run_ids: Sequence[UUID]) -> list[queries.RunRow]:
     return list_queries.some(ctx, run_ids)
 
@@ -131,12 +119,6 @@ def some_runs(ctx: Context, run_ids: Sequence[UUID]) -> list[queries.RunRow]:
 def newest_runs(ctx: Context, workflow_ids: Sequence[UUID]) -> list[queries.RunRow]:
     """Return the newest run of each of these workflows, for those that ever ran."""
     return list_queries.newest_of(ctx, workflow_ids)
-
-
-@requires(Permission.VIEW_RUNS)
-def count_newer(ctx: Context, filters: queries.Filters, run_id: UUID) -> int:
-    """Return how many runs came after this one, counted up to 100."""
-    return list_queries.count_newer(ctx, filters, run_id)
 
 
 @requires(Permission.VIEW_RUNS)

@@ -26,6 +26,10 @@ class Filters:
     state: str | None = None
     workflow_id: UUID | None = None
     started_by: UUID | None = None
+    since: UUID | None = None
+    """The first id that is in it."""
+    until: UUID | None = None
+    """The first id that is not."""
 
 
 @dataclass(slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
-from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id, whole
+from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id, id_pattern, whole
 from webapp.kernel.drafts import Draft
 
 RunState = Literal[
@@ -39,6 +39,20 @@ def _example(value: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [value]})
 
 
+_BY: Final = f"^me$|{id_pattern('usr')}|{id_pattern('key')}"
+
+
+def _read_day(value: Any) -> Any:
+    """Take a day as people and programs write it, and no moment."""
+    with suppress(ValueError):
+        if isinstance(value, str) and len(value) == 10:
+            return date.fromisoformat(value)
+    raise ValueError("Write a day such as 2026-03-04.")
+
+
+Day = Annotated[date, BeforeValidator(_read_day)]
+
+
 class RunsAsked(Listed):
     """Which runs to list."""
 
@@ -48,6 +62,11 @@ class RunsAsked(Listed):
     workflow: Annotated[str | None, an_id("wf")] = Field(
         None, description="Only runs of this workflow."
     )
+    by: Annotated[str | None, Field(pattern=_BY)] = Field(
+        None, description="Only runs that this person or key started; `me` is the key that asks."
+    )
+    since: Day | None = Field(None, description="Only runs accepted on this day (UTC) or later.")
+    until: Day | None = Field(None, description="Only runs accepted on this day (UTC) or before.")
 
 
 class TasksAsked(Draft):

@@ -14,7 +14,7 @@ from webapp.audit.service import record
 from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
-from webapp.runs import list_queries, queries, transitions
+from webapp.runs import queries, transitions
 from webapp.runs.models import Event, Fair, Lease, Run, Step
 from webapp.runs.plans import learn_plan
 from webapp.runs.words import run_word
@@ -60,14 +60,6 @@ def find_run(ctx: Context, run_id: UUID) -> queries.RunRow:
 def find_run_by_key(ctx: Context, key: str) -> Run | None:
     """Return the run that was started under `key`, if there is one."""
     return ctx.session.scalars(select(Run).where(Run.idem_key == key)).one_or_none()
-
-
-@requires(Permission.VIEW_RUNS)
-def list_runs(
-    ctx: Context, filters: queries.Filters, before: UUID | None, most: int
-) -> list[queries.RunRow]:
-    """Return up to `most` runs, newest first, older than the run `before`."""
-    return list_queries.page(ctx, filters, before, most)
 
 
 @requires(Permission.VIEW_RUNS)

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id
@@ -37,6 +38,7 @@ class RunView:
     finding: str = ""
     files: dict[str, Any] = field(default_factory=dict)
     pane: dict[str, Any] = field(default_factory=dict)
+    neighbors: tuple[UUID | None, UUID | None] = (None, None)
     doubts: list[Doubt] = field(default_factory=list)
     doubts_in_all: int = 0
 
@@ -187,6 +189,16 @@ class RunView:
     @property
     def workflow_url(self) -> str:
         return f"{self.org}/workflows/{public_id('wf', self.run.workflow_id)}"
+
+    @property
+    def beside(self) -> list[tuple[str, str, str, str]]:
+        """Return links to the runs before and after this one: words, address, rel, key."""
+        ways = [("Previous run", "prev", "["), ("Next run", "next", "]")]
+        return [
+            (words, f"{self.list_url}/{public_id('run', run)}", rel, key)
+            for (words, rel, key), run in zip(ways, self.neighbors, strict=True)
+            if run is not None
+        ]
 
     @property
     def fix_url(self) -> str:

@@ -225,6 +225,12 @@ def files_in(ctx: Context, *values: Any) -> dict[str, FileOut]:
 
 
 @requires(Permission.VIEW_RUNS)
+def neighbors(ctx: Context, row: RunRow) -> tuple[UUID | None, UUID | None]:
+    """Return the runs of the same workflow before and after this one."""
+    return queries.neighbors(ctx, row.run)
+
+
+@requires(Permission.VIEW_RUNS)
 def result_of(ctx: Context, row: RunRow) -> dict[str, Any]:
     """Return what the run gave, by name."""
     return queries.result_of(ctx, row.run) or {}

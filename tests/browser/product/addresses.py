@@ -49,6 +49,11 @@ PAGES: dict[str, dict[str, str]] = {
         "run-form-not-live": "{empty}/run",
         "run-form-left": "{empty}/run?version=draft",
     },
+    f"{WORKFLOW}/runs": {
+        "workflow-runs": "{example}/runs",
+        "workflow-runs-none": "{empty}/runs",
+        "workflow-runs-none-match": "{example}/runs?state=failed&since=2026-01-31",
+    },
     f"{WORKFLOW}/settings": {"workflow-settings": "{example}/settings"},
     f"{WORKFLOW}/versions": {"versions": "{example}/versions", "versions-none": "{empty}/versions"},
     f"{WORKFLOW}/versions/<int:number>": {"version": "{example}/versions/1"},

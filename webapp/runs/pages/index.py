@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -13,18 +15,18 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
-from webapp.kernel.ids import parse_id, public_id
-from webapp.runs import looking, presenting
-from webapp.runs.pages.doors import doors, list_url, run_url
+from webapp.kernel.ids import parse_id, public_id, time_of
+from webapp.runs import listing, looking, presenting
+from webapp.runs.pages.doors import doors, list_url, org_url, run_url, zone
 from webapp.runs.queries import Filters, RunRow
 from webapp.runs.transitions import ALLOWED
 from webapp.web.htmx import wants_part
 from webapp.workflows.schemas import LastRun
 
-ROWS = 50
-MOST_ACTIVE = 25
-MOST_IN_CSV = 10_000
-STATES = [
+ROWS: Final = 50
+MOST_ACTIVE: Final = 25
+MOST_IN_CSV: Final = 10_000
+STATES: Final = [
     ("", "Any"),
     ("queued", "Queued"),
     ("running", "Running"),
@@ -34,63 +36,148 @@ STATES = [
     ("failed", "Failed"),
     ("cancelled", "Cancelled"),
 ]
+_KEPT: Final = ("state", "workflow", "by", "since", "until")
+
+
+@dataclass(slots=True)
+class Narrowed:
+    """What the list is narrowed to, as its address says it.
+
+    Attributes:
+        workflow: id of the workflow that the page itself is about.
+        words: of the address, without those that say nothing.
+    """
+
+    workflow: str = ""
+    words: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, workflow: str = "") -> Narrowed:
+        words = {name: request.args[name] for name in _KEPT if request.args.get(name)}
+        if words.get("state") not in ALLOWED:
+            words.pop("state", None)
+        for name in ("since", "until"):
+            if name in words and _day(words[name]) is None:
+                del words[name]
+        if workflow:
+            words.pop("workflow", None)
+        return cls(workflow, words)
+
+    def filters(self, ctx: Context) -> Filters:
+        return listing.filters_of(
+            ctx,
+            state=self.words.get("state"),
+            workflow=self.workflow or self.words.get("workflow"),
+            by=self.words.get("by"),
+            since=_day(self.words.get("since", "")),
+            until=_day(self.words.get("until", "")),
+            zone=zone(),
+        )
+
+    @property
+    def page(self) -> str:
+        return f"{org_url()}/workflows/{self.workflow}/runs" if self.workflow else list_url()
+
+    def url(self, **more: str) -> str:
+        """Return the address of this list, with other words."""
+        return _with(self.page, self.words | more)
+
+    @property
+    def csv(self) -> str:
+        about = {"workflow": self.workflow} if self.workflow else {}
+        return _with(f"{list_url()}.csv", about | self.words)
+
+
+def _with(path: str, words: dict[str, str]) -> str:
+    query = urlencode({name: value for name, value in words.items() if value})
+    return f"{path}?{query}" if query else path
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if len(text) == 10 else None
+    except ValueError:
+        return None
 
 
 @doors.get("/o/<org>/runs", permission=Permission.VIEW_RUNS)
 def index(ctx: Context) -> Response | str:
     """List runs; `part=live` says how many are new and how those at work stand."""
-    filters = _filters(ctx)
+    return _list(ctx, Narrowed.read())
+
+
+@doors.get("/o/<org>/workflows/<workflow>/runs", permission=Permission.VIEW_RUNS)
+def of_workflow(ctx: Context, workflow: str) -> Response | str:
+    """List the runs of one workflow."""
+    return _list(ctx, Narrowed.read(workflow))
+
+
+def _list(ctx: Context, asked: Narrowed) -> Response | str:
+    filters = asked.filters(ctx)
     if wants_part("live"):
-        return _list_live(ctx, filters)
+        return _list_live(ctx, asked, filters)
     before, newer_than = _cursor("before"), _cursor("after")
-    rows = looking.page_of_runs(ctx, filters, before, newer_than, ROWS + 1)
-    more = len(rows) > ROWS
-    rows = rows[-ROWS:] if newer_than else rows[:ROWS]
-    words = _filter_words(ctx, filters)
-    return render_template(
-        "runs/_list.html" if wants_part("list") else "runs/index.html",
-        rows=rows,
-        older=_filtered_url(before=public_id("run", rows[-1].run.id)) if _older(rows, more) else "",
-        newer=_filtered_url(after=public_id("run", rows[0].run.id)) if _newer(rows, more) else "",
-        csv=_filtered_url(path=".csv"),
-        newest=public_id("run", rows[0].run.id) if rows and not before else "",
-        active=",".join(public_id("run", r.run.id) for r in rows if not r.run.is_over),
-        filters=filters,
-        chips=words,
-        states=STATES,
-        list_url=list_url(),
-        live_url=_filtered_url(),
-        room=f"runs:{public_id('org', ctx.organization_id)}",
-        word_of=presenting.word_of,
-        href=run_url,
-        workflow_id=public_id("wf", filters.workflow_id) if filters.workflow_id else "",
-        workflows=looking.workflows_with_runs(ctx),
-    )
+    found = listing.list_runs(ctx, filters, ROWS, before=before, newer_than=newer_than)
+    rows = found.rows
+    values = {
+        "asked": asked.words,
+        "rows": rows,
+        "older": asked.url(before=public_id("run", found.older)) if found.older else "",
+        "newer": asked.url(after=public_id("run", found.newer)) if found.newer else "",
+        "looked_back_to": time_of(found.looked_back_to) if found.looked_back_to else None,
+        "csv": asked.csv,
+        "newest": public_id("run", rows[0].run.id) if rows and not before else "",
+        "active": ",".join(public_id("run", row.run.id) for row in rows if not row.run.is_over),
+        "chips": _chips(ctx, asked, filters),
+        "workflow": asked.workflow,
+        "list_url": asked.page,
+        "live_url": asked.url(),
+        "room": f"runs:{public_id('org', ctx.organization_id)}",
+        "word_of": presenting.word_of,
+        "href": run_url,
+    }
+    if wants_part("list"):
+        return render_template("runs/_list.html", **values)
+    return render_template("runs/index.html", **values, **_form(ctx, asked, filters))
 
 
-def _older(rows: list[RunRow], more: bool) -> bool:
-    return bool(rows) and (more or bool(request.args.get("after")))
+def _form(ctx: Context, asked: Narrowed, filters: Filters) -> dict[str, Any]:
+    """Return what the page has around the list."""
+    parts = {}
+    if asked.workflow and filters.workflow_id is not None:
+        parts = _about(asked.workflow, looking.workflow_name(ctx, filters.workflow_id))
+    return {
+        **parts,
+        "states": STATES,
+        "workflows": [] if asked.workflow else looking.workflows_with_runs(ctx),
+        "starters": listing.starters(ctx),
+    }
 
 
-def _newer(rows: list[RunRow], more: bool) -> bool:
-    return bool(rows) and (
-        bool(request.args.get("before")) or (more and bool(request.args.get("after")))
-    )
+def _about(workflow: str, name: str) -> dict[str, Any]:
+    """Return what is around the runs of one workflow: the way to its other pages."""
+    url = f"{org_url()}/workflows/{workflow}"
+    ways = ("Steps", ""), ("Runs", "/runs"), ("Versions", "/versions"), ("Settings", "/settings")
+    return {
+        "about": name,
+        "workflow_url": url,
+        "tabs": [(words, f"{url}{way}") for words, way in ways],
+    }
 
 
-def _list_live(ctx: Context, filters: Filters) -> str:
+def _list_live(ctx: Context, asked: Narrowed, filters: Filters) -> str:
     newest = _cursor("newest")
-    asked = request.args.get("active", "").split(",")[:MOST_ACTIVE]
-    ids = [parse_id("run", run) for run in asked if run]
+    named = request.args.get("active", "").split(",")[:MOST_ACTIVE]
+    ids = [parse_id("run", run) for run in named if run]
     rows = looking.some_runs(ctx, ids) if ids else []
     return render_template(
         "runs/_list_live.html",
-        fresh=looking.count_newer(ctx, filters, newest) if newest else 0,
+        fresh=listing.count_newer(ctx, filters, newest) if newest else 0,
         newest=request.args.get("newest", ""),
         active=",".join(public_id("run", row.run.id) for row in rows if not row.run.is_over),
         rows=rows,
-        live_url=_filtered_url(),
-        list_url=_filtered_url(),
+        live_url=asked.url(),
+        list_url=asked.url(),
         room=f"runs:{public_id('org', ctx.organization_id)}",
         word_of=presenting.word_of,
     )
@@ -114,7 +201,7 @@ def last_runs(ctx: Context, workflow_ids: Sequence[UUID]) -> dict[UUID, LastRun]
 @doors.get("/o/<org>/runs.csv", permission=Permission.VIEW_RUNS)
 def index_csv(ctx: Context) -> Response:
     """Return the same list as CSV, at most 10,000 rows."""
-    rows = looking.page_of_runs(ctx, _filters(ctx), None, None, MOST_IN_CSV)
+    rows = listing.many_runs(ctx, Narrowed.read().filters(ctx), MOST_IN_CSV)
     body = as_csv([_csv_row(row) for row in rows])
     return attachment(body, "runs.csv", "text/csv; charset=utf-8")
 
@@ -134,33 +221,22 @@ def _csv_row(row: RunRow) -> dict[str, Any]:
     }
 
 
-def _filters(ctx: Context) -> Filters:
-    state = request.args.get("state", "")
-    workflow = request.args.get("workflow", "")
-    return Filters(
-        state=state if state in ALLOWED else None,
-        workflow_id=parse_id("wf", workflow) if workflow else None,
-        started_by=ctx.actor.id if request.args.get("by") == "me" else None,
-    )
-
-
-def _filter_words(ctx: Context, filters: Filters) -> list[tuple[str, str]]:
+def _chips(ctx: Context, asked: Narrowed, filters: Filters) -> list[tuple[str, str]]:
     """Return each filter in words, with the list's address without it."""
+    words = asked.words
     found = []
-    if filters.state:
-        found.append((dict(STATES).get(filters.state, filters.state), _filtered_url(state="")))
-    if filters.workflow_id:
+    if state := words.get("state"):
+        found.append((dict(STATES).get(state, state), asked.url(state="")))
+    if filters.workflow_id and not asked.workflow:
         name = looking.workflow_name(ctx, filters.workflow_id)
-        found.append((name, _filtered_url(workflow="")))
-    if filters.started_by:
-        found.append(("Started by me", _filtered_url(by="")))
+        found.append((name, asked.url(workflow="")))
+    if by := words.get("by"):
+        name = "me" if by == listing.ME else dict(listing.starters(ctx)).get(by, "somebody else")
+        found.append((f"Started by {name}", asked.url(by="")))
+    for name, said in (("since", "From"), ("until", "To")):
+        if day := _day(words.get(name, "")):
+            found.append((f"{said} {day.day} {day:%b %Y}", asked.url(**{name: ""})))
     return found
-
-
-def _filtered_url(path: str = "", **more: str) -> str:
-    kept = {k: v for k, v in request.args.items() if k in {"state", "workflow", "by"} and v}
-    query = urlencode({k: v for k, v in (kept | more).items() if v})
-    return f"{list_url()}{path}?{query}" if query else f"{list_url()}{path}"
 
 
 def _cursor(name: str) -> UUID | None:

@@ -39,9 +39,14 @@ def show(ctx: Context, run: str) -> Response | str:
     if after is not None:
         return _live(ctx, view)
     _fill(ctx, view)
-    return render_template(
-        "runs/_pane_part.html" if wants_part("pane") else "runs/show.html", v=view
-    )
+    if wants_part("pane"):
+        return render_template("runs/_pane_part.html", v=view)
+    return _page(ctx, view)
+
+
+def _page(ctx: Context, view: RunView) -> str:
+    view.neighbors = watching.neighbors(ctx, view.row)
+    return render_template("runs/show.html", v=view)
 
 
 def _view(watched: Watched) -> RunView:
@@ -172,7 +177,7 @@ def _ask_again(ctx: Context, run_id: UUID, path: str, form: DraftForm[StepDecisi
     _fill(ctx, view)
     _ask(ctx, view, (path, form["note"]))
     g.invalid_form = form
-    return make_response(render_template("runs/show.html", v=view), 422)
+    return make_response(_page(ctx, view), 422)
 
 
 @doors.get("/o/<org>/runs/<run>/result/<name>.<suffix>", permission=Permission.VIEW_RUNS)

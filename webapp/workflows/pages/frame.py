@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.kernel.ids import public_id
-from webapp.web.doors import here
 from webapp.workflows.pages.doors import list_url, url_of
 from webapp.workflows.queries import Overview
 
@@ -19,7 +17,7 @@ def frame(opened: Overview) -> dict[str, Any]:
         "list_url": list_url(),
         "tabs": [
             ("Steps", url_of(workflow_id)),
-            ("Runs", f"/o/{here().slug}/runs?workflow={public_id('wf', workflow_id)}"),
+            ("Runs", url_of(workflow_id, "/runs")),
             ("Versions", url_of(workflow_id, "/versions")),
             ("Settings", url_of(workflow_id, "/settings")),
         ],
