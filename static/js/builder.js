@@ -3,4 +3,6 @@
 import "./builder/insert-value.js";
 import "./builder/paint-values.js";
 import "./builder/press-once.js";
+import "./builder/start-typing.js";
+import "./builder/wait-for-saving.js";
 import "./builder/walk-steps.js";

@@ -1,5 +1,5 @@
-// When a swap takes the focused element away, focus goes to what the answer names with
-// data-next-focus, else to the first heading of the part, never to the top of the page.
+// When a swap moves the focused element, it keeps its focus. When a swap takes it away, focus goes
+// to what the answer names with data-next-focus, else to the first heading of the part, never to the top of the page.
 let before = null;
 
 document.addEventListener("htmx:beforeSwap", () => {
@@ -7,9 +7,10 @@ document.addEventListener("htmx:beforeSwap", () => {
 });
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (!before || before === document.body || before.isConnected) return;
+  const was = before;
   before = null;
-  if (document.activeElement !== document.body) return;
+  if (!was || was === document.body || document.activeElement !== document.body) return;
+  if (was.isConnected && was.checkVisibility()) return void was.focus();
   const part = document.getElementById(event.detail.target?.id) ?? event.detail.elt;
   const next =
     document.querySelector("[data-next-focus]") ?? part?.querySelector?.("h1, h2, h3, legend");

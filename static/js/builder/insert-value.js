@@ -42,7 +42,10 @@ document.addEventListener("input", ({ target }) => {
   const wanted = target.value.trim().toLowerCase();
   for (const group of picker.querySelectorAll("[data-group]")) {
     const options = [...group.querySelectorAll(".picker__opt")];
-    for (const option of options) option.hidden = !option.textContent.toLowerCase().includes(wanted);
+    const title = group.querySelector("h3, h4")?.textContent ?? "";
+    for (const option of options) {
+      option.hidden = !`${title} ${option.textContent}`.toLowerCase().includes(wanted);
+    }
     group.hidden = options.every((option) => option.hidden);
   }
 });

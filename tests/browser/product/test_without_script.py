@@ -22,7 +22,7 @@ def plain(enter: Callable[..., Page]) -> Page:
 
 def expect_steps(page: Page, *names: str) -> None:
     rows = page.locator("#steps .step-row__name")
-    expect(rows).to_have_text(["Start", *names, "Result"])
+    expect(rows).to_have_text(["Start", *names, "Result", "Limits"])
 
 
 def choose(page: Page, step: str, action: str) -> None:

@@ -50,6 +50,7 @@ def change(ctx: Context, workflow: str) -> Response:
     operation = _OPERATIONS.get(word)
     if operation is None:
         raise NotFound()
+    focus = _focus_after(ctx, workflow_id, word, rest.partition(":")[0])
     try:
         say, step = operation(ctx, workflow_id, rest)
     except (Conflict, Invalid) as error:
@@ -57,7 +58,18 @@ def change(ctx: Context, workflow: str) -> Response:
             raise
         # The list below is as it is now; a notice in its place would take it away.
         return _answer(ctx, workflow_id, "", _sentence(error), warn=True)
-    return _answer(ctx, workflow_id, step, say, undo=word == "delete")
+    return _answer(ctx, workflow_id, step, say, focus=focus, undo=word == "delete")
+
+
+def _focus_after(ctx: Context, workflow_id: UUID, word: str, step: str) -> str:
+    """Return the row that people go on from: the step's own, or the one before a deleted step."""
+    if word != "delete":
+        return step if word in {"up", "down", "move", "off", "on", "note"} else ""
+    ids = [
+        "start",
+        *(place.step["id"] for place in blocks.places(drafting.get_draft(ctx, workflow_id).plan)),
+    ]
+    return ids[max(ids.index(step) - 1, 0)] if step in ids else ""
 
 
 @doors.post("/o/<org>/workflows/<workflow>/steps/<step>", permission=EDIT)
@@ -77,10 +89,9 @@ def save(ctx: Context, workflow: str, step: str) -> Response:
     saved = Workbench.open(ctx, bench.workflow_id)
     if is_htmx() and saved.field_names(step) == before and "leave" not in request.form:
         return make_response(render_template("workflows/_saved.oob.html", **saved.shown(step=step)))
-    tail = "" if "leave" in request.form else f"?step={step}#edit-{step}"
-    if is_htmx() and not tail:
-        return done(url_of(bench.workflow_id))
-    return _answer(ctx, bench.workflow_id, step if tail else "", "Saved")
+    if "leave" in request.form:
+        return done(url_of(bench.workflow_id, f"#go-{step}"))
+    return _answer(ctx, bench.workflow_id, step, "Saved")
 
 
 def _save(ctx: Context, bench: Workbench, step: str, given: Given) -> None:
@@ -203,16 +214,17 @@ def _answer(
     step: str,
     say: str,
     *,
+    focus: str = "",
     undo: bool = False,
     warn: bool = False,
     more: Mapping[str, int] | None = None,
 ) -> Response:
     """Show the list as it is now; without script the page, with it the parts that changed."""
-    tail = f"?step={step}#edit-{step}" if step else ""
+    tail = f"?step={step}#edit-{step}" if step else f"#go-{focus}" if focus else ""
     if not is_htmx():
         return done(url_of(workflow_id, tail), say=f"{say}." if say else None)
     bench = Workbench.open(ctx, workflow_id)
-    values = bench.shown(step=step, more=dict(more or {}))
+    values = bench.shown(step=step, more=dict(more or {})) | {"focus": focus}
     body = render_template("workflows/_changed.html", say=say, undo=undo, warn=warn, **values)
     answer = make_response(body)
     answer.headers["HX-Retarget"], answer.headers["HX-Reswap"] = "#steps", "morph"

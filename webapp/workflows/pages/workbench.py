@@ -107,6 +107,7 @@ class Workbench:
             "note": next((row for row in board.flat(rows) if row.id == note), None),
             "move_slots": board.slots_in_words(self.doc, move) if move else [],
             "errors": errors or {},
+            "focus": "",
         }
         if step:
             values |= self._form(step, more or {}, errors or {}, typed or {}, pick)
