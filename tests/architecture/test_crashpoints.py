@@ -13,19 +13,39 @@ import pytest
 
 import jobs
 import webapp
-from webapp.kernel.crashpoints import NAMES
+from jobs import crashpoints as of_jobs
+from webapp.kernel.crashpoints import HERE, LATER, NAMES
 
 SOURCES = [
     *(p for p in Path(webapp.__file__).parent.rglob("*.py") if p.name != "crashpoints.py"),
     *Path(jobs.__file__).parent.rglob("*.py"),
 ]
-NAMED = re.compile(r"""["']((?:web|worker|relay)\.[a-z]+_[a-z_]+)["']""")
+NAMED = re.compile(r"""["']((?:web|worker|relay|sched|hook)\.[a-z]+_[a-z_]+)["']""")
+
+
+ASKED_FOR = """
+web.before_tx web.in_idempotency_insert web.after_insert_before_commit
+web.after_commit_before_response web.after_approve_commit
+web.webhook_in_after_verify_before_commit relay.after_claim relay.after_push_before_mark
+sched.after_due_before_insert sched.after_insert_before_advance hook.after_claim
+hook.after_send_before_record worker.after_dequeue worker.after_lease worker.before_intent
+worker.after_intent_before_effect worker.during_effect worker.after_effect_before_record
+worker.in_llm_stream worker.after_llm_before_record worker.in_budget_settle
+worker.in_tool_subprocess worker.in_heartbeat worker.in_cancel worker.after_record_before_next
+worker.before_terminal worker.after_terminal_before_ack
+"""
 
 
 def test_every_name_stands_at_a_place_and_every_place_has_a_listed_name() -> None:
     used = {name for path in SOURCES for name in NAMED.findall(path.read_text())}
 
-    assert used == NAMES
+    assert used == HERE
+
+
+def test_all_names_are_listed_once_and_what_is_not_built_names_its_issue() -> None:
+    assert NAMES == of_jobs.NAMES == set(ASKED_FOR.split())
+    assert not HERE & LATER.keys()
+    assert set(LATER.values()) <= {f"{issue:02}" for issue in range(3, 11)}
 
 
 @pytest.mark.parametrize(

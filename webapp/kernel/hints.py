@@ -39,6 +39,8 @@ class Hints:
     """The hints of one transaction, in order."""
 
     waiting: list[Ring | Tell] = field(default_factory=list)
+    points: list[str] = field(default_factory=list)
+    """Crash points that lie behind the commit; its owner passes them."""
 
     def ring(self, queue: str = "runs") -> None:
         hint = Ring(queue)

@@ -63,6 +63,7 @@ def decide_step(ctx: Context, run_id: UUID, path: str, decision: Decision, note:
     if not left:
         _go_on(ctx, run, lease)
     ctx.session.flush()
+    ctx.hints.points.append("web.after_approve_commit")
     return left
 
 

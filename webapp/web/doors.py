@@ -172,6 +172,8 @@ def _enter(policy: Policy, view: Callable[..., Any]) -> Callable[..., Response]:
                 else:
                     crashpoint("web.after_insert_before_commit")
                     db.session.commit()
+                    for name in hints.points:
+                        crashpoint(name)
                     crashpoint("web.after_commit_before_response")
             except BaseException:
                 db.session.rollback()

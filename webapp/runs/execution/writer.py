@@ -32,6 +32,7 @@ from webapp.engine.journal import (
     Record,
 )
 from webapp.kernel.clock import boot_ms, now
+from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
@@ -256,6 +257,8 @@ class JournalWriter:
         write.seq, done, cost = row
         for values in write.rows:
             values["seq"] = write.seq
+        if write.cost or any(values["tokens_in"] for values in write.rows):
+            crashpoint("worker.in_budget_settle")
         if write.rows:
             cursor.executemany(self._sql(st.WRITE_STEP), write.rows)
         if write.events:
