@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -27,7 +28,9 @@ from webapp.kernel.hints import Hints
 from webapp.kernel.outbox import Delivery
 from webapp.kernel.settings import Settings
 from webapp.live.bell import bell_key
+from webapp.runs import upkeep
 from webapp.runs.execution.claims import Claims
+from webapp.runs.models import Event, Lease, Run
 
 
 @pytest.fixture
@@ -185,3 +188,43 @@ def test_marks_of_use_are_written_once_a_minute(
     with yard.sessions() as session:
         seen_at = session.scalars(select(LoginSession.seen_at)).one()
     assert seen_at > begun + timedelta(minutes=59)
+
+
+def test_finished_runs_go_after_as_many_days_as_the_operator_says(
+    yard: Yard, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, waits, child, later = (yard.queue_run() for _ in range(4))
+    end_runs(yard, {ended: "done", child: "failed", later: "done"})
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        session.execute(update(Run).where(Run.id == child).values(parent_run=waits))
+        session.execute(
+            update(Run).where(Run.id == later).values(finished_at=now() + timedelta(days=2))
+        )
+        session.commit()
+    in_a_month = now() + timedelta(days=31)
+    monkeypatch.setattr(upkeep, "now", lambda: in_a_month)
+
+    assert forgets(machine, keep_runs_days=0) == 0
+    assert forgets(machine, keep_runs_days=30) == 1
+
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        left = set(session.scalars(select(Run.id)))
+        assert left == {waits, child, later}
+        for model in (Event, Lease):
+            assert set(session.scalars(select(model.run_id))) == left
+
+
+def end_runs(yard: Yard, states: dict[UUID, str]) -> None:
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        for run_id, state in states.items():
+            ended = update(Run).where(Run.id == run_id)
+            session.execute(ended.values(state=state, finished_at=now()))
+        session.commit()
+
+
+def forgets(machine: Machine, **settings: int) -> int:
+    changed = machine.settings.model_copy(update=settings)
+    return tidy(replace(machine, settings=changed))

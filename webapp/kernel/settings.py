@@ -132,6 +132,12 @@ class Settings(BaseModel):
     lease_s: int = Field(
         15, ge=2, le=300, description="Seconds after which a silent worker's runs go to another."
     )
+    keep_runs_days: int = Field(
+        0,
+        ge=0,
+        le=36_500,
+        description="Days that finished runs are kept, with their steps and values. 0: for ever.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="`json` writes one object a line. Production takes json if unset."
     )

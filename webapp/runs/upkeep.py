@@ -6,18 +6,25 @@ from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import aliased
 
 from webapp.access.context import SYSTEM, Context, system_only
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.db import Sessions
 from webapp.kernel.hints import Bell, Hints
+from webapp.kernel.ids import first_id
 from webapp.runs.execution.claims import Claims
-from webapp.runs.models import Lease, Run, WorkerSeen
+from webapp.runs.models import Event, Lease, Run, Signal, Step, WorkerSeen
 from webapp.runs.service import close_cancelled, lease_now
 
 SILENT_MS: Final = 10_000
 WORKERS_KEPT: Final = timedelta(days=1)
+FORGOTTEN_AT_ONCE: Final = 100
+"""Runs that go in one transaction, so that others can write in between."""
+
+_BULK: Final = {"synchronize_session": False}
+_OVER: Final = ("done", "failed", "cancelled")
 
 
 def take_back_runs(sessions: Sessions, bell: Bell) -> int:
@@ -67,3 +74,31 @@ def forget_workers(ctx: Context) -> int:
     """Delete the marks of workers that were last seen a day ago; returns how many."""
     old = delete(WorkerSeen).where(WorkerSeen.seen_at < now() - WORKERS_KEPT)
     return ctx.session.execute(old).rowcount  # type: ignore[attr-defined]
+
+
+@system_only
+def forget_runs(ctx: Context) -> int:
+    """Delete the oldest runs that ended before `keep_runs_days`, with all they did.
+
+    Returns how many went, `FORGOTTEN_AT_ONCE` at most. A run that waits for a person, or whose
+    parent is not over, stays.
+    """
+    if not ctx.settings.keep_runs_days:
+        return 0
+    limit, parent = now() - timedelta(days=ctx.settings.keep_runs_days), aliased(Run)
+    with across_organizations(ctx.session, "forget runs whose time is over"):
+        ids = ctx.session.scalars(
+            select(Run.id)
+            .where(Run.id < first_id(limit), Run.state.in_(_OVER), Run.finished_at < limit)
+            .where(~select(parent.id).where(_open(parent), parent.id == Run.parent_run).exists())
+            .order_by(Run.id)
+            .limit(FORGOTTEN_AT_ONCE)
+        ).all()
+        for model in (Event, Signal, Step, Lease):
+            ctx.session.execute(delete(model).where(model.run_id.in_(ids)), execution_options=_BULK)
+        ctx.session.execute(delete(Run).where(Run.id.in_(ids)), execution_options=_BULK)
+    return len(ids)
+
+
+def _open(run: type[Run]) -> ColumnElement[bool]:
+    return run.state.not_in(_OVER)
