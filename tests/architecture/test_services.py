@@ -21,6 +21,7 @@ RAW_SQL = {
     "access/idempotency.py",  # lock_timeout, a setting of PostgreSQL
     "access/tenancy.py",  # tells PostgreSQL the organization
     "commands/boot_checks.py",  # asks the database how it runs, and no table
+    "commands/preflight.py",  # the revision of the schema, before SQLAlchemy is loaded
 }
 
 

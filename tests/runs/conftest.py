@@ -1,21 +1,63 @@
-"""Workflows that are live, and a runner that works on their runs."""
+"""Workflows that are live, a runner that works on their runs, and the parts it is made of."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine
 
+from tests.runs.durable import Yard
+from webapp.files.shelf import DiskShelf
+from webapp.kernel.db import make_engine
+from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
+from webapp.runs.execution.claims import Claimed
+from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.runner import Runner, make_runner
+from webapp.runs.execution.writer import JournalWriter
 
 MakeLive = Callable[..., str]
 DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    made = make_engine(settings.database_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def yard(engine: Engine, settings: Settings) -> Yard:
+    return Yard(engine, settings).open()
+
+
+@pytest.fixture
+def writer(engine: Engine) -> Iterator[JournalWriter]:
+    made = JournalWriter(engine, "w1")
+    made.start()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> DiskShelf:
+    return DiskShelf(tmp_path / "files")
+
+
+@pytest.fixture
+def journal_of(
+    writer: JournalWriter, engine: Engine, shelf: DiskShelf
+) -> Callable[[Claimed], RunJournal]:
+    sql = sql_for(engine.dialect.name)
+    return lambda claimed: RunJournal(claimed, writer, sql, shelf, "w1", 15_000)
 
 
 @pytest.fixture

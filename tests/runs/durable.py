@@ -6,18 +6,23 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from webapp.access.context import SYSTEM, Actor, Context
 from webapp.access.permissions import Role
 from webapp.access.tenancy import bind_organization
 from webapp.kernel.clock import now
 from webapp.kernel.db import Sessions, make_sessions
+from webapp.kernel.hints import Hints
 from webapp.kernel.ids import new_id
 from webapp.kernel.settings import Settings
 from webapp.organizations.models import Organization
-from webapp.runs.models import Event, Fair, Lease, Run
+from webapp.runs.execution.claims import Claimed, Claims
+from webapp.runs.models import Event, Fair, Lease, Run, Step
 from webapp.workflows.models import Version, Workflow
+
+LONG_S = 60.0
+"""A lease that no test outlives."""
 
 PLAN: dict[str, Any] = {"plan": 1, "steps": []}
 
@@ -99,3 +104,13 @@ class Yard:
         with self.sessions() as session:
             bind_organization(session, self.organization)
             return session.get(Lease, run_id)
+
+
+def claim(engine: Engine, worker: str = "w1", lease_s: float = LONG_S) -> list[Claimed]:
+    return Claims(engine, worker, lease_s).claim(32, Hints())
+
+
+def steps(yard: Yard) -> list[Step]:
+    with yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        return list(session.scalars(select(Step).order_by(Step.path)))

@@ -6,8 +6,7 @@ import asyncio
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, delete, select, text, update
 from sqlalchemy.exc import DBAPIError
 
-from tests.runs.durable import Yard
+from tests.runs.durable import LONG_S, Yard, claim, steps
 from tests.workflows.plans import plan_of
 from tests.workflows.plans import text as text_step
 from webapp.access.tenancy import across_organizations, bind_organization
@@ -35,58 +34,13 @@ from webapp.runs.execution.outside import RunFiles
 from webapp.runs.execution.runner import Active, Runner, make_runner
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
-from webapp.runs.models import Lease, Run, Step
+from webapp.runs.models import Lease, Run
 from webapp.runs.service import cancel_run
 from webapp.runs.upkeep import close_silent_cancels
-
-LONG_S = 60.0
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    made = make_engine(settings.database_url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def yard(engine: Engine, settings: Settings) -> Yard:
-    return Yard(engine, settings).open()
-
-
-@pytest.fixture
-def writer(engine: Engine) -> Iterator[JournalWriter]:
-    made = JournalWriter(engine, "w1")
-    made.start()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def shelf(tmp_path: Path) -> DiskShelf:
-    return DiskShelf(tmp_path / "files")
-
-
-@pytest.fixture
-def journal_of(
-    writer: JournalWriter, engine: Engine, shelf: DiskShelf
-) -> Callable[[Claimed], RunJournal]:
-    sql = sql_for(engine.dialect.name)
-    return lambda claimed: RunJournal(claimed, writer, sql, shelf, "w1", 15_000)
-
-
-def claim(engine: Engine, worker: str = "w1", lease_s: float = LONG_S) -> list[Claimed]:
-    return Claims(engine, worker, lease_s).claim(32, Hints())
 
 
 def intent(path: str = "s_1", effect: str = "idempotent", request: bytes = b"{}") -> Record:
     return Record(path, 1, path, "http", "intent", effect, "dh-key", request)
-
-
-def steps(yard: Yard) -> list[Step]:
-    with yard.sessions() as session:
-        bind_organization(session, yard.organization)
-        return list(session.scalars(select(Step).order_by(Step.path)))
 
 
 def numbers(yard: Yard) -> list[int]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select
 
-from tests.runs.durable import Yard
+from tests.runs.durable import LONG_S, Yard, claim, steps
 from webapp.access.tenancy import bind_organization
 from webapp.engine.journal import (
     Batch,
@@ -24,52 +24,14 @@ from webapp.engine.journal import (
 )
 from webapp.files.shelf import DiskShelf
 from webapp.kernel import clock
-from webapp.kernel.db import make_engine
 from webapp.kernel.hints import Hints
-from webapp.kernel.rawsql import sql_for
-from webapp.kernel.settings import Settings
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
-from webapp.runs.models import Fair, Step
+from webapp.runs.models import Fair
 from webapp.runs.service import cancel_run
 from webapp.runs.upkeep import close_silent_cancels
-
-LONG_S = 60.0
-
-
-@pytest.fixture
-def engine(settings: Settings) -> Iterator[Engine]:
-    made = make_engine(settings.database_url)
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def yard(engine: Engine, settings: Settings) -> Yard:
-    return Yard(engine, settings).open()
-
-
-@pytest.fixture
-def writer(engine: Engine) -> Iterator[JournalWriter]:
-    made = JournalWriter(engine, "w1")
-    made.start()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def journal_of(
-    writer: JournalWriter, engine: Engine, tmp_path: Path
-) -> Callable[[Claimed], RunJournal]:
-    shelf = DiskShelf(tmp_path / "files")
-    sql = sql_for(engine.dialect.name)
-    return lambda claimed: RunJournal(claimed, writer, sql, shelf, "w1", 15_000)
-
-
-def claim(engine: Engine, worker: str = "w1", lease_s: float = LONG_S) -> list[Claimed]:
-    return Claims(engine, worker, lease_s).claim(32, Hints())
 
 
 def intent(path: str = "s_1", effect: str = "idempotent") -> Record:
@@ -78,12 +40,6 @@ def intent(path: str = "s_1", effect: str = "idempotent") -> Record:
 
 def done(path: str = "s_1", result: Any = None) -> Record:
     return Record(path, 1, path, "http", "succeeded", "idempotent", "dh-key", result=result)
-
-
-def steps(yard: Yard) -> list[Step]:
-    with yard.sessions() as session:
-        bind_organization(session, yard.organization)
-        return list(session.scalars(select(Step).order_by(Step.path)))
 
 
 def test_a_run_goes_to_one_worker_only(yard: Yard, engine: Engine) -> None:
