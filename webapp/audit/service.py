@@ -14,8 +14,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from webapp.access.context import Context, requires, system_only
-from webapp.access.permissions import Permission
+from webapp.access.context import Actor, Context, requires, system_only
+from webapp.access.permissions import Permission, Role
 from webapp.access.tenancy import across_organizations
 from webapp.audit.models import AuditEntry, AuditHead
 from webapp.kernel import jsons
@@ -117,6 +117,16 @@ def verify(ctx: Context) -> Verdict:
     known = (head.seq, head.mac) if head else (0, _NO_MAC)
     ok = known == (expected - 1, prev)
     return Verdict(ctx.organization_id, expected - 1, None if ok else expected)
+
+
+@system_only
+def verify_all(ctx: Context) -> list[Verdict]:
+    """Verify the chain of every organization that has one."""
+    with across_organizations(ctx.session, "verify all audit chains"):
+        owners = set(ctx.session.scalars(select(AuditHead.organization_id)))
+        owners |= set(ctx.session.scalars(select(AuditEntry.organization_id).distinct()))
+    reader = Actor("system", None, "Command line", Role.OWNER)
+    return [verify(Context(ctx.session, owner, reader, ctx.settings)) for owner in sorted(owners)]
 
 
 @system_only

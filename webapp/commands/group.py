@@ -10,6 +10,7 @@ COMMANDS = {
     "policy": "webapp.commands.policy",
     "keys": "webapp.commands.keys",
     "db": "webapp.commands.db",
+    "history": "webapp.commands.history",
 }
 
 

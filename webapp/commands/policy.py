@@ -14,6 +14,7 @@ from webapp.commands.exits import settings_or_end
 COMMANDS: dict[str, Permission | None] = {
     "db check": None,
     "db upgrade": None,
+    "history export": None,
     "keys create": Permission.MANAGE_KEYS,
     "policy": None,
     "status": None,

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from webapp import tables
 from webapp.commands.exits import DATABASE
 from webapp.kernel import logs
-from webapp.kernel.db import is_away, make_engine, make_sessions, writing
+from webapp.kernel.db import is_away, make_engine, make_sessions, reading, writing
 from webapp.kernel.errors import AppError
 from webapp.kernel.settings import Settings
 
@@ -20,13 +21,28 @@ from webapp.kernel.settings import Settings
 @contextmanager
 def unit(settings: Settings) -> Iterator[Session]:
     """Yield a session whose work is committed at the end; say in words what prevents it."""
+    with _engine(settings) as engine, writing(), make_sessions(engine)() as session:
+        yield session
+        session.commit()
+
+
+@contextmanager
+def snapshot(settings: Settings) -> Iterator[Session]:
+    """Yield a session that sees the database as it is now, to the end, and changes nothing."""
+    with _engine(settings) as engine, reading():
+        if engine.dialect.name == "postgresql":  # a transaction of SQLite is one anyway
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with make_sessions(engine)() as session:
+            yield session
+
+
+@contextmanager
+def _engine(settings: Settings) -> Iterator[Engine]:
     logs.configure(settings.log_format, settings.log_level)
     tables.load()
     engine = make_engine(settings.database_url, pool_size=1)
     try:
-        with writing(), make_sessions(engine)() as session:
-            yield session
-            session.commit()
+        yield engine
     except AppError as error:
         raise click.ClickException(error.text) from None
     except Exception as error:

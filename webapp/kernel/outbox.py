@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, String, delete, select, text
+from sqlalchemy import BigInteger, Index, Integer, String, delete, func, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webapp.kernel.clock import now
@@ -106,6 +106,12 @@ def settle(session: Session, taken: Delivery, problem: str | None) -> None:
         pause = RETRIES_S[delivery.attempts - 1] * random.uniform(1.0, 1.2)  # noqa: S311  jitter
         delivery.state, delivery.last_error = "due", problem[:500]
         delivery.due_at = now() + timedelta(seconds=pause)
+
+
+def count_pending(session: Session) -> int:
+    """Return how many deliveries are neither done nor given up."""
+    pending = select(func.count()).where(Delivery.state.in_(["due", "sending"]))
+    return session.scalar(pending) or 0
 
 
 def forget_done(session: Session, before: datetime) -> int:
