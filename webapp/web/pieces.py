@@ -74,7 +74,7 @@ class _Pieces:
             return "<hr>"
         look = ' class="menu__bad"' if item.get("danger") else ""
         look += f' data-key="{escape(item["key"])}"' if item.get("key") else ""
-        shown = (self.icon(item["icon"]) if item.get("icon") else "") + escape(item["label"])
+        shown = f"{self.icon(item['icon']) if item.get('icon') else ''}{escape(item['label'])}"
         if item.get("href"):
             return f'<a href="{escape(item["href"])}"{look}>{shown}</a>'
         button = _menu_button(item, look, shown)

@@ -168,9 +168,9 @@ def _compress(response: Response) -> Response:
         return response
     encoding = request.accept_encodings.best_match(["br", "gzip", "identity"], default="identity")
     if encoding == "br":
-        response.set_data(brotli.compress(body, quality=4))
+        response.set_data(brotli.compress(body, quality=2))
     elif encoding == "gzip":
-        response.set_data(gzip.compress(body, compresslevel=5))
+        response.set_data(gzip.compress(body, compresslevel=3))
     else:
         return response
     response.content_encoding = encoding

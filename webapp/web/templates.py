@@ -121,12 +121,19 @@ def _me() -> Visitor | None:
 
 
 def _zone() -> str:
-    person = _me()
-    return person.zone if person is not None and person.zone else "UTC"
+    if "zone" not in g:  # each time of a list asks
+        person = _me()
+        g.zone = person.zone if person is not None and person.zone else "UTC"
+    found: str = g.zone
+    return found
 
 
 def _csrf_field() -> Markup:
-    return _hidden("csrf_token", generate_csrf())
+    # Who signs in gets a new token, and a list of 50 rows asks for it 50 times.
+    if "csrf_token" not in g or "csrf_field" not in g:
+        g.csrf_field = _hidden("csrf_token", generate_csrf())
+    found: Markup = g.csrf_field
+    return found
 
 
 def _once_field() -> Markup:

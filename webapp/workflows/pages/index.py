@@ -56,9 +56,25 @@ def index(ctx: Context) -> str:
         "list_url": list_url(),
         "is_later": wanted.after is not None,
         "is_filtered": bool(text) or state != "any",
+        "actions_of": _actions_of,
     }
     template = "workflows/_list.html" if wants_part("list") else "workflows/index.html"
     return render_template(template, **shown)
+
+
+def _actions_of(one: Overview, href: str, may_run: bool, may_edit: bool) -> list[Any]:
+    """Return the items of a row's menu."""
+    runs = may_run and one.live_number is not None
+    return [
+        *([{"label": "Run", "href": f"{href}/run"}] if runs else []),
+        {"label": "Versions", "href": f"{href}/versions"},
+        {"label": "Settings", "href": f"{href}/settings"},
+        *(
+            ["-", {"label": "Move to bin", "url": f"{href}/bin", "danger": True}]
+            if may_edit
+            else []
+        ),
+    ]
 
 
 @doors.get("/o/<org>/workflows.csv", permission=Permission.VIEW_WORKFLOWS)
