@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -11,7 +11,6 @@ from webapp.kernel.drafts import Draft
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 256
-
 
 _LABEL = ".example"
 
@@ -28,6 +27,21 @@ def _email(text: str) -> str:
 Email = Annotated[
     str, StringConstraints(strip_whitespace=True, max_length=254), AfterValidator(_email)
 ]
+
+
+def _new_password(title: str, enter: str) -> Any:
+    hint = "At least 12 characters. A sentence works well."
+    return _password(title, enter, min_length=SHORTEST_PASSWORD, description=hint)
+
+
+def _password(title: str, enter: str, *, min_length: int = 1, **more: Any) -> Any:
+    return Field(
+        title=title,
+        min_length=min_length,
+        max_length=LONGEST_PASSWORD,
+        json_schema_extra={"widget": "password", "enter": enter},
+        **more,
+    )
 
 
 class _WithPassword(Draft):
@@ -48,16 +62,7 @@ class SetUp(_WithPassword):
             "enter": "your email address",
         },
     )
-    password: str = Field(
-        title="Password",
-        description="At least 12 characters. A sentence works well.",
-        min_length=SHORTEST_PASSWORD,
-        max_length=LONGEST_PASSWORD,
-        json_schema_extra={
-            "widget": "password",
-            "enter": "a password",
-        },
-    )
+    password: str = _new_password("Password", "a password")
 
 
 class SetupCode(Draft):
@@ -80,37 +85,12 @@ class SignIn(_WithPassword):
             "enter": "your email address",
         },
     )
-    password: str = Field(
-        title="Password",
-        min_length=1,
-        max_length=LONGEST_PASSWORD,
-        json_schema_extra={
-            "widget": "password",
-            "enter": "your password",
-        },
-    )
+    password: str = _password("Password", "your password")
 
 
 class NewPassword(_WithPassword):
-    password: str = Field(
-        title="Present password",
-        min_length=1,
-        max_length=LONGEST_PASSWORD,
-        json_schema_extra={
-            "widget": "password",
-            "enter": "your present password",
-        },
-    )
-    new_password: str = Field(
-        title="New password",
-        description="At least 12 characters. A sentence works well.",
-        min_length=SHORTEST_PASSWORD,
-        max_length=LONGEST_PASSWORD,
-        json_schema_extra={
-            "widget": "password",
-            "enter": "a new password",
-        },
-    )
+    password: str = _password("Present password", "your present password")
+    new_password: str = _new_password("New password", "a new password")
 
 
 class Appearance(Draft):
