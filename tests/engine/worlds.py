@@ -62,7 +62,7 @@ class _Author:
         step_id = f"s_{self.count}"
         kinds = ["http", "http", "http", "text"]
         if depth < 3 and self.count < self.size:
-            kinds += ["if", "parallel", "each"]
+            kinds += ["if", "parallel", "each", "repeat"]
         if self.count % 7 == 0:
             kinds += ["wait"]
         if self.racy and depth and self.random.randint(0, 19) == 0:
@@ -91,7 +91,7 @@ class _Author:
         """Unique per path and attempt-free, with a value of an earlier step in it."""
         parts: list[Doc] = [{"text": f"http://t/{step_id}"}]
         for each in eaches:
-            parts += [{"text": "/"}, {"value": [each, "index"]}]
+            parts += [{"text": "/"}, {"value": [each, "index"]}, {"value": [each, "round"]}]
         if seen:
             parts += [{"text": "?"}, {"value": [self.random.choice(seen), "seen"]}]
         return parts
@@ -152,6 +152,21 @@ class _Author:
             "steps": steps,
             "collect": [{"name": "got", "value": value}],
         }
+
+    def repeat(self, step_id: str, depth: int, seen: list[str], eaches: list[str]) -> Doc:
+        inner = list(seen)
+        steps = self.block(0, 2, depth=depth + 1, seen=inner, eaches=[*eaches, step_id])
+        most = self.random.randint(1, 4)
+        enough = self.random.randint(1, 5)
+        return {
+            "until": {"all": [{"value": [{"value": [step_id, "round"]}], "is": "at_least",
+                               "to": enough}]},
+            "most": most,
+            "at_limit": self.random.choice(["fail", "continue"]) if self.racy else "continue",
+            "steps": steps,
+            "carry": [{"name": "said", "first": "", "value": [
+                {"value": [step_id, "carry", "said"]}, {"text": "."}]}],
+        }  # fmt: skip
 
 
 setattr(_Author, "if", _Author.if_)

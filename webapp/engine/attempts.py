@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded
+from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded, Waits
 from webapp.engine.errors import StepError
-from webapp.engine.ports import Work
+from webapp.engine.ports import WaitFor, Work
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,8 @@ async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
     except Exception:
         log.exception("step %s of kind %s has a fault", start.path, start.step.kind_name)
         return Failed(ours(start, proven=False), spent(work))
+    if isinstance(result, WaitFor):
+        return Waits(result, spent(work))
     return Succeeded(result, spent(work))
 
 

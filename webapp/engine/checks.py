@@ -109,7 +109,7 @@ class _Checker:
             self.lack(step, lack)
         if step.config is not None:
             for slot in slots_of(step.config):
-                self.slot(step, slot, inside if slot.at.startswith("collect.") else seen)
+                self.slot(step, slot, inside if _looks_inside(step, slot.at) else seen)
         for look in (self.lanes, self.tool, self.cost, self.conditions, self.limits):
             look(step)
         for block in step.blocks.values():
@@ -344,3 +344,10 @@ def _joined(lanes: list[str]) -> str:
 
 def lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
+
+
+def _looks_inside(step: Step, at: str) -> bool:
+    """Whether a setting is worked out at the end of the step's own block."""
+    if step.kind == "repeat":
+        return at.startswith("until") or re.match(r"carry\.\d+\.value", at) is not None
+    return at.startswith("collect.")

@@ -46,10 +46,14 @@ class Cancel:
 
 @dataclass(slots=True)
 class RetryLater:
-    """Tell `take(path, Due())` after a while."""
+    """Tell `take(path, Due())` after a while.
+
+    Attributes: pause: between rounds, not after a failure.
+    """
 
     path: str
     after_s: float
+    pause: bool = False
 
 
 @dataclass(slots=True)
@@ -115,9 +119,10 @@ class Doubtful:
 
 @dataclass(slots=True)
 class Waits:
-    """The step waits for a time or a signal."""
+    """The step waits for a time or for something from outside."""
 
     what: WaitFor
+    spent: Spent = field(default_factory=Spent)
 
 
 @dataclass(slots=True)

@@ -79,7 +79,7 @@ def _step_plan(step: Step) -> StepPlan:
         step=step,
         config=step.config,
         effect=effect,
-        instant=kind.pure or step.kind == "wait",
+        instant=kind.pure or kind.waits is not None,
         limit_nano=nano(step.cost_usd),
         timeout_s=step.timeout_s or kind.timeout_s,
         retry=step.retry or default,

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from webapp.engine.allowance import run_too_large
 from webapp.engine.attempts import compute, span
-from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import (
     Cancel,
     Command,
@@ -41,12 +41,13 @@ from webapp.engine.journal import (
     Record,
     idem_key,
 )
+from webapp.engine.mailbox import Arrival, Mailbox, frozen_of
 from webapp.engine.moments import now_values
 from webapp.engine.pen import Pen
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Journal, Ports
 from webapp.engine.scheduler import Scheduler
-from webapp.engine.steps.wait import waits
+from webapp.engine.steps import KINDS
 from webapp.engine.timers import Timers
 
 QUICK = 32
@@ -71,6 +72,7 @@ async def drive(
     cancel: asyncio.Event | None = None,
     grace_s: float = 8.0,
     refused: StepError | None = None,
+    mailbox: Mailbox | None = None,
 ) -> End | Park | HandBack:
     """Run `plan` from where `records` leave it until it ends, waits, or is handed back.
 
@@ -89,12 +91,13 @@ async def drive(
         cancel: set when the run is to be cancelled.
         grace_s: see `stop`.
         refused: why the run is to fail before anything begins.
+        mailbox: what has come and comes from outside, to be filled from this loop's thread.
 
     Raises:
         LostLease: another worker owns the run. Everything was stopped, nothing written.
         asyncio.CancelledError: likewise.
     """
-    driver = Driver(plan, inputs, facts, list(records), journal, ports, limits)
+    driver = Driver(plan, inputs, facts, list(records), journal, ports, limits, mailbox)
     driver.cancel_asked = cancel is not None and cancel.is_set()
     driver.stopping = stop is not None and stop.is_set()
     driver.left_s = driver.scheduler.limits.seconds - spent_s
@@ -113,6 +116,7 @@ class Driver:
         journal: Journal,
         ports: Ports,
         limits: Limits | None,
+        mailbox: Mailbox | None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.facts = facts
@@ -122,6 +126,9 @@ class Driver:
         self.scheduler = Scheduler(plan, inputs, facts, records, limits)
         self.pen = Pen(records, self.loop.time())
         self.timers = Timers(self.loop, ports.clock, self.wake)
+        self.mailbox = mailbox or Mailbox()
+        self.mailbox.forget_taken(records)
+        self.mailbox.on_arrival(self.wake)
         self.todo: deque[Command] = deque()
         self.launching: dict[str, tuple[Start, Record]] = {}
         """Intents of the next commit."""
@@ -186,6 +193,9 @@ class Driver:
         self.scheduler.set_now(now_values(self.ports.clock.now(), self.facts.get("zone")))
         for path, outcome in self.flights.fetch():
             self._land(path, outcome)
+        if self.mailbox.fresh:
+            self.mailbox.fresh = False
+            self._hear()
         for path in self.timers.due():
             self._due(path)
         if self.timers.run_is_over and not self.scheduler.ended:
@@ -205,10 +215,11 @@ class Driver:
                         self._start(command)
                 case Cancel(path):
                     self._stop_path(path)
-                case RetryLater(path, after_s):
-                    self.timers.set(path, after_s)
+                case RetryLater(path, after_s, pause):
+                    self.timers.set(path, after_s, pause=pause)
                 case Wait(path, record):
                     self.timers.wait(path, record)
+                    self.mailbox.fresh = True  # what it waits for may be there already
                 case Finish(end):
                     self.end = end
                     self.todo.clear()
@@ -228,7 +239,8 @@ class Driver:
                 result = compute(start, start.step.kind.compute)
                 outcome: Outcome = Succeeded(result)
             elif start.step.instant:
-                outcome = Waits(compute(start, waits))
+                assert start.step.kind.waits is not None
+                outcome = Waits(compute(start, start.step.kind.waits))
             else:
                 self._intend(start)
                 return
@@ -267,7 +279,11 @@ class Driver:
         self.launching[start.path] = (start, record)
 
     def _stop_path(self, path: str) -> None:
-        self.timers.drop(path)
+        waiting = self.timers.drop(path)
+        if waiting is not None and self.ports.runs is not None:
+            child = frozen_of(waiting).get("child")
+            if child is not None:
+                self.ports.runs.cancel(str(child))
         if self.launching.pop(path, None) is not None:
             self._tell(path, Stopped(begun=False))
         elif path in self.requests:
@@ -289,6 +305,16 @@ class Driver:
         now = str(self.scheduler.now["time"])
         outcome: Outcome = Due() if record is None else waited(record, now)
         self.todo.extend(self.scheduler.take(path, outcome))
+
+    def _hear(self) -> None:
+        """Give what has come from outside to the steps that wait for it."""
+        for path, (kind, key) in self.timers.awaited():
+            arrival = self.mailbox.take(kind, key)
+            record = self.timers.take_wait(path) if arrival is not None else None
+            if arrival is not None and record is not None:
+                self.unrecorded = True
+                self.todo.extend(self.scheduler.take(path, heard(record, arrival)))
+        self.mailbox.wanted = bool(self.timers.awaited())
 
     # Tool calls of agents
 
@@ -371,6 +397,7 @@ class Driver:
             await self._commit()
         elif isinstance(verdict, Park):
             try:
+                verdict = replace(verdict, heard=self.mailbox.heard)
                 await self.journal.commit(self.pen.batch(self.loop.time(), park=verdict))
             except CancelRequested:
                 self._refused([])
@@ -383,7 +410,7 @@ class Driver:
     def _has_news(self) -> bool:
         waits_for_cancel = self.cancel_asked and not self.cancelling
         return bool(self.todo or self.flights.has_landed or self.commits) or (
-            self.timers.ready or waits_for_cancel
+            self.timers.ready or waits_for_cancel or self.mailbox.fresh
         )
 
     def _rest(self) -> End | Park | HandBack | None:
@@ -433,10 +460,22 @@ def too_long(seconds: int) -> StepError:
 
 def waited(record: Record, now: str) -> Outcome:
     """What a wait has come to when its time is over."""
-    found = from_bytes(record.request) if record.request else {}
-    if found.get("signal") is None:
+    late = KINDS[record.kind].late
+    if late is None:
         return Succeeded({"at": now})
-    if found.get("fail_at_timeout", True):
-        text = f"Nobody sent the signal “{found['signal']}” in time."
-        return Failed(StepError("E-SIGNAL-LATE", text, proven=True, retryable=False))
-    return Succeeded({"at": now, "signal": None})
+    return _outcome(lambda: late(frozen_of(record), now))
+
+
+def heard(record: Record, arrival: Arrival) -> Outcome:
+    """What a wait has come to when what it waited for is there."""
+    hear = KINDS[record.kind].heard
+    assert hear is not None
+    return _outcome(lambda: hear(frozen_of(record), arrival.data))
+
+
+def _outcome(act: Callable[[], dict[str, Any]]) -> Outcome:
+    try:
+        return Succeeded(act())
+    except StepError as error:
+        error.proven, error.retryable = True, False  # it waited; nothing was sent
+        return Failed(error)

@@ -120,6 +120,9 @@ class Frame:
         """Hear that the last open block has ended after `close_blocks`."""
         raise NotImplementedError
 
+    def go_on(self) -> None:
+        """Hear that a pause is over."""
+
     def open_block(self, key: Any, steps: list[Step], prefix: str, scope: Scope) -> None:
         assert self.task is not None
         block = Block(self, key, steps, prefix, scope, self.task.meter)
@@ -167,7 +170,7 @@ def settle_if_ended(frame: Frame) -> None:
 
 def inside(path: str) -> tuple[str, ...]:
     """How the paths of everything inside a step begin."""
-    return (f"{path}:", f"{path}[", f"{path}{FAILURE}")
+    return (f"{path}:", f"{path}[", f"{path}#", f"{path}{FAILURE}")
 
 
 class RootFrame(Frame):
@@ -211,7 +214,7 @@ class FailureFrame(Frame):
 
 
 class HolderFrame(Frame):
-    """A step with a row of its own: if, parallel, each."""
+    """A step with a row of its own: if, parallel, each, repeat."""
 
     task: Task
 

@@ -16,6 +16,7 @@ from webapp.engine.frames import (
     put,
     settle_if_ended,
 )
+from webapp.engine.rounds import RepeatFrame
 from webapp.engine.tree import Tree
 from webapp.engine.values import Scope, render
 
@@ -244,4 +245,5 @@ FRAMES: dict[str, type[HolderFrame]] = {
     "if": IfFrame,
     "parallel": ParallelFrame,
     "each": EachFrame,
+    "repeat": RepeatFrame,
 }

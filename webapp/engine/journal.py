@@ -82,12 +82,14 @@ class End:
 class Park:
     """Nothing can go on now: give the lease back as waiting, until the sooner of the two.
 
-    Both None: until somebody writes to the journal (a signal).
+    Both None: until a signal comes. `heard` is how many have come so far: with more of them
+    in the database, the run goes on at once.
     """
 
-    reason: Literal["time", "retry", "signal", "person"]
+    reason: Literal["time", "retry", "signal", "person", "child", "breaker"]
     due_in_s: float | None = None
     due_at: datetime | None = None
+    heard: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,24 @@ class Tools(Protocol):
     """Tools by name: the engine hands it through to the tool step (`engine/tools`)."""
 
 
+class Runs(Protocol):
+    """Other runs of the same organization."""
+
+    async def start(
+        self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
+    ) -> str:
+        """Start a run for the step at `path`, once however often it is asked; return its id.
+
+        Raises:
+            StepError: proven; the workflow can't be started, or not with these inputs.
+        """
+        ...
+
+    def cancel(self, run: str) -> None:
+        """Ask for the run to be cancelled, some time soon; it may be over already."""
+        ...
+
+
 class Emit(Protocol):
     def __call__(self, path: str, attempt: int, offset: int, text: str) -> None:
         """Show a piece of streaming text. May be lost, is never journaled, must not block.
@@ -116,6 +134,7 @@ class Ports:
     tools: Any = None
     files: Files | None = None
     secrets: Secrets | None = None
+    runs: Runs | None = None
     emit: Emit = _keep_quiet
     crash: Callable[[str], None] = _go_on
     """Called at durable boundaries with a crash point's name; a test may die there."""
@@ -123,18 +142,21 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class WaitFor:
-    """What a `wait` step waits for. `due_s` or `due_at` alone ends the wait well; with `signal`
-    it is the time limit, and `on_timeout` says whether the step then fails.
+    """What a step waits for: a time, something from outside, or the sooner of the two.
+
+    Attributes:
+        frozen: what the waiting row keeps, and the kind's `heard` and `late` get again.
+            `{"signal": name}` waits for that signal, `{"approval": ...}` and `{"child": run}` for
+            what is sent to the path of the step.
     """
 
     due_s: float | None = None
     due_at: datetime | None = None
-    signal: str | None = None
-    fail_at_timeout: bool = True
+    frozen: dict[str, Any] = field(default_factory=dict)
 
 
 ToolCall = Callable[[str, str, bytes, "Perform"], Awaitable[Any]]
-Perform = Callable[[bytes, "Work"], Awaitable[dict[str, Any]]]
+Perform = Callable[[bytes, "Work"], Awaitable[dict[str, Any] | WaitFor]]
 
 
 class Meter:

@@ -71,7 +71,7 @@ class Found:
 
     def cost_below(self, path: str) -> int:
         """Return what the step at `path` and everything inside it has cost."""
-        inside = (f"{path}:", f"{path}[", f"{path}{FAILURE}")
+        inside = (f"{path}:", f"{path}[", f"{path}#", f"{path}{FAILURE}")
         return sum(cost for at, cost in self._costs.items() if at == path or at.startswith(inside))
 
     def open_below(self, prefixes: tuple[str, ...]) -> list[Record]:
@@ -94,7 +94,7 @@ def in_doubt(record: Record) -> bool:
 def restored(step: StepPlan, record: Record, found: Found) -> dict[str, Any]:
     """Return the values, by step id, that can be seen of a finished step's blocks.
 
-    Nothing inside an `each` can be seen from outside.
+    Nothing inside an `each` or a `repeat` can be seen from outside.
     """
     result = record.result or {}
     match step.kind_name:

@@ -66,7 +66,7 @@ def problem(task: Task, error: StepError) -> dict[str, Any]:
 
 
 def wait_request(what: WaitFor) -> bytes:
-    return to_bytes({"signal": what.signal, "fail_at_timeout": what.fail_at_timeout})
+    return to_bytes(what.frozen)
 
 
 def ending_of(last: Record) -> End:

@@ -47,7 +47,7 @@ from webapp.engine.frames import (
 from webapp.engine.holders import FRAMES
 from webapp.engine.journal import End, Record
 from webapp.engine.plan import Limits, Plan
-from webapp.engine.ports import Meter
+from webapp.engine.ports import Meter, WaitFor
 from webapp.engine.recovery import TOO_MANY, Found, in_doubt, restored, seen_at_end
 from webapp.engine.rows import closed_row, doubtful_row, ending_of, problem, row, wait_request
 from webapp.engine.tree import Tree
@@ -269,6 +269,9 @@ class Scheduler(Tree):
             task.counted = False
             self.running -= 1
         match outcome:
+            case Due() if task.frame is not None:
+                self._tasks.pop(task.path, None)
+                task.frame.go_on()
             case Due():
                 task.attempt += 1
                 self._start(task)
@@ -283,8 +286,8 @@ class Scheduler(Tree):
                 self._in_doubt(task, error, spent)
             case Stopped(begun, spent):
                 self._stopped(task, begun, spent)
-            case Waits(what):
-                self._wait(task, what)
+            case Waits(what, spent):
+                self._wait(task, what, spent)
 
     def _attempt_failed(self, task: Task, error: StepError, spent: Spent) -> None:
         if not (task.step.may_repeat or error.proven):
@@ -330,14 +333,23 @@ class Scheduler(Tree):
         self._tasks[task.path] = task
         self.unknown += 1
 
-    def _wait(self, task: Task, what: Any) -> None:
-        record = row(task, "waiting", request=wait_request(what))
+    def _wait(self, task: Task, what: WaitFor, spent: Spent) -> None:
+        record = row(task, "waiting", spent, request=wait_request(what))
         record.due_s, record.due_at = what.due_s, what.due_at
         self.settle(record)
         if task.block.closing:
             self.drop(task)
         else:
             self._await(task, record)
+
+    def pause(self, task: Task, after_s: float) -> None:
+        """Let a step that holds steps go on in a while."""
+        self._tasks[task.path] = task
+        self.commands.append(RetryLater(task.path, after_s, pause=True))
+
+    def end_pause(self, task: Task) -> None:
+        if self._tasks.pop(task.path, None) is not None:
+            self.commands.append(Cancel(task.path))
 
     def _await(self, task: Task, record: Record) -> None:
         task.state = "waiting"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -59,7 +60,7 @@ class Sight:
 Seen = dict[str, Sight]
 Visit = Callable[[Step, Seen, Seen], None]
 """Gets a step, what can be seen by its settings, and what can be seen at the end of its own
-block (by what an `each` collects)."""
+block (by what an `each` collects, and a `repeat` looks at after a round)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +161,9 @@ class _Walk:
         """Visit the blocks inside a step; add to `seen` what can be seen of them from behind."""
         own = {key: block for key, block in step.blocks.items() if key != FAILURE}
         inside: Seen | None = None
-        if step.kind == "each":
-            inside = {**seen, step.id: self.item(step)}
+        if step.kind in {"each", "repeat"}:
+            around = self.item(step) if step.kind == "each" else self.round(step)
+            inside = {**seen, step.id: around}
             self.block(own.get("", []), inside)
         elif step.kind == "parallel":
             self.behind(seen, self.lanes(step, own, seen))
@@ -204,6 +206,18 @@ class _Walk:
         )
         return Sight(step.id, self.titles[step.id], fields)
 
+    def round(self, step: Step) -> Sight:
+        carried = [
+            Field(name=str(one.get("name")), label=str(one.get("label") or ""), type="any")
+            for one in carries(step)
+            if isinstance(one.get("name"), str)
+        ]
+        fields = (
+            Field(name="round", label="This round", type="number"),
+            Field(name="carry", label="Handed on", type="record", fields=carried),
+        )
+        return Sight(step.id, self.titles[step.id], fields)
+
     def gives(self, step: Step) -> Sight:
         fields, is_known = given(step)
         handled = step.on_failure.do != "stop"
@@ -219,13 +233,22 @@ def given(step: Step) -> tuple[list[Field], bool]:
         return [], False
     if step.config is not None:
         fields = kind.gives(step.config)
-        return fields, bool(fields) or kind.name in {"stop", "wait"}
+        known = kind.name != "workflow" and bool(fields)  # what another workflow gives, it says
+        return fields, known or kind.name in {"stop", "wait"}
     try:
         # A draft's settings may lack something that has nothing to do with what the step gives.
         loose = kind.config.model_construct(None, **step.with_)
         return list(kind.gives(loose)), False
     except (AttributeError, TypeError, ValidationError):
         return [], False
+
+
+def carries(step: Step) -> list[dict[str, Any]]:
+    """Return what a `repeat` hands from round to round; also of a draft."""
+    if step.config is not None:
+        return [one.model_dump(include={"name", "label"}) for one in step.config.carry]
+    found = step.with_.get("carry") if isinstance(step.with_, dict) else None
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
 def lane_needs(step: Step) -> dict[str, list[str]]:

@@ -9,7 +9,10 @@ from datetime import datetime
 from typing import Literal
 
 from webapp.engine.journal import Park, Record
+from webapp.engine.mailbox import awaited
 from webapp.engine.ports import Clock
+
+Reason = Literal["time", "retry", "signal", "person", "child"]
 
 
 class Timers:
@@ -30,7 +33,9 @@ class Timers:
         self._wake = wake
         self._at: dict[str, float] = {}
         self._heap: list[tuple[float, str]] = []
+        self._pauses: set[str] = set()
         self._waits: dict[str, Record] = {}
+        self._awaited: dict[str, tuple[str, str]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._limit: asyncio.TimerHandle | None = None
 
@@ -41,8 +46,10 @@ class Timers:
         else:
             self._limit = self._loop.call_later(seconds, self._over)
 
-    def set(self, path: str, after_s: float) -> None:
+    def set(self, path: str, after_s: float, *, pause: bool = False) -> None:
         """Be due at `path` in a while."""
+        if pause:
+            self._pauses.add(path)
         at = self._loop.time() + max(after_s, 0.0)
         self._at[path] = at
         heapq.heappush(self._heap, (at, path))
@@ -50,6 +57,8 @@ class Timers:
     def wait(self, path: str, record: Record) -> None:
         """Be due at `path` when the waiting row says."""
         self._waits[path] = record
+        if (what := awaited(record)) is not None:
+            self._awaited[path] = what
         times = []
         if record.due_s is not None:
             times.append(record.due_s)
@@ -58,9 +67,16 @@ class Timers:
         if times:
             self.set(path, min(times))
 
-    def drop(self, path: str) -> None:
+    def drop(self, path: str) -> Record | None:
+        """Forget `path`; return its waiting row, if it has one."""
         self._at.pop(path, None)
-        self._waits.pop(path, None)
+        self._pauses.discard(path)
+        self._awaited.pop(path, None)
+        return self._waits.pop(path, None)
+
+    def awaited(self) -> list[tuple[str, tuple[str, str]]]:
+        """Return path, and kind and key of what is waited for there from outside."""
+        return list(self._awaited.items())
 
     def due(self) -> list[str]:
         """Take off what is due now."""
@@ -69,11 +85,14 @@ class Timers:
             at, path = heapq.heappop(self._heap)
             if self._at.get(path) == at:
                 del self._at[path]
+                self._pauses.discard(path)
                 found.append(path)
         return found
 
     def take_wait(self, path: str) -> Record | None:
         """Return the waiting row at `path`; None: what was due is a retry."""
+        self._at.pop(path, None)
+        self._awaited.pop(path, None)
         return self._waits.pop(path, None)
 
     @property
@@ -96,14 +115,26 @@ class Timers:
             self._alarm = self._loop.call_later(max(left, 0.0), self._wake)
 
     def park(self) -> Park | None:
-        """Return how to wait without a worker; None: nothing waits for a time or a signal."""
+        """Return how to wait without a worker; None: nothing waits."""
         if not self._at:
-            return Park("signal") if self._waits else None
+            return Park(self._outside()) if self._waits else None
         spans = [at for path, at in self._at.items() if not self._until(path)]
         times = [until for path in self._at if (until := self._until(path)) is not None]
         due_in_s = max(min(spans) - self._loop.time(), 0.0) if spans else None
-        reason: Literal["time", "retry"] = "time" if self._waits else "retry"
-        return Park(reason, due_in_s, min(times) if times else None)
+        return Park(self._reason(), due_in_s, min(times) if times else None)
+
+    def _reason(self) -> Reason:
+        if self._awaited:
+            return self._outside()
+        return "time" if self._waits or self._pauses else "retry"
+
+    def _outside(self) -> Reason:
+        """Why a run waits that waits for something from outside: people come first."""
+        kinds = {kind for kind, _ in self._awaited.values()}
+        for kind, reason in (("approval", "person"), ("signal", "signal"), ("child", "child")):
+            if kind in kinds:
+                return reason  # type: ignore[return-value]  # one of the words
+        return "signal"
 
     def _until(self, path: str) -> datetime | None:
         """The wall time for which `path` waits; a span is counted by a clock that can't jump."""

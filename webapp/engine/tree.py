@@ -46,6 +46,14 @@ class Tree(ABC):
         """Do what a step's `on_failure` says."""
 
     @abstractmethod
+    def pause(self, task: Task, after_s: float) -> None:
+        """Let a step that holds steps go on in a while."""
+
+    @abstractmethod
+    def end_pause(self, task: Task) -> None:
+        """Forget that a step was to go on in a while."""
+
+    @abstractmethod
     def over(self, task: Task) -> None:
         """Forget a step that is settled."""
 

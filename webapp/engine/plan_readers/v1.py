@@ -30,7 +30,7 @@ from webapp.engine.steps import KINDS
 
 LISTED = {"if": "branches", "parallel": "lanes"}
 """Setting that lists a container's blocks, each with an id and steps."""
-PLAIN = {"if": {"otherwise": "otherwise"}, "each": {"steps": ""}}
+PLAIN = {"if": {"otherwise": "otherwise"}, "each": {"steps": ""}, "repeat": {"steps": ""}}
 """Settings that are themselves blocks, with the block's key."""
 
 

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from webapp.engine.grammar import Field
-    from webapp.engine.ports import Work
+    from webapp.engine.ports import WaitFor, Work
     from webapp.engine.values import Scope
+
+
+Frozen = dict[str, Any]
 
 
 def no_effect(config: Any) -> Effect:
@@ -29,9 +32,10 @@ class StepKind:
     """One kind of step.
 
     A leaf that is `pure` has `compute`, needs no port and is settled in the tick in which it
-    becomes ready. Any other leaf works in two phases: `prepare` renders the values into the
-    bytes that the journal keeps as the intent, `perform` acts on exactly these bytes, in this
-    attempt and in every later one. Containers have neither: the scheduler runs them.
+    becomes ready. One that `waits` needs none either. Any other leaf works in two phases:
+    `prepare` renders the values into the bytes that the journal keeps as the intent, `perform`
+    acts on exactly these bytes, in this attempt and in every later one. Containers have neither:
+    the scheduler runs them.
     """
 
     name: str
@@ -50,7 +54,13 @@ class StepKind:
     pure: bool = False
     container: bool = False
     compute: Callable[[Any, Scope], dict[str, Any]] | None = None
+    waits: Callable[[Any, Scope], WaitFor] | None = None
+    """Says what the step waits for. A `perform` may return the same, of what it has begun."""
+    heard: Callable[[Frozen, Any], dict[str, Any]] | None = None
+    """Makes the result of what was waited for and what came; raises StepError to fail."""
+    late: Callable[[Frozen, str], dict[str, Any]] | None = None
+    """Makes the result when the time is over first, with that time; raises StepError to fail."""
     prepare: Callable[[Any, Scope], bytes] | None = None
-    perform: Callable[[bytes, Work], Awaitable[dict[str, Any]]] | None = None
+    perform: Callable[[bytes, Work], Awaitable[dict[str, Any] | WaitFor]] | None = None
     timeout_s: int | None = 120
     """Default time limit of one attempt; None: none."""

@@ -1,0 +1,205 @@
+"""Steps that wait for something from outside: a signal, or the end of a run they started."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from tests.engine.drives import driven, http, lanes, plan_of, run, until
+from webapp.engine.errors import StepError
+from webapp.engine.journal import End, Park
+from webapp.engine.mailbox import Arrival, Mailbox
+from webapp.engine.testing import Died, MemoryJournal, facts_of, fake_ports
+
+Doc = dict[str, Any]
+
+
+def waits(step_id: str, name: str = "paid", **more: Any) -> Doc:
+    return {"id": step_id, "kind": "wait", "with": {"signal": {"name": name, **more}}}
+
+
+def sent(number: int, name: str = "paid", data: Any = None) -> Arrival:
+    signal = {"id": f"sig_{number}", "by": "Ada", "at": "2026-03-03T15:00:00Z", "data": data}
+    return Arrival(f"sig_{number}", "signal", name, signal)
+
+
+def with_arrivals(*arrivals: Arrival) -> Mailbox:
+    box = Mailbox()
+    box.put(arrivals)
+    return box
+
+
+def test_a_run_waits_for_a_signal_without_a_worker_and_goes_on_with_it() -> None:
+    plan = plan_of(
+        waits("s_1"),
+        result=[{"name": "sum", "value": [{"value": ["s_1", "signal", "data", "sum"]}]}],
+    )
+    journal = MemoryJournal()
+
+    assert run(plan, journal) == Park("signal")
+    end = run(plan, journal, mailbox=with_arrivals(sent(1, data={"sum": 7})))
+
+    assert end == End("done", result={"sum": 7})
+
+
+def test_a_signal_that_came_early_is_kept_for_the_step() -> None:
+    plan = plan_of(http("s_1"), waits("s_2"))
+
+    assert run(plan, mailbox=with_arrivals(sent(1))) == End("done", result={})
+
+
+def test_a_signal_is_taken_once_even_over_a_death() -> None:
+    plan = plan_of(waits("s_1"), http("s_2"), waits("s_3"))
+    journal = MemoryJournal()
+    journal.dies_at = 3
+    with pytest.raises(Died):
+        run(plan, journal, mailbox=with_arrivals(sent(1)))
+
+    parked = run(plan, journal, mailbox=with_arrivals(sent(1)))
+
+    assert parked == Park("signal")
+    assert journal.park == Park("signal", heard=1)
+    assert journal.states() == {"s_1": "succeeded", "s_2": "succeeded", "s_3": "waiting"}
+    both = with_arrivals(sent(1), sent(2))
+    assert run(plan, journal, mailbox=both) == End("done", result={})
+
+
+def test_a_signal_with_another_name_changes_nothing() -> None:
+    assert run(plan_of(waits("s_1")), mailbox=with_arrivals(sent(1, "other"))) == Park("signal")
+
+
+def test_a_signal_that_does_not_come_in_time_fails_the_step_or_not() -> None:
+    failing, going_on = MemoryJournal(), MemoryJournal()
+    assert isinstance(run(plan_of(waits("s_1", timeout_s=60)), failing), Park)
+    for journal in (failing,):
+        row = journal.rows[("s_1", 1)]
+        journal.rows[("s_1", 1)] = replace(row, due_s=0.0)
+
+    end = run(plan_of(waits("s_1", timeout_s=60)), failing)
+
+    assert isinstance(end, End)
+    assert (end.error or {})["code"] == "E-SIGNAL-LATE"
+    patient = plan_of(waits("s_1", timeout_s=60, at_timeout="continue"))
+    run(patient, going_on)
+    going_on.rows[("s_1", 1)] = replace(going_on.rows[("s_1", 1)], due_s=0.0)
+    assert run(patient, going_on) == End("done", result={})
+
+
+def test_a_signal_is_heard_while_other_lanes_work() -> None:
+    plan = plan_of(lanes("s_1", [waits("s_2")], [http("s_3")]))
+    box = Mailbox()
+
+    async def story() -> Any:
+        free = asyncio.Event()
+
+        async def slow(method: str, url: str) -> None:
+            await free.wait()
+
+        from webapp.engine.testing import FakeHttp
+
+        journal = MemoryJournal()
+        task = asyncio.create_task(driven(plan, journal, fake_ports(FakeHttp(slow)), mailbox=box))
+        await until(lambda: box.wanted)
+        box.put([sent(1)])
+        await until(lambda: journal.states().get("s_1:l0/s_2") == "succeeded")
+        free.set()
+        return await task
+
+    assert asyncio.run(story()) == End("done", result={})
+
+
+@dataclass
+class Children:
+    """Starts runs as the database would: one for each path."""
+
+    started: dict[str, tuple[str, Any, Mapping[str, Any]]] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    trouble: StepError | None = None
+
+    async def start(
+        self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
+    ) -> str:
+        await asyncio.sleep(0)
+        if self.trouble is not None:
+            raise self.trouble
+        self.started.setdefault(path, (workflow, version, dict(inputs)))
+        return f"run_{path}"
+
+    def cancel(self, run: str) -> None:
+        self.cancelled.append(run)
+
+
+def calls(step_id: str, **more: Any) -> Doc:
+    settings = {"workflow": "wf_1", "inputs": {"who": "Ada"}, **more}
+    return {"id": step_id, "kind": "workflow", "with": settings}
+
+
+def ended(path: str, state: str = "done", **more: Any) -> Arrival:
+    return Arrival(f"end_{path}", "child", path, {"state": state, **more})
+
+
+def test_a_step_runs_another_workflow_and_goes_on_with_what_it_gives() -> None:
+    plan = plan_of(calls("s_1"), result=[{"name": "said", "value": [{"value": ["s_1", "said"]}]}])
+    journal, runs = MemoryJournal(), Children()
+    ports = replace(fake_ports(), runs=runs)
+
+    assert run(plan, journal, ports) == Park("child")
+    assert runs.started == {"s_1": ("wf_1", "live", {"who": "Ada"})}
+    end = run(plan, journal, ports, mailbox=with_arrivals(ended("s_1", result={"said": "Hi"})))
+
+    assert end == End("done", result={"said": "Hi"})
+    assert len(runs.started) == 1
+
+
+def test_a_run_that_did_not_end_well_fails_the_step_with_its_reason() -> None:
+    journal, ports = MemoryJournal(), replace(fake_ports(), runs=Children())
+    run(plan_of(calls("s_1")), journal, ports)
+    failed = ended("s_1", "failed", error={"text": "No such customer."})
+
+    end = run(plan_of(calls("s_1")), journal, ports, mailbox=with_arrivals(failed))
+
+    assert isinstance(end, End)
+    error = end.error or {}
+    assert (error["code"], error["facts"]["run"]) == ("E-CHILD", "run_s_1")
+    assert "No such customer." in error["text"]
+
+
+def test_a_step_need_not_wait_for_the_run_it_started() -> None:
+    plan = plan_of(
+        calls("s_1", wait=False), result=[{"name": "run", "value": [{"value": ["s_1", "run"]}]}]
+    )
+
+    end = run(plan, ports=replace(fake_ports(), runs=Children()))
+
+    assert end == End("done", result={"run": "run_s_1"})
+
+
+def test_a_cancelled_step_cancels_the_run_it_waits_for() -> None:
+    plan = plan_of(lanes("s_1", [calls("s_2")], [http("s_3")], until="first"))
+    journal, runs = MemoryJournal(), Children()
+
+    end = run(plan, journal, replace(fake_ports(), runs=runs))
+
+    assert isinstance(end, End)
+    assert runs.cancelled == ["run_s_1:l0/s_2"]
+    assert journal.states()["s_1:l0/s_2"] in {"skipped", "cancelled"}
+
+
+def test_workflows_start_each_other_ten_deep_at_most() -> None:
+    facts = facts_of()
+    facts["run"]["depth"] = 10
+
+    async def deep() -> Any:
+        from webapp.engine.driver import drive
+
+        ports = replace(fake_ports(), runs=Children())
+        return await drive(plan_of(calls("s_1")), {}, facts, [], MemoryJournal(), ports)
+
+    end = asyncio.run(deep())
+
+    assert isinstance(end, End)
+    assert (end.error or {})["code"] == "E-RUN-DEPTH"
