@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import secrets
+from functools import lru_cache
 from time import perf_counter
 from typing import Final
 from urllib.parse import urlsplit
@@ -106,6 +107,7 @@ def _same_site() -> None:
         raise BadRequest("E-FORM-OLD")
 
 
+@lru_cache(64)
 def policy(path: str, nonce: str | None = None) -> str:
     """Return the Content-Security-Policy of a page."""
     rules = _POLICY | EXCEPTIONS.get(path, {})
@@ -114,9 +116,14 @@ def policy(path: str, nonce: str | None = None) -> str:
     return "; ".join(f"{name} {value}" for name, value in rules.items())
 
 
+def _policy_here() -> str:
+    path, nonce = request.path, g.get("csp_nonce")
+    return policy(path if path in EXCEPTIONS else "", nonce)
+
+
 def _with_headers(response: Response, *, https: bool) -> Response:
     head = response.headers
-    head.setdefault("Content-Security-Policy", policy(request.path, g.get("csp_nonce")))
+    head.setdefault("Content-Security-Policy", _policy_here())
     head["X-Content-Type-Options"] = "nosniff"
     head["Referrer-Policy"] = "same-origin"
     head["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -168,7 +175,8 @@ def _compress(response: Response) -> Response:
         return response
     encoding = request.accept_encodings.best_match(["br", "gzip", "identity"], default="identity")
     if encoding == "br":
-        response.set_data(brotli.compress(body, quality=2))
+        # A long list is half as dear at 2, and 5 % larger.
+        response.set_data(brotli.compress(body, quality=4 if len(body) < 20_000 else 2))
     elif encoding == "gzip":
         response.set_data(gzip.compress(body, compresslevel=3))
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,11 +15,12 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
-from webapp.kernel.ids import parse_id, public_id, time_of
+from webapp.kernel.ids import parse_id, public_id, short, time_of
 from webapp.runs import listing, looking, presenting
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, zone
 from webapp.runs.queries import Filters, RunRow
 from webapp.runs.transitions import ALLOWED
+from webapp.web.formats import NOTHING, cost, duration
 from webapp.web.htmx import wants_part
 from webapp.workflows.schemas import LastRun
 
@@ -100,6 +101,40 @@ def _day(text: str) -> date | None:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row of the list as it reads: fifty of them are half of the page's work."""
+
+    id: str
+    url: str
+    title: str
+    mark: str
+    word: str
+    why: str
+    queued_at: datetime
+    by: str
+    took: str
+    cost: str
+
+
+def _shown(row: RunRow, runs_url: str, in_its_workflow: bool = False) -> Shown:
+    run, id_, word = row.run, public_id("run", row.run.id), presenting.word_of(row)
+    error = (run.error or {}) if run.state == "failed" else {}
+    version = f"version {row.version}" if row.version else "draft"
+    return Shown(
+        id_,
+        f"{runs_url}/{id_}",
+        f"Run {short(id_)}" if in_its_workflow else row.workflow_name,
+        word.mark,
+        word.text,
+        error.get("text") or error.get("code") or "",
+        run.queued_at,
+        f"by {run.started_by_name}, {version}",
+        NOTHING if run.took_ms is None else duration(run.took_ms / 1000),
+        cost(row.cost_nano),
+    )
+
+
 @doors.get("/o/<org>/runs", permission=Permission.VIEW_RUNS)
 def index(ctx: Context) -> Response | str:
     """List runs; `part=live` says how many are new and how those at work stand."""
@@ -118,10 +153,10 @@ def _list(ctx: Context, asked: Narrowed) -> Response | str:
         return _list_live(ctx, asked, filters)
     before, newer_than = _cursor("before"), _cursor("after")
     found = listing.list_runs(ctx, filters, ROWS, before=before, newer_than=newer_than)
-    rows = found.rows
+    rows, runs_url = found.rows, list_url()
     values = {
         "asked": asked.words,
-        "rows": rows,
+        "rows": [_shown(row, runs_url, bool(asked.workflow)) for row in rows],
         "older": asked.url(before=public_id("run", found.older)) if found.older else "",
         "newer": asked.url(after=public_id("run", found.newer)) if found.newer else "",
         "looked_back_to": time_of(found.looked_back_to) if found.looked_back_to else None,
@@ -133,8 +168,6 @@ def _list(ctx: Context, asked: Narrowed) -> Response | str:
         "list_url": asked.page,
         "live_url": asked.url(),
         "room": f"runs:{public_id('org', ctx.organization_id)}",
-        "word_of": presenting.word_of,
-        "href": run_url,
     }
     if wants_part("list"):
         return render_template("runs/_list.html", **values)
@@ -175,11 +208,10 @@ def _list_live(ctx: Context, asked: Narrowed, filters: Filters) -> str:
         fresh=listing.count_newer(ctx, filters, newest) if newest else 0,
         newest=request.args.get("newest", ""),
         active=",".join(public_id("run", row.run.id) for row in rows if not row.run.is_over),
-        rows=rows,
+        rows=[_shown(row, list_url()) for row in rows],
         live_url=asked.url(),
         list_url=asked.url(),
         room=f"runs:{public_id('org', ctx.organization_id)}",
-        word_of=presenting.word_of,
     )
 
 
