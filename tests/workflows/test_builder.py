@@ -559,3 +559,17 @@ def test_a_viewer_reads_notes_and_writes_none(viewer: Any, make: Any) -> None:
     assert "Ask Ada." in page
     assert "note-text" not in page
     assert viewer.submit(f"{url}/ops", op="note:s_1", note="x").status_code == 403
+
+
+def test_a_step_of_a_kind_that_is_not_known_is_shown_and_can_be_deleted(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    workflow = make(plan_of({"id": "s_1", "kind": "rocket", "with": {"fuel": 1}}))
+    url = f"{ROOT}/{workflow}"
+
+    page = owner.get(f"{url}?step=s_1")
+    assert page.status_code == 200
+    assert "Unknown kind" in page.text
+    assert owner.get(f"{url}/live").status_code == 200
+    assert owner.submit(f"{url}/ops", op="delete:s_1").status_code == 303
+    assert plan_now(workflow)["steps"] == []

@@ -1,5 +1,6 @@
 // When a swap moves the focused element, it keeps its focus. When a swap takes it away, focus goes
-// to what the answer names with data-next-focus, else to the first heading of the part, never to the top of the page.
+// to what the answer names with data-next-focus, else to the first heading of the part, never to
+// the top of the page.
 let before = null;
 
 document.addEventListener("htmx:beforeSwap", () => {

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.product.people import Account
 
@@ -84,3 +88,146 @@ def test_two_people_at_one_step_lose_nothing(owner: Page, account: Account) -> N
     expect(other.locator("#conflict-s_1")).to_be_empty()
     owner.reload()
     expect(owner.get_by_label("Text", exact=True)).to_have_value("Second.")
+
+
+def tab_to(page: Page, wanted: Locator, key: str = "Tab", most: int = 45) -> None:
+    """Go on by keyboard until `wanted` has the focus."""
+    for _ in range(most):
+        page.keyboard.press(key)
+        if wanted.count() and wanted.first.evaluate("it => it === document.activeElement"):
+            return
+    raise AssertionError(f"{wanted} is not reached with {most} times {key}")
+
+
+def add_step(page: Page, after: int, kind: str) -> None:
+    """Add a step behind the open one, whose form has the focus."""
+    tab_to(page, page.get_by_role("link", name=f"Add a step after step {after}"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**add=root::{after}**")
+    choose_kind(page, kind)
+
+
+def choose_kind(page: Page, kind: str) -> None:
+    expect(page.get_by_label("Search steps")).to_be_focused()
+    page.keyboard.type(kind)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Name", exact=True)).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [1280, 320])
+def test_a_workflow_is_built_put_live_and_run_with_the_keyboard_alone(
+    enter: Callable[..., Page], account: Account, width: int
+) -> None:
+    page = enter(viewport={"width": width, "height": 720})
+    keys = page.keyboard
+    page.goto(f"/o/{account.slug}/workflows/new")
+    tab_to(page, page.get_by_label("Name", exact=True))
+    keys.type(f"Keys {width}")
+    keys.press("Enter")
+    page.wait_for_url("**add=root**")
+
+    choose_kind(page, "make a")
+    keys.press("ControlOrMeta+a")
+    keys.type("Greeting")
+    keys.press("Tab")
+    keys.type("Hello")
+    add_step(page, 1, "wait")
+    expect(page.locator("#row-s_1")).to_contain_text("Hello")
+    tab_to(page, page.get_by_label("Wait for"))
+    keys.type("1")
+    add_step(page, 2, "make a")
+    tab_to(page, page.get_by_label("Text", exact=True))
+    keys.type("They said /")
+    expect(page.get_by_label("Search values").first).to_be_focused()
+    keys.type("greeting")
+    keys.press("Enter")
+    expect(page.get_by_label("Text", exact=True)).to_have_value("They said [[Greeting: Text]]")
+    expect(page.get_by_label("Text", exact=True)).to_be_focused()
+
+    tab_to(page, page.get_by_role("link", name="Check and put live"), "Shift+Tab")
+    keys.press("Enter")
+    page.wait_for_url("**/live")
+    tab_to(page, page.get_by_role("button", name="Put version 1 live"))
+    keys.press("Enter")
+    page.wait_for_url("**/versions")
+    tab_to(page, page.get_by_role("main").get_by_role("link", name="Run", exact=True))
+    keys.press("Enter")
+    page.wait_for_url("**/run")
+    tab_to(page, page.get_by_role("main").get_by_role("button", name=re.compile("^(Run|Start)")))
+    keys.press("Enter")
+    page.wait_for_url("**/runs/run_**")
+
+    expect(page.locator("#run-head")).to_contain_text("Done")
+    expect(page.get_by_role("main")).to_contain_text("3 of 3")
+
+
+def test_rows_keep_the_focus_while_they_are_changed_by_keys(owner: Page, account: Account) -> None:
+    plan = {
+        "plan": 1,
+        "steps": [
+            {"id": f"s_{n}", "kind": "text", "name": name, "with": {"text": "a"}}
+            for n, name in enumerate(("One", "Two", "Three"), start=1)
+        ],
+    }
+    workflow = account.make_workflow("Rows by keys", plan, live=False)
+    row = owner.locator("#go-s_2")
+    names = owner.locator("#steps .step-row__name")
+    owner.goto(f"/o/{account.slug}/workflows/{workflow}#go-s_2")
+    expect(row).to_be_focused()
+
+    owner.keyboard.press("Alt+ArrowDown")
+    expect(names).to_have_text(["Start", "One", "Three", "Two", "Result", "Limits"])
+    expect(row).to_be_focused()
+    owner.keyboard.press("Alt+ArrowUp")
+    expect(names).to_have_text(["Start", "One", "Two", "Three", "Result", "Limits"])
+    owner.keyboard.press("Tab")
+    owner.keyboard.press("Enter")
+    tab_to(owner, owner.locator("#row-s_2").get_by_role("link", name="Add note"), "ArrowDown", 12)
+    owner.keyboard.press("Enter")
+    expect(owner.get_by_label("Note", exact=True)).to_be_focused()
+    owner.keyboard.type("Ask Ada first.")
+    tab_to(owner, owner.get_by_role("button", name="Save note"))
+    owner.keyboard.press("Enter")
+    expect(row).to_contain_text("Ask Ada first.")
+    expect(row).to_be_focused()
+    owner.keyboard.press("Delete")
+    expect(names).to_have_text(["Start", "One", "Three", "Result", "Limits"])
+
+    expect(owner.locator("#go-s_1")).to_be_focused()
+
+
+def test_a_link_that_is_followed_while_typing_shows_what_was_typed(
+    owner: Page, account: Account
+) -> None:
+    new_workflow(owner, account, "Hasty")
+    owner.locator("#add").get_by_role("button", name="Make a text").click()
+    owner.get_by_label("Text", exact=True).fill("Typed in haste")
+
+    owner.locator("#steps").get_by_role("link", name="Result").click()
+
+    expect(owner.locator("#edit-result")).to_be_visible()
+    expect(owner.locator("#row-s_1")).to_contain_text("Typed in haste")
+
+
+def test_two_people_at_start_see_both_values_and_lose_nothing(
+    owner: Page, account: Account
+) -> None:
+    question = {"name": "who", "label": "Who", "type": "text"}
+    workflow = account.make_workflow("Both at Start", {"plan": 1, "inputs": [question]}, live=False)
+    other = owner.context.new_page()
+    for page in (owner, other):
+        page.goto(f"/o/{account.slug}/workflows/{workflow}?step=start")
+
+    owner.get_by_label("Question", exact=True).fill("Your name")
+    saved(owner)
+    other.get_by_label("Question", exact=True).fill("Who are you?")
+
+    told = other.locator("#conflict-start")
+    expect(told).to_contain_text("Somebody changed what Start asks for too")
+    expect(told.locator("del")).to_contain_text("Your name")
+    expect(told.locator("ins")).to_contain_text("Who are you?")
+    expect(other.get_by_label("Question", exact=True)).to_have_value("Who are you?")
+    other.get_by_role("button", name="Keep mine").click()
+    expect(told).to_be_empty()
+    owner.reload()
+    expect(owner.get_by_label("Question", exact=True)).to_have_value("Who are you?")

@@ -84,7 +84,7 @@ def test_steps_are_moved_turned_off_deleted_and_brought_back(plain: Page, accoun
     choose(plain, "A", "Turn off")
     expect(plain.locator("#row-s_1")).to_contain_text("Off")
     choose(plain, "C", "Duplicate")
-    expect(plain.locator("#steps .step-row__name")).to_have_count(6)
+    expect(plain.locator("#steps .step-row__name")).to_have_count(7)
     choose(plain, "B", "Delete")
     expect(plain.locator("#row-s_2")).to_have_count(0)
     plain.get_by_role("button", name=re.compile("^Undo")).first.click()

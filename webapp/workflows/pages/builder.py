@@ -65,10 +65,8 @@ def _focus_after(ctx: Context, workflow_id: UUID, word: str, step: str) -> str:
     """Return the row that people go on from: the step's own, or the one before a deleted step."""
     if word != "delete":
         return step if word in {"up", "down", "move", "off", "on", "note"} else ""
-    ids = [
-        "start",
-        *(place.step["id"] for place in blocks.places(drafting.get_draft(ctx, workflow_id).plan)),
-    ]
+    plan = drafting.get_draft(ctx, workflow_id).plan
+    ids = ["start", *(place.step["id"] for place in blocks.places(plan))]
     return ids[max(ids.index(step) - 1, 0)] if step in ids else ""
 
 
@@ -90,7 +88,8 @@ def save(ctx: Context, workflow: str, step: str) -> Response:
     if is_htmx() and saved.field_names(step) == before and "leave" not in request.form:
         return make_response(render_template("workflows/_saved.oob.html", **saved.shown(step=step)))
     if "leave" in request.form:
-        return done(url_of(bench.workflow_id, f"#go-{step}"))
+        say = None if is_htmx() else "Saved."
+        return done(url_of(bench.workflow_id, f"#go-{step}"), say=say)
     return _answer(ctx, bench.workflow_id, step, "Saved")
 
 
