@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import ConsoleMessage, Page
 
+from tests.browser.looking import write_index
 from tests.browser.small_app import SmallApp
 
 # What a browser says by itself about an answer that a test wanted.
@@ -14,6 +15,13 @@ WANTED = ("Failed to load resource", "Response Status Error Code", "WebSocket co
 @pytest.fixture(scope="session")
 def base_url() -> None:
     """Replace the plugin's own, which pytest calls deprecated; tests name whole addresses."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def index() -> Iterator[None]:
+    """Write the page that shows every picture the tests took."""
+    yield
+    write_index()
 
 
 @pytest.fixture

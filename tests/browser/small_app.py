@@ -146,7 +146,9 @@ class SmallApp:
 
         @self.flask.get("/<path:name>")
         def page(name: str) -> str:
-            return render_template(f"{name}.html", problem=Problem(int(request.args.get("p", 404))))
+            status = int(request.args.get("p", 404))
+            wait = 30 if status in {429, 503} else None
+            return render_template(f"{name}.html", problem=Problem(status, retry_after=wait))
 
     def _changes(self) -> None:
         story = self.story

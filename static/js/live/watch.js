@@ -1,4 +1,5 @@
 import { close, isOpen, join, leave, listen, open } from "./socket.js";
+import { say } from "../say.js";
 import { appendText, followStream } from "./stream.js";
 import { showState } from "./words.js";
 
@@ -50,7 +51,10 @@ function goOn() {
   if (!part() || hiddenLong) return;
   if (!navigator.onLine) return showState("offline");
   if (!every_s()) {
-    if (watched) leave(watched);
+    if (watched) {
+      leave(watched);
+      say(document.querySelector("#run-head [data-state]")?.textContent.trim() ?? "");
+    }
     watched = null;
     return showState("settled");
   }

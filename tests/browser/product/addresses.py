@@ -93,11 +93,6 @@ class Address:
 
     name: str
     pattern: str
-    is_first: bool
 
 
-ALL = [
-    Address(name, at, is_first=name == next(iter(pages)))
-    for pages in PAGES.values()
-    for name, at in pages.items()
-]
+ALL = [Address(name, at) for pages in PAGES.values() for name, at in pages.items()]
