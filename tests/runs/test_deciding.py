@@ -278,7 +278,9 @@ def test_of_an_agent_only_the_call_in_doubt_is_asked(
     finish(run)
 
     assert "Did a tool call of step 1 “Write” happen?" in owner.get(f"/o/acme/runs/{run}").text
-    assert decide(program, run, said).status_code == 409
+    refused = decide(program, run, said)
+    assert refused.status_code == 409
+    assert refused.get_json()["detail"].startswith("Decide about the tool call")
     assert decide(program, run, said, "s_1/call_1").get_json()["state"] == state
     assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "queued"
 
@@ -368,7 +370,9 @@ def test_a_person_decides_on_the_page(
     assert "Decided. The run is back in line." in owner.get(url).text
     assert finish(run)["state"] == "done"
     assert "Owner of acme said it happened" in owner.get(url).text
-    assert "Order 4711." in owner.get(f"{url}?step=s_1&view=details").text
+    details = owner.get(f"{url}?step=s_1&view=details").text
+    assert "Owner of acme said it happened" in details
+    assert "Order 4711." in details
     assert audited(app, acme.organization_id) == {
         "path": "s_1", "decided": "happened", "by": "Owner of acme", "note": "Order 4711.",
     }  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
 from tests.fixtures import Browser, House
@@ -163,6 +164,57 @@ def through_all(program: Any, query: str) -> list[str]:
         if answer["next"] is None:
             return found
         after = f"&after={answer['next']}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "state=failed", "workflow=", "by=me", "since=2026-01-01", "state=failed&by=me",
+     "workflow=&state=failed", "workflow=&state=failed&by=me&until=2026-12-31"],
+)  # fmt: skip
+def test_a_list_is_read_by_its_indexes_only(
+    query: str, mixed: list[str], workflows: tuple[str, str], owner: Browser, app: Flask,
+    dialect: str,
+) -> None:  # fmt: skip
+    query = query.replace("workflow=", f"workflow={workflows[0]}")
+    ways = [f"before={mixed[3]}", f"after={mixed[0]}", f"part=live&newest={mixed[0]}"]
+
+    with sent(app) as statements:
+        for way in ("", *ways):
+            owner.get(f"/o/acme/runs?{query}&{way}")
+
+    plans = [line for one in statements for line in plan_of_statement(app, dialect, *one)]
+    assert len(plans) > 5
+    assert [
+        line for line in plans if re.search(r"SCAN (run|r|n|o\d)\b|Seq Scan on run\b", line)
+    ] == []
+
+
+@contextmanager
+def sent(app: Flask) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the statements over runs that are sent to the database."""
+    found: list[tuple[str, Any]] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if "FROM run" in statement:
+            found.append((statement, values))
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def plan_of_statement(app: Flask, dialect: str, statement: str, values: Any) -> list[str]:
+    """Return how the database would read it; a table of four rows is no reason to read it all."""
+    explain = "EXPLAIN QUERY PLAN" if dialect == "sqlite" else "EXPLAIN"
+    with app.app_context(), db.engine.begin() as connection:
+        if dialect != "sqlite":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        rows = connection.exec_driver_sql(f"{explain} {statement}", values).all()
+    return [str(row[-1]) for row in rows]
 
 
 def test_new_runs_are_counted_by_the_same_words(

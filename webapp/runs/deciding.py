@@ -93,6 +93,8 @@ def _why_not(step: Step) -> str:
     error = step.error or {}
     if "decided" in error:
         return f"{error.get('by')} has said {_SAID[error['decided']]}."
+    if step.state == "unknown":
+        return "Decide about the tool call of this agent instead."
     return "Nobody is asked about this step."
 
 

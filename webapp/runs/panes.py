@@ -110,9 +110,17 @@ def details(chosen: Chosen, zone: str) -> list[tuple[str, str]]:
         ("Words in, out", f"{row.tokens_in:,}, {row.tokens_out:,} tokens" if row.tokens_in else ""),
         ("Cost", cost(row.cost_nano) if row.cost_nano else ""),
         ("Code", error.get("code") or error.get("reason") or ""),
+        ("Decided", _decided(error)),
+        ("Note", error.get("note", "")),
         ("Worker", row.worker or ""),
     ]
     return facts + [(name, value) for name, value in pairs if value]
+
+
+def _decided(said: dict[str, Any]) -> str:
+    """Return what a person said of a step in doubt."""
+    words = {"happened": "it happened", "again": "it shall be done again"}
+    return f"{said['by']} said {words[said['decided']]}" if "decided" in said else ""
 
 
 def raw(value: Any) -> str:
@@ -129,7 +137,8 @@ def raw_parts(chosen: Chosen) -> list[tuple[str, str]]:
         return []
     holds_steps = bool(chosen.step.blocks)
     request = None if holds_steps else asked(row.request)
-    parts = [("Request", request), ("Result", chosen.output), ("Error", row.error)]
+    error = row.error if "code" in (row.error or {}) else None
+    parts = [("Request", request), ("Result", chosen.output), ("Error", error)]
     return [(title, raw(value)) for title, value in parts if value is not None]
 
 
