@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -194,7 +193,7 @@ class _Identities:
             if found is None:
                 return None
             places = _places(session, found.user_id)
-        return Visitor(session_hash=session_hash, **asdict(found)), places
+        return _visitor(session_hash, found), places
 
     def keep(self, session_hash: bytes, data: dict[str, Any]) -> None:
         with brief_writing() as session:
@@ -248,6 +247,21 @@ class _Identities:
         """Note something for the steward to write; lost marks cost nothing."""
         counters: limits.Counters = current_app.extensions["counters"]
         counters.quietly(lambda redis: redis.hset(name, field, value))
+
+
+def _visitor(session_hash: bytes, found: accounts.OpenSession) -> Visitor:
+    return Visitor(
+        session_hash=session_hash,
+        csrf_secret=found.csrf_secret,
+        user_id=found.user_id,
+        name=found.name,
+        email=found.email,
+        staff=found.staff,
+        theme=found.theme,
+        zone=found.zone,
+        seen_at=found.seen_at,
+        data=found.data,
+    )
 
 
 def _places(session: Session, user_id: UUID) -> tuple[Place, ...]:
