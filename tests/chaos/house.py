@@ -8,22 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
+from tests.chaos.client import Client
 from tests.services import free_port
 
 READY_S = 60.0
 
 
-class House:
+class House(Client):
     """Starts `deckhand up` on a data folder of its own; `kill` takes a part by name or all."""
 
     def __init__(self, data: Path, *, lease_s: int = 15, workers: int = 2, **env: str) -> None:
         self.data = data
         self.port = free_port()
+        super().__init__(f"http://127.0.0.1:{self.port}")
         self.env = {
             **{k: v for k, v in os.environ.items() if not k.startswith("DECKHAND_")},
             "APP_ENV": "testing",
@@ -33,11 +33,6 @@ class House:
         }
         self.workers = workers
         self.process: subprocess.Popen[bytes] | None = None
-        self.key = ""
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Start and return when the first answer comes."""
@@ -127,35 +122,6 @@ class House:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        """Return status and JSON of an API call; 0 when nobody answers."""
-        request = urllib.request.Request(
-            self.url + path,
-            method=method,
-            data=None if body is None else json.dumps(body).encode(),
-            headers={"X-API-Key": self.key, "Content-Type": "application/json"}
-            | {name.replace("_", "-"): value for name, value in headers.items()},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                return answer.status, json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"null")
-        except (OSError, ValueError):
-            return 0, None
-
-    def until(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """Repeat a call until it is answered with 2xx, as a patient client does."""
-        until = time.monotonic() + READY_S
-        status, answer = 0, None
-        while time.monotonic() < until:
-            status, answer = self.call(method, path, body, **headers)
-            if 200 <= status < 300:
-                return answer
-            assert status in {0, 409, 429, 502, 503}, (status, answer)
-            time.sleep(0.1)
-        raise AssertionError((status, answer))
 
 
 def _kill(pid: int) -> None:

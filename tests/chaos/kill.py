@@ -55,9 +55,7 @@ def plan(url: str) -> dict[str, Any]:
 
 def prepare(house: House, sink: Sink) -> str:
     """Make the workflow live and return its id."""
-    made = house.until("POST", "/api/v1/workflows", {"name": "Kill", "plan": plan(sink.url)})
-    house.until("POST", f"/api/v1/workflows/{made['id']}/live", {"note": ""})
-    return str(made["id"])
+    return house.live("Kill", plan(sink.url))
 
 
 def one_round(
@@ -67,12 +65,7 @@ def one_round(
     name = f"r{number}"
     lasts_s = STEPS * (sink.pause_s + 0.02)
     started = time.monotonic()
-    run = house.until(
-        "POST",
-        f"/api/v1/workflows/{workflow}/run",
-        {"inputs": {"round": name}},
-        Idempotency_Key=f"kill-{number}",
-    )
+    run = house.start(workflow, f"kill-{number}", round=name)
     moment = random.uniform(0, lasts_s)
     time.sleep(max(0.0, started + moment - time.monotonic()))
     part = random.choice(_workers(house)) if target == "worker" else target
@@ -80,7 +73,7 @@ def one_round(
     killed = time.monotonic()
     if target == "all":
         house.start()
-    ended = wait_for(house, run["id"], lease_s + 10)
+    ended = house.settled(run, lease_s + 10)
     took = time.monotonic() - killed
     sent = Counter(arrival.path for arrival in sink.arrivals(f"/{name}/"))
     result = {
@@ -97,20 +90,6 @@ def one_round(
 
 def _workers(house: House) -> list[str]:
     return [name for name in house.children() if name.startswith("worker")]
-
-
-def wait_for(house: House, run: str, seconds: float) -> dict[str, Any]:
-    """Return the run once it is settled, or as it is after `seconds`."""
-    until = time.monotonic() + seconds
-    answer: dict[str, Any] = {"state": "unknown", "tasks": []}
-    while time.monotonic() < until:
-        status, body = house.call("GET", f"/api/v1/runs/{run}")
-        if status == 200:
-            answer = body
-            if answer["state"] in {"done", "failed", "cancelled", "needs_review"}:
-                break
-        time.sleep(0.1)
-    return answer
 
 
 def _broken(

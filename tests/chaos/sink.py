@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,7 +20,10 @@ class Arrival:
 
 
 class Sink:
-    """Answers every PUT and POST after `pause_s`, and remembers it before answering."""
+    """Answers every PUT and POST after `pause_s`, and remembers it before answering.
+
+    A path that ends with /cut has its effect, and then the line is cut.
+    """
 
     def __init__(self, pause_s: float = 0.0) -> None:
         self.pause_s = pause_s
@@ -35,6 +37,17 @@ class Sink:
     def arrivals(self, prefix: str) -> list[Arrival]:
         with self._lock:
             return [arrival for arrival in self._arrivals if arrival.path.startswith(prefix)]
+
+    def all(self) -> list[Arrival]:
+        """Return everything that came, in order."""
+        return self.arrivals("")
+
+    def waits_for(self, prefix: str, seconds: float = 30.0) -> None:
+        """Return when something came whose path begins so."""
+        until = time.monotonic() + seconds
+        while not self.arrivals(prefix):
+            assert time.monotonic() < until, f"nothing came to {prefix}"
+            time.sleep(0.01)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -58,6 +71,9 @@ class Sink:
                     self.close_connection = True
                     return
                 note(self.path, self.headers.get("Idempotency-Key", ""), body)
+                if self.path.endswith("/cut"):  # it has happened, and nobody will be told
+                    self.close_connection = True
+                    return
                 time.sleep(pause_s)  # the effect takes as long as the test wants
                 answer = b'{"ok":true}'
                 self.send_response(200)
@@ -95,6 +111,3 @@ class _Quiet(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         return None
-
-
-Stop = Callable[[], None]

@@ -47,32 +47,15 @@ def test_a_run_outlives_the_death_of(house: House, sink: Sink, workflow: str, ta
 
 
 def test_redis_may_be_wiped_while_runs_wait_stream_and_work(house: House, sink: Sink) -> None:
-    made = house.until("POST", "/api/v1/workflows", {"name": "Wipe", "plan": mixed(sink.url)})
-    house.until("POST", f"/api/v1/workflows/{made['id']}/live", {"note": ""})
-    runs = [
-        house.until(
-            "POST",
-            f"/api/v1/workflows/{made['id']}/run",
-            {"inputs": {"round": f"wipe{number}"}},
-            Idempotency_Key=f"wipe-{number}",
-        )["id"]
-        for number in range(25)
-    ]
+    workflow = house.live("Wipe", mixed(sink.url))
+    runs = [house.start(workflow, f"wipe-{n}", round=f"wipe{n}") for n in range(25)]
     client = redis.Redis.from_url(f"unix://{house.data}/valkey/valkey.sock")
     client.flushall()
-    runs += [
-        house.until(
-            "POST",
-            f"/api/v1/workflows/{made['id']}/run",
-            {"inputs": {"round": f"wipe{number}"}},
-            Idempotency_Key=f"wipe-{number}",
-        )["id"]
-        for number in range(25, 50)
-    ]
+    runs += [house.start(workflow, f"wipe-{n}", round=f"wipe{n}") for n in range(25, 50)]
     client.flushall()
     client.close()
 
-    ended = [kill.wait_for(house, run, 60)["state"] for run in runs]
+    ended = [house.settled(run, 60)["state"] for run in runs]
 
     assert ended == ["done"] * 50
     assert len({arrival.path for arrival in sink.arrivals("/wipe")}) == 50
