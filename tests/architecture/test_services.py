@@ -58,13 +58,16 @@ INSIDE = {
     "webapp.access.idempotency.keep",
     "webapp.audit.service.record",
     "webapp.files.service.shelf",
+    "webapp.runs.approvals.tell_run",
     "webapp.runs.looking.plan_of_run",
     "webapp.runs.seeing.labels_in",
     "webapp.runs.service.add_event",
     "webapp.runs.service.close_cancelled",
+    "webapp.runs.service.deliver",
     "webapp.runs.service.lease_now",
     "webapp.runs.service.lock_lease",
     "webapp.runs.service.runs_room",
+    "webapp.runs.service.wake",
     "webapp.workflows.history.change",
 }
 

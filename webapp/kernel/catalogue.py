@@ -148,7 +148,45 @@ CATALOGUE: dict[str, Entry] = {
     "E-NO-VERSION": Entry("There is no version {number}.", "Choose one from the list of versions."),
     # Runs
     "E-RUN-OVER": Entry("This run is already over.", "It ended as “{word}”."),
+    "E-SIGNALS": Entry(
+        "This run has got too many signals.",
+        "A run keeps {most}. Send what belongs together as one.",
+        "The signal was not kept.",
+    ),
+    "E-RUN-SINGLE": Entry(
+        "This workflow is already running.",
+        "It runs only once at a time, and {run} has not ended. Wait for it, or cancel it.",
+        "Nothing was started.",
+        retryable=True,
+    ),
+    "E-PAUSE": Entry("This cannot be paused or resumed now.", "{why}", "Nothing was changed."),
     "E-DECIDED": Entry("There is nothing to decide.", "{why}", "Nothing was changed."),
+    # Approvals
+    "E-APPROVAL-OTHERS": Entry(
+        "Somebody else is asked.", "This is asked of {asked}.", "Nothing was decided."
+    ),
+    "E-APPROVAL-STARTER": Entry(
+        "{who} may not answer it as well.", "This is asked of {asked}.", "Nothing was decided."
+    ),
+    "E-APPROVAL-CHANGED": Entry(
+        "What is asked has changed while you were looking.",
+        "Somebody edited it. Look at it as it is now, then answer.",
+        "Nothing was decided.",
+    ),
+    "E-APPROVAL-GONE": Entry(
+        "Nothing waits for this answer any more.",
+        "The run has gone another way, or was cancelled.",
+        "Nothing was decided.",
+    ),
+    "E-APPROVAL-LATE": Entry("The time to answer is over.", "{text}"),
+    "E-APPROVAL-BLOCKED": Entry("What was asked has changed.", "{text}", "Nothing was sent."),
+    "E-APPROVAL-LINK": Entry(
+        "This link opens nothing any more.",
+        "It is not whole, or you are no longer a member. Sign in to see what is asked of you.",
+        actions=(("Sign in", "/signin"),),
+    ),
+    "E-REJECTED": Entry("It was rejected.", "{text}"),
+    "E-CHANGES": Entry("Changes were asked for.", "{text}"),
     "E-QUEUE": Entry(
         "Too many runs are waiting.",
         "{waiting} runs wait in line. Try again in {retry_after} s.",
@@ -206,6 +244,12 @@ CATALOGUE: dict[str, Entry] = {
     "E-FILE-CSV": Entry("The CSV file cannot be read.", "{text}"),
     "E-LIST-TYPE": Entry("The step needs a list.", "{text}"),
     "E-LANES": Entry("Too few lanes have finished.", "{text}"),
+    "E-REPEAT-LIMIT": Entry("The condition was never true.", "{text}"),
+    "E-RUN-DEPTH": Entry("Too many workflows start each other.", "{text}"),
+    "E-CHILD": Entry("The other workflow did not finish.", "{text}"),
+    "E-CHILD-INPUTS": Entry("The other workflow does not take these inputs.", "{text}"),
+    "E-CHILD-GONE": Entry("The other workflow is not there.", "{text}"),
+    "E-CHILD-START": Entry("The other workflow could not be started.", "{text}"),
     "E-SIGNAL-LATE": Entry("The signal did not come in time.", "{text}"),
     "E-TEXT-LONG": Entry("The text is too long.", "{text}"),
     "E-WAIT": Entry("The step cannot wait for this.", "{text}"),

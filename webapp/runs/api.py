@@ -14,9 +14,24 @@ from webapp.access.permissions import Permission
 from webapp.kernel.errors import AppError
 from webapp.kernel.ids import parse_id, public_id
 from webapp.live.endings import Endings
-from webapp.runs import deciding, listing, looking, presenting, service, starting
+from webapp.runs import (
+    approvals,
+    deciding,
+    listing,
+    looking,
+    presenting,
+    service,
+    signals,
+    starting,
+)
+from webapp.runs.approvals_presenting import approval_out
+from webapp.runs.approvals_words import step_name, workflow_name
 from webapp.runs.queries import TASKS_SHOWN
 from webapp.runs.schemas import (
+    ApprovalDecision,
+    ApprovalList,
+    ApprovalOut,
+    ApprovalsAsked,
     Execute,
     LogList,
     LogsAsked,
@@ -26,6 +41,8 @@ from webapp.runs.schemas import (
     RunStart,
     RunStarted,
     RunSummary,
+    SignalOut,
+    SignalSent,
     StepDecision,
     TaskDetail,
     TaskList,
@@ -129,6 +146,23 @@ def cancel_run(ctx: Context, run: str) -> RunSummary:
     return presenting.summary(service.cancel_run(ctx, parse_id("run", run)))
 
 
+@doors.post(
+    "/runs/<run>/signals",
+    permission=Permission.CONTROL_RUNS,
+    body=SignalSent,
+    answer=SignalOut,
+    status=201,
+    errors=(409,),
+)
+def send_signal(ctx: Context, run: str, body: SignalSent) -> SignalOut:
+    """Send a signal to a run. A step that waits for it goes on; sent early, it is kept."""
+    run_id = parse_id("run", run)
+    kept = signals.send_signal(ctx, run_id, body)
+    return SignalOut(
+        id=public_id("sig", kept.id), run=public_id("run", run_id), name=body.name, at=kept.at
+    )
+
+
 @doors.get(
     "/tasks", permission=Permission.VIEW_RUNS, query=TasksAsked, answer=TaskList, errors=(404,)
 )
@@ -168,6 +202,46 @@ def decide_task(ctx: Context, run: str, path: str, body: StepDecision) -> TaskOu
     deciding.decide_step(ctx, run_id, path, body.decision, body.note)
     found = looking.task(ctx, run_id, path)
     return presenting.tasks(run_id, found.attempts, found.plan)[0]
+
+
+@doors.get(
+    "/approvals",
+    permission=Permission.DECIDE_APPROVALS,
+    query=ApprovalsAsked,
+    answer=ApprovalList,
+)
+def list_approvals(ctx: Context, query: ApprovalsAsked) -> ApprovalList:
+    """List what is asked of the person whose key this is, newest first."""
+    page = asked_by(query, "apr")
+    found = approvals.open_for_me(ctx, page.after, page.limit + 1)
+    more = found[page.limit - 1].id if len(found) > page.limit else None
+    return ApprovalList(items=[_approval(ctx, one) for one in found[: page.limit]], next=more)
+
+
+@doors.get("/approvals/<approval>", permission=Permission.DECIDE_APPROVALS, answer=ApprovalOut)
+def get_approval(ctx: Context, approval: str) -> ApprovalOut:
+    """Return what a step of a run asks, and what was answered."""
+    return _approval(ctx, approvals.find_approval(ctx, parse_id("apr", approval)))
+
+
+@doors.post(
+    "/approvals/<approval>/decide",
+    permission=Permission.DECIDE_APPROVALS,
+    once="required",
+    body=ApprovalDecision,
+    answer=ApprovalOut,
+    errors=(409,),
+)
+def decide_approval(ctx: Context, approval: str, body: ApprovalDecision) -> ApprovalOut:
+    """Answer in the name of the key's person. It holds at once; who comes second sees who was
+    first.
+    """
+    answered = approvals.decide(ctx, parse_id("apr", approval), body)
+    return _approval(ctx, answered.found)
+
+
+def _approval(ctx: Context, found: approvals.Found) -> ApprovalOut:
+    return approval_out(found, step_name(ctx, found), workflow_name(ctx, found))
 
 
 @doors.get("/runs/<run>/logs", permission=Permission.VIEW_RUNS, query=LogsAsked, answer=LogList)

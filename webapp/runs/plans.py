@@ -22,6 +22,7 @@ class KnownPlan:
     Attributes:
         number: None is a copy of a draft.
         steps: how many there are, blocks included.
+        starts_runs: some of them start other runs.
     """
 
     version_id: UUID
@@ -29,6 +30,7 @@ class KnownPlan:
     number: int | None
     plan: Plan
     steps: int
+    starts_runs: bool
 
 
 def known_plan(version_id: UUID) -> KnownPlan | None:
@@ -51,7 +53,8 @@ def learn_plan(
     known = known_plan(version_id)
     if known is None:
         plan = load_plan(document)
-        known = KnownPlan(version_id, workflow_id, number, plan, sum(1 for _ in plan.walk()))
+        kinds = [step.kind for step in plan.walk()]
+        known = KnownPlan(version_id, workflow_id, number, plan, len(kinds), "workflow" in kinds)
         with _lock:
             _plans[version_id] = known
             while len(_plans) > _MOST:

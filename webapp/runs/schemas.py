@@ -112,6 +112,31 @@ class Execute(RunStart):
     )
 
 
+class SignalSent(Draft):
+    """A signal for a run that waits for one, or will."""
+
+    model_config = _example({"name": "paid", "data": {"sum": "120.00"}})
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")] = Field(
+        title="Signal", description="The name that the step waits for."
+    )
+    data: Any = Field(
+        None,
+        title="Data",
+        description="Any JSON value up to 32 KiB; later steps can use it.",
+        json_schema_extra={"x-component": "Json"},
+    )
+
+
+class SignalOut(BaseModel):
+    """A signal that was kept for a run."""
+
+    id: str
+    run: str
+    name: str
+    at: datetime
+
+
 class StepDecision(Draft):
     """What a person found out about a step whose effect is in doubt."""
 
@@ -122,6 +147,35 @@ class StepDecision(Draft):
         description="It happened, so the run goes on behind it; or it is done once more.",
     )
     note: str = Field("", max_length=500, title="Note", description="Kept with the decision.")
+
+
+class ApprovalDecision(Draft):
+    """What somebody answers when a run asks."""
+
+    model_config = _example({"decision": "approve", "note": "", "values": {}, "answers": {}})
+
+    decision: Literal["approve", "reject", "changes"] = Field(
+        title="Decision", description="Agree, refuse, or ask for changes, which the note says."
+    )
+    note: str = Field("", max_length=2000, title="Note", description="Kept with the decision.")
+    values: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Values",
+        description="What is changed of what may be edited, by name.",
+        json_schema_extra={"x-component": "JsonObject"},
+    )
+    answers: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Answers",
+        description="Answers to the questions, by name.",
+        json_schema_extra={"x-component": "JsonObject"},
+    )
+    shown: str | None = Field(
+        None,
+        max_length=64,
+        title="Shown",
+        description="`shown` of what is answered: refused if it has changed since.",
+    )
 
 
 class Reference(BaseModel):
@@ -224,3 +278,50 @@ class LogList(BaseModel):
 
     items: list[LogLine]
     next: int | None
+
+
+class ShownValue(BaseModel):
+    """A value to check."""
+
+    name: str
+    label: str
+    value: Any
+    may_edit: bool
+
+
+class ApprovalOut(BaseModel):
+    """What a run asks people, and what they said."""
+
+    id: Annotated[str, an_id("apr")]
+    run: Annotated[str, an_id("run")]
+    path: str
+    step: str
+    workflow: Reference
+    state: Literal["open", "decided", "expired", "cancelled"]
+    asked: str = Field(description="Whom it asks, in words.")
+    asked_at: datetime
+    due_at: datetime | None
+    show: list[ShownValue]
+    questions: list[dict[str, Any]]
+    shown: str = Field(description="Names all that is shown; send it back with the answer.")
+    needed: int = Field(description="How many must agree.")
+    agreed: list[str]
+    can_answer: bool = Field(description="Whether whoever asks this may answer it.")
+    decision: str | None
+    by: str | None
+    at: datetime | None
+    note: str | None
+
+
+class ApprovalList(BaseModel):
+    """What is asked of whoever looks, newest first."""
+
+    items: list[ApprovalOut]
+    next: str | None
+
+
+class ApprovalsAsked(Listed):
+    """Which approvals to list."""
+
+    after: Annotated[str | None, a_cursor("apr")] = None
+    cursor: Annotated[str | None, a_cursor("apr")] = None

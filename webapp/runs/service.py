@@ -13,11 +13,12 @@ from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.errors import Conflict
-from webapp.kernel.ids import public_id
+from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, transitions
-from webapp.runs.models import Event, Fair, Lease, Run, Step
+from webapp.runs.models import Approval, Event, Fair, Lease, Run, Signal, Step
 from webapp.runs.plans import learn_plan
 from webapp.runs.words import run_word
+from webapp.workflows.models import Workflow
 from webapp.workflows.publishing import version_by_id
 
 
@@ -113,15 +114,47 @@ def cancel_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     if lease is None:
         word = run_word(run.state, run.reason, problems=run.problems)
         raise Conflict("E-RUN-OVER", word=word.text)
+    _stop(ctx, run, lease, {"by": ctx.actor.name})
+    return queries.find(ctx, run_id)
+
+
+def _stop(ctx: Context, run: Run, lease: Lease, why: dict[str, Any]) -> None:
     record(ctx, "run.cancelled", public_id("run", run.id), before={"state": run.state})
     if lease.state == "running":
         if lease.cancel_at is None:
             lease.cancel_at = lease_now(ctx)
-            add_event(ctx, lease, "run.cancelling", {"by": ctx.actor.name})
+            add_event(ctx, lease, "run.cancelling", why)
     else:
         close_cancelled(ctx, run, lease)
     ctx.session.flush()
-    return queries.find(ctx, run_id)
+
+
+@requires(Permission.START_RUNS)
+def lock_starts(ctx: Context, workflow_id: UUID) -> None:
+    """Let no other start of this workflow go on before this transaction ends."""
+    row = select(Workflow.id).where(Workflow.id == workflow_id).with_for_update(key_share=True)
+    ctx.session.execute(row)
+
+
+@requires(Permission.START_RUNS)
+def runs_under_way(ctx: Context, workflow_id: UUID, most: int = 1000) -> list[UUID]:
+    """Return runs of this workflow that have not ended, in the order in which leases are locked;
+    those that another run started are its own affair.
+    """
+    own = (Run.id == Lease.run_id) & Run.parent_run.is_(None)
+    query = select(Lease.run_id).join(Run, own).where(Lease.workflow_id == workflow_id)
+    states = Lease.state.in_(("ready", "running", "waiting", "paused"))  # for the index
+    here = Lease.organization_id == ctx.organization_id
+    return list(ctx.session.scalars(query.where(here, states).order_by(Lease.run_id).limit(most)))
+
+
+@requires(Permission.START_RUNS)
+def make_way(ctx: Context, run_id: UUID) -> None:
+    """Cancel a run whose workflow is started anew and runs only once at a time."""
+    lease = lock_lease(ctx, run_id)
+    if lease is not None:
+        run = queries.find(ctx, run_id).run
+        _stop(ctx, run, lease, {"by": ctx.actor.name, "why": "restart"})
 
 
 def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
@@ -138,6 +171,7 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
     for step in open_steps:
         step.state = "unknown" if step in doubtful else "cancelled"
         step.done_at, step.seq = now(), seq
+    _ask_nobody(ctx, run.id)
     if doubtful:
         transitions.check(run.state, "needs_review")
         run.state, run.reason = "needs_review", "review"
@@ -157,6 +191,68 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
         _leave_line(ctx, lease.queue)
     ctx.session.execute(delete(Lease).where(Lease.run_id == run.id))
     ctx.session.expunge(lease)
+    _cancel_children(ctx, run)
+    _tell_parent(ctx, run)
+
+
+def _cancel_children(ctx: Context, run: Run) -> None:
+    """End what the steps of a run have started."""
+    children = select(Run).where(Run.parent_run == run.id, Run.state.not_in(transitions.OVER))
+    for child in ctx.session.scalars(children.order_by(Run.id)):
+        lease = lock_lease(ctx, child.id)
+        if lease is None:
+            continue
+        if lease.state == "running" or lease.wait_reason == "review":
+            lease.cancel_at = lease.cancel_at or lease_now(ctx)
+        else:
+            close_cancelled(ctx, child, lease)
+
+
+def _tell_parent(ctx: Context, run: Run) -> None:
+    """Tell the run whose step started this one that it is over."""
+    lease = None if run.parent_run is None else lock_lease(ctx, run.parent_run)
+    if lease is not None and run.parent_path is not None:
+        end = {"state": run.state, "result": run.result, "error": run.error}
+        deliver(ctx, lease, "child", run.parent_path, end)
+
+
+def _ask_nobody(ctx: Context, run_id: UUID) -> None:
+    """Close what the run asks people."""
+    asks = update(Approval).where(Approval.run_id == run_id, Approval.state == "open")
+    ctx.session.execute(asks.values(state="cancelled", look_at=None))
+
+
+def deliver(ctx: Context, lease: Lease, kind: str, key: str, data: Any) -> Signal:
+    """Write down what has come for a run whose lease is locked, and let it go on.
+
+    Args:
+        kind: signal, approval or child.
+        key: the signal's name, else the path of the step that waits.
+    """
+    signal = Signal(
+        run_id=lease.run_id,
+        id=new_id(),
+        organization_id=ctx.organization_id,
+        kind=kind,
+        key=key,
+        data=data,
+        by=ctx.actor.name,
+    )
+    ctx.session.add(signal)
+    add_event(ctx, lease, "signal.received", {"kind": kind, "key": key[:200]})
+    if lease.state == "waiting" and lease.wait_reason != "review":
+        wake(ctx, lease)
+    ctx.session.flush()
+    return signal
+
+
+def wake(ctx: Context, lease: Lease) -> None:
+    """Put a waiting run back in line, at the head."""
+    run = ctx.session.get_one(Run, lease.run_id)
+    transitions.check(run.state, "queued")
+    lease.state, lease.vtime, lease.due_at, lease.wait_reason = "ready", 0, None, None
+    run.state, run.reason = "queued", "signal"
+    ctx.hints.ring(lease.queue)
 
 
 def lock_lease(ctx: Context, run_id: UUID) -> Lease | None:

@@ -7,7 +7,7 @@ can be looked up is looked up before, and five statements go to the driver as te
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from webapp.engine.plan import load_plan
 from webapp.files.service import describe_file
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
-from webapp.kernel.errors import Gone, Invalid, LimitReached, NotFound
+from webapp.kernel.errors import Conflict, Gone, Invalid, LimitReached, NotFound
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs import queries
@@ -28,18 +28,36 @@ from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
 from webapp.runs.models import Run
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
-from webapp.runs.service import find_run_by_key, runs_room
+from webapp.runs.service import (
+    find_run_by_key,
+    lock_starts,
+    make_way,
+    runs_room,
+    runs_under_way,
+)
 from webapp.workflows.drafting import get_draft
 from webapp.workflows.plans import findings
-from webapp.workflows.publishing import live_plan, live_version_id, version_to_run
+from webapp.workflows.publishing import live_plan, live_version, run_mode, version_to_run
 from webapp.workflows.service import get_workflow
 
 QUEUE: Final = "runs"
 MOST_WAITING: Final = 10_000
-_TURN: Final = 1_000_000
-"""How far an organization's virtual time moves with each of its starts."""
+TURNS: Final = {"high": 100_000, "normal": 1_000_000, "low": 10_000_000}
+"""How far an organization's virtual time moves with each of its starts, by their priority."""
+_RANKS: Final = {"high": 0, "normal": 1, "low": 2}
+
+Priority = Literal["high", "normal", "low"]
 
 Which = int | Literal["live", "draft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The step of another run that starts a run, and how deep that run itself stands."""
+
+    run_id: UUID
+    path: str
+    depth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,14 @@ def run_form(ctx: Context, workflow_id: UUID, version: Which = "live") -> Form:
 
 @requires(Permission.START_RUNS)
 def start_run(
-    ctx: Context, workflow_id: UUID, given: dict[str, Any], version: Which = "live", *, key: str
+    ctx: Context,
+    workflow_id: UUID,
+    given: dict[str, Any],
+    version: Which = "live",
+    *,
+    key: str,
+    parent: Parent | None = None,
+    priority: Priority = "normal",
 ) -> Run:
     """Accept a run: once this is committed, it will be done whatever breaks.
 
@@ -105,10 +130,10 @@ def start_run(
 
     Raises:
         Invalid: answers to correct.
-        Conflict: there is no live version.
+        Conflict: there is no live version, or the workflow runs already and only once at a time.
         LimitReached: too many of the organization's runs wait.
     """
-    chosen = _chosen(ctx, workflow_id, version)
+    chosen, mode = _chosen(ctx, workflow_id, version)
     inputs = read_inputs(
         chosen.plan.inputs, given, today=_today, has_file=lambda name: _has(ctx, name)
     )
@@ -118,15 +143,20 @@ def start_run(
         workflow_id=chosen.workflow_id,
         version_id=chosen.version_id,
         state="queued",
-        kind="tryout" if chosen.number is None else "normal",
-        started_by_kind=ctx.actor.kind,
+        kind=_kind(chosen, parent),
+        started_by_kind=ctx.actor.kind if parent is None else "parent",
         started_by=ctx.actor.id,
         started_by_name=ctx.actor.name,
         idem_key=key,
         inputs=inputs,
         queued_at=now(),
+        parent_run=None if parent is None else parent.run_id,
+        parent_path=None if parent is None else parent.path,
+        depth=0 if parent is None else parent.depth + 1,
     )
-    _write(ctx, run, chosen.steps)
+    if mode != "parallel" and parent is None:
+        _make_way(ctx, chosen.workflow_id, mode)
+    _write(ctx, run, chosen.steps, priority)
     crashpoint("web.after_insert_before_commit")
     ctx.hints.ring(QUEUE)
     ctx.hints.tell(runs_room(ctx), "run.queued", run=public_id("run", run.id))
@@ -135,14 +165,28 @@ def start_run(
 
 @requires(Permission.START_RUNS)
 def start_run_once(
-    ctx: Context, workflow_id: UUID, given: dict[str, Any], version: Which = "live", *, key: str
+    ctx: Context,
+    workflow_id: UUID,
+    given: dict[str, Any],
+    version: Which = "live",
+    *,
+    key: str,
+    parent: Parent | None = None,
+    priority: Priority = "normal",
 ) -> Run:
     """Start a run, or return the one that `key` started before, however long ago.
 
     Raises: see `start_run`; Invalid as well when `key` started another workflow.
     """
     try:
-        return start_run(ctx, workflow_id, given, version, key=key)
+        return start_run(
+            ctx, workflow_id, given, version, key=key, parent=parent, priority=priority
+        )
+    except OnlyOnce:
+        earlier = find_run_by_key(ctx, key)
+        if earlier is None or earlier.workflow_id != workflow_id:
+            raise
+        return earlier
     except IntegrityError:
         ctx.session.rollback()
         ctx.hints.waiting.clear()
@@ -154,13 +198,42 @@ def start_run_once(
         return earlier
 
 
-def _chosen(ctx: Context, workflow_id: UUID, version: Which) -> KnownPlan:
+def _kind(chosen: KnownPlan, parent: Parent | None) -> str:
+    if parent is not None:
+        return "child"
+    return "tryout" if chosen.number is None else "normal"
+
+
+def _chosen(ctx: Context, workflow_id: UUID, version: Which) -> tuple[KnownPlan, str]:
+    """Return the plan to run and the workflow's run mode."""
     if version == "live":
-        known = known_plan(live_version_id(ctx, workflow_id))
+        version_id, mode = live_version(ctx, workflow_id)
+        known = known_plan(version_id)
         if known is not None:
-            return known
+            return known, mode
     row = version_to_run(ctx, workflow_id, version)
-    return learn_plan(row.id, row.workflow_id, row.number, row.plan)
+    known = learn_plan(row.id, row.workflow_id, row.number, row.plan)
+    return known, run_mode(ctx, workflow_id)
+
+
+class OnlyOnce(Conflict):
+    """A run of a workflow that runs only once at a time is under way."""
+
+
+def _make_way(ctx: Context, workflow_id: UUID, mode: str) -> None:
+    """Do what the workflow's run mode says about its runs under way; later starts wait for this.
+
+    Raises:
+        OnlyOnce: one is under way, and the mode is "single".
+    """
+    if mode == "queued":
+        return  # the claim sees to it
+    lock_starts(ctx, workflow_id)
+    under_way = runs_under_way(ctx, workflow_id)
+    if mode == "single" and under_way:
+        raise OnlyOnce("E-RUN-SINGLE", run=public_id("run", under_way[0]))
+    for run_id in under_way:
+        make_way(ctx, run_id)
 
 
 def _today() -> date:
@@ -175,7 +248,7 @@ def _has(ctx: Context, file_id: str) -> bool:
     return True
 
 
-def _write(ctx: Context, run: Run, steps: int) -> None:
+def _write(ctx: Context, run: Run, steps: int, priority: Priority) -> None:
     """Write run, lease and first event; the row all starts of a queue share comes last but one.
 
     Raises:
@@ -199,14 +272,38 @@ def _write(ctx: Context, run: Run, steps: int) -> None:
             "key": run.idem_key,
             "inputs": sql.json(run.inputs),
             "at": at,
+            "parent": sql.id(run.parent_run),
+            "parent_path": run.parent_path,
+            "depth": run.depth,
         },
     )
     data = sql.json({"by": ctx.actor.kind})
     event = {"run": run_id, "org": org, "seq": 1, "at": at, "type": "run.queued", "data": data}
     connection.exec_driver_sql(sql(st.WRITE_EVENT), event)
-    line = {"queue": QUEUE, "org": org, "turn": _TURN, "most": MOST_WAITING}
-    turn = connection.exec_driver_sql(sql(st.NEXT_TURN), line).scalar_one_or_none()
+    line = {"queue": QUEUE, "org": org, "turn": TURNS[priority], "most": MOST_WAITING}
+    turn = connection.exec_driver_sql(sql(st.NEXT_TURN[priority]), line).one_or_none()
     if turn is None:
-        raise LimitReached("E-QUEUE", waiting=f"{MOST_WAITING:,}", retry_after=5)
-    lease = {"run": run_id, "org": org, "queue": QUEUE, "vtime": turn, "total": steps}
+        most = connection.exec_driver_sql(sql(st.MOST_WAITING), {"queue": QUEUE}).scalar()
+        waiting = f"{most or MOST_WAITING:,}"
+        raise LimitReached("E-QUEUE", waiting=waiting, retry_after=5)
+    lease = {
+        "run": run_id,
+        "org": org,
+        "workflow": sql.id(run.workflow_id),
+        "queue": QUEUE,
+        "vtime": _place(turn[0], turn[1], priority, run.queued_at),
+        "total": steps,
+    }
     connection.exec_driver_sql(sql(st.NEW_LEASE), lease)
+
+
+def _place(turn: int, mode: str, priority: Priority, at: datetime) -> int:
+    """Return the virtual time of a new lease in a queue of this mode; 0 stays before them all."""
+    milliseconds = round(at.timestamp() * 1000)
+    match mode:
+        case "lifo":
+            return (1 << 50) - milliseconds
+        case "priority":
+            return (_RANKS[priority] << 48) + milliseconds
+        case _:
+            return turn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from webapp.engine.journal import Record
+from webapp.engine.mailbox import Arrival
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
 from webapp.kernel.clock import boot_id, now
@@ -20,7 +20,9 @@ from webapp.kernel.db import reading
 from webapp.kernel.hints import Hints
 from webapp.kernel.ids import public_id
 from webapp.kernel.rawsql import Sql, sql_for
+from webapp.runs.execution import gates as at_gates
 from webapp.runs.execution import statements as st
+from webapp.runs.execution.gates import Gates
 
 MOST_LOSSES: Final = 10
 """Workers may be lost over a run so often while it makes no progress: it may be what ends them."""
@@ -45,6 +47,9 @@ class Claimed:
     started_by_name: str
     kind: str
     cancelling: bool
+    parent: tuple[UUID, str] | None
+    """The run and the path of the step that started this one."""
+    depth: int
 
     @property
     def public(self) -> str:
@@ -56,12 +61,31 @@ class Claimed:
         return self.fence == 1
 
 
+_TRIES: Final = 256
+"""Claims in a row of which every run was set aside, before the worker looks at the rest."""
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What the heartbeat found of this worker's runs."""
 
     fence: int
     cancelling: bool
+    pausing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What there is to claim.
+
+    Attributes:
+        freed: limits that have room again, and for how many runs.
+        gates: whether anything is paused or limited at all.
+    """
+
+    ready: bool
+    freed: list[tuple[Any, int]]
+    gates: bool
 
 
 class Claims:
@@ -73,36 +97,64 @@ class Claims:
         self._worker = worker
         self._lease_ms = round(lease_s * 1000)
         self._queue = queue
+        self._gates = Gates(self._sql)
         self._looking: Connection | None = None
 
     def claim(self, most: int, hints: Hints) -> list[Claimed]:
-        """Take up to `most` ready runs, in the order of their virtual time."""
-        if not self._is_any_ready():
-            return []
+        """Take up to `most` runs that may go on, in the order of their virtual time."""
+        for _ in range(_TRIES):
+            look = self._look(most)
+            if not (look.ready or look.freed):
+                return []
+            claimed, set_aside = self._take(most, look, hints)
+            if claimed or not set_aside:
+                return claimed
+        return []
+
+    def _take(self, most: int, look: Look, hints: Hints) -> tuple[list[Claimed], int]:
+        """Return what was claimed, and how many runs were set aside instead."""
+        held: list[at_gates.Held] = []
         with self._engine.connect() as connection, connection.begin():
             cursor = self._cursor(connection)
-            cursor.execute(
-                self._sql(st.CLAIM),
-                {
-                    "worker": self._worker,
-                    "boot": boot_id(),
-                    "lease_ms": self._lease_ms,
-                    "queue": self._queue,
-                    "most": most,
-                },
-            )
-            rows = cursor.fetchall()
+            rows = self._freed(cursor, most, look)
+            freed = {row[at_gates.RUN] for row in rows}
+            if look.ready and len(rows) < most:
+                rows += self._claim(cursor, st.CLAIM, most - len(rows), queue=self._queue)
+            if look.gates:
+                rows, held = self._gates.admit(cursor, rows, freed)
             begun = [self._begin(cursor, row) for row in rows]
             self._count_claimed(cursor, rows)
         claimed = [run for run in begun if run is not None]
         for run in claimed:
             name = "run.started" if run.fresh else "run.resumed"
-            hints.tell(f"run:{run.public}", name, run.seq)
-            hints.tell(f"runs:{public_id('org', run.organization_id)}", name, 0, run=run.public)
-        return claimed
+            self._tell(hints, run.run_id, run.organization_id, name, run.seq)
+        for one in held:
+            if one.is_news:
+                run_id, org = (self._sql.read_id(key) for key in one.row[:2])
+                self._tell(hints, run_id, org, f"run.{one.state}", one.row[at_gates.SEQ])
+        return claimed, len(held)
+
+    def _tell(self, hints: Hints, run_id: UUID, org: UUID, name: str, seq: int) -> None:
+        run = public_id("run", run_id)
+        hints.tell(f"run:{run}", name, seq)
+        hints.tell(f"runs:{public_id('org', org)}", name, 0, run=run)
+
+    def _freed(self, cursor: Any, most: int, look: Look) -> list[Any]:
+        rows: list[Any] = []
+        for limit, room in look.freed:
+            if len(rows) < most:
+                room = min(room, most - len(rows))
+                rows += self._claim(cursor, st.CLAIM_FREED, room, limit=limit)
+        return rows
+
+    def _claim(self, cursor: Any, statement: str, most: int, **which: Any) -> list[Any]:
+        worker = {"worker": self._worker, "boot": boot_id(), "lease_ms": self._lease_ms}
+        cursor.execute(self._sql(statement), {**worker, **which, "most": most})
+        rows: list[Any] = cursor.fetchall()
+        return rows
 
     def _begin(self, cursor: Any, row: Any) -> Claimed | None:
-        run_key, org_key, fence, seq, ran_ms, done, cost, cancel_at = row
+        run_key, org_key, fence, seq, ran_ms, done, cost, cancel_at = row[:8]
         at = now()
         cursor.execute(self._sql(st.BEGIN_RUN), {"run": run_key, "at": self._sql.moment(at)})
         run = cursor.fetchone()
@@ -136,15 +188,28 @@ class Claims:
             started_by_name=run[6],
             kind=run[7],
             cancelling=cancel_at is not None,
+            parent=None if run[8] is None else (self._sql.read_id(run[8]), run[9]),
+            depth=run[10],
         )
 
     def _count_claimed(self, cursor: Any, rows: list[Any]) -> None:
         """Free the places in line of runs that were claimed for the first time."""
-        counts = Counter(row[1] for row in rows if row[2] == 1)
-        for organization in sorted(counts):  # in one order, or two claims wait for each other
+        first: dict[Any, list[int]] = {}
+        for row in rows:
+            if row[at_gates.FENCE] == 1:
+                first.setdefault(row[at_gates.ORGANIZATION], []).append(row[at_gates.VTIME])
+        minute = int(now().timestamp() // 60)
+        for organization in sorted(first):  # in one order, or two claims wait for each other
+            turns = first[organization]
             cursor.execute(
                 self._sql(st.FAIR_CLAIMED),
-                {"count": counts[organization], "queue": self._queue, "org": organization},
+                {
+                    "count": len(turns),
+                    "vtime": max(turns),
+                    "minute": minute,
+                    "queue": self._queue,
+                    "org": organization,
+                },
             )
 
     def plan(self, run: Claimed) -> tuple[dict[str, Any], int | None, str]:
@@ -172,6 +237,37 @@ class Claims:
             cursor.execute(self._sql(st.STEPS), {"run": self._sql.id(run.run_id)})
             rows = cursor.fetchall()
         return [self._record(row, shelf) for row in rows]
+
+    def signals(self, run: Claimed, shelf: Shelf) -> list[Arrival]:
+        """Return what has come for a run so far."""
+        with reading(), self._engine.connect() as connection, connection.begin():
+            cursor = self._cursor(connection)
+            cursor.execute(self._sql(st.SIGNALS), {"run": self._sql.id(run.run_id)})
+            rows = cursor.fetchall()
+        return [self._arrival(row, shelf) for row in rows]
+
+    def signals_held(self, shelf: Shelf) -> dict[UUID, list[Arrival]]:
+        """Return what has come so far for the runs that this worker holds."""
+        with reading(), self._engine.connect() as connection, connection.begin():
+            cursor = self._cursor(connection)
+            cursor.execute(self._sql(st.SIGNALS_HELD), {"worker": self._worker})
+            rows = cursor.fetchall()
+        found: dict[UUID, list[Arrival]] = {}
+        for run, *row in rows:
+            found.setdefault(self._sql.read_id(run), []).append(self._arrival(row, shelf))
+        return found
+
+    def _arrival(self, row: Any, shelf: Shelf) -> Arrival:
+        key, kind, name, data, by, at = row
+        signal_id = public_id("sig", self._sql.read_id(key))
+        value = self._sql.read_json(data)
+        if kind == "signal":
+            moment = self._sql.read_moment(at)
+            sent_at = "" if moment is None else moment.isoformat()
+            value = {"id": signal_id, "by": by, "at": sent_at, "data": value}
+        elif isinstance(value, dict) and value.get("result_file"):
+            value = {**value, "result": jsons.loads(shelf.get(value["result_file"]))}
+        return Arrival(signal_id, kind, name, value)
 
     def losses(self, run: Claimed) -> int:
         """Return how many workers were lost over the run since it last got on."""
@@ -217,8 +313,8 @@ class Claims:
             cursor = self._cursor(connection)
             cursor.execute(self._sql(st.BEAT), {"worker": self._worker, "lease_ms": self._lease_ms})
             return {
-                self._sql.read_id(run): Held(fence, cancel_at is not None)
-                for run, fence, cancel_at in cursor.fetchall()
+                self._sql.read_id(run): Held(fence, cancel_at is not None, pause_at is not None)
+                for run, fence, cancel_at, pause_at in cursor.fetchall()
             }
 
     def see(self, row: dict[str, Any]) -> None:
@@ -248,8 +344,11 @@ class Claims:
     ) -> int:
         cursor.execute(self._sql(statement), facts)
         rows = cursor.fetchall()
-        for run, org, seq in rows:
-            cursor.execute(self._sql(st.PARK_RUN), {"run": run, "state": "queued", "reason": cause})
+        for run, org, seq, state, held_by in rows:
+            name, parked = "run.requeued", {"state": "queued", "reason": cause}
+            if state == "paused":
+                name, parked = "run.paused", {"state": state, "reason": held_by}
+            cursor.execute(self._sql(st.PARK_RUN), {"run": run, **parked})
             cursor.execute(
                 self._sql(st.WRITE_EVENT),
                 {
@@ -257,22 +356,35 @@ class Claims:
                     "org": org,
                     "seq": seq,
                     "at": self._sql.moment(now()),
-                    "type": "run.requeued",
+                    "type": name,
                     "data": self._sql.json({"cause": cause}),
                 },
             )
-            hints.tell(f"run:{public_id('run', self._sql.read_id(run))}", "run.requeued", seq)
+            hints.tell(f"run:{public_id('run', self._sql.read_id(run))}", name, seq)
         return len(rows)
 
-    def _is_any_ready(self) -> bool:
+    def streamed(self, runs: list[UUID]) -> None:
+        """Write down that these runs of this worker get on, though their journals say nothing."""
+        if not runs:
+            return
+        with self._engine.connect() as connection, connection.begin():
+            facts = [{"run": self._sql.id(run), "worker": self._worker} for run in sorted(runs)]
+            self._cursor(connection).executemany(self._sql(st.STREAMED), facts)
+
+    def _look(self, most: int) -> Look:
         """Look for work, on a connection that is kept: a busy worker looks all the time."""
         if self._looking is None:
             self._looking = self._engine.connect()
         try:
             with reading(), self._looking.begin():
                 cursor = self._cursor(self._looking)
-                cursor.execute(self._sql(st.ANY_READY), {"queue": self._queue})
-                return cursor.fetchone() is not None
+                cursor.execute(self._sql(st.LOOK), {"queue": self._queue})
+                ready, limited, gates, paused = cursor.fetchone()
+                freed = []
+                if limited and not paused:
+                    cursor.execute(self._sql(st.FREE_GATES), {"most": most})
+                    freed = cursor.fetchall()
+                return Look(bool(ready and not paused), freed, bool(gates))
         except BaseException:
             connection, self._looking = self._looking, None
             with suppress(SQLAlchemyError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
 from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.rawsql import Sql
+from webapp.runs.execution.approvals import Statement, statement_for
 from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.writer import JournalWriter, Write
 
@@ -42,6 +44,8 @@ class RunJournal:
         self._worker = worker
         self._lease_ms = lease_ms
         self._seq = claimed.seq
+        self.may_have_children = False
+        """The plan has steps that start other runs."""
 
     async def commit(self, batch: Batch) -> None:
         """Make the batch durable; see `ports.Journal`."""
@@ -54,11 +58,17 @@ class RunJournal:
             cost=batch.cost_nano,
             ran_ms=round(batch.ran_s * 1000),
             begins=batch.has_intents,
+            beside=[found for record in batch.records if (found := self._beside(record))],
         )
 
+    def _beside(self, record: Record) -> Statement | None:
+        claimed = self._claimed
+        return statement_for(record, claimed.run_id, claimed.organization_id, self._sql)
+
     async def hand_back(self, back: HandBack) -> None:
-        """Give the run to whoever claims it next."""
-        await self._write([], [Event("run.requeued", {"cause": back.cause})], back)
+        """Give the run to whoever claims it next, or let it rest while it is paused."""
+        name = "run.paused" if back.cause == "paused" else "run.requeued"
+        await self._write([], [Event(name, {"cause": back.cause})], back)
 
     async def _write(
         self,
@@ -70,6 +80,7 @@ class RunJournal:
         cost: int = 0,
         ran_ms: int = 0,
         begins: bool = False,
+        beside: Sequence[Statement] = (),
     ) -> None:
         loop = asyncio.get_running_loop()
         result_file = None
@@ -92,6 +103,9 @@ class RunJournal:
             loop=loop,
             future=loop.create_future(),
             result_file=result_file,
+            beside=beside,
+            parent=self._claimed.parent,
+            may_have_children=self.may_have_children,
         )
         self._writer.submit(write)
         self._seq = await write.future

@@ -29,6 +29,7 @@ from webapp.kernel.hints import Bell
 from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge, OutboundUnreachable
 from webapp.kernel.settings import Settings
 from webapp.live.texts import TextStreams
+from webapp.runs.execution.children import ChildRuns
 from webapp.runs.execution.claims import Claimed
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Outside:
         self.settings = settings
         self.shelf = shelf
         self._sessions = sessions
+        self._bell = bell
         self._texts = TextStreams(settings.redis_url, bell)
         self._clock = WallClock()
         self._http: HttpClient | None = None
@@ -66,6 +68,7 @@ class Outside:
             http=GuardedHttp(self._http),
             models=self._models,
             files=RunFiles(self._sessions, self.settings, claimed.organization_id, run),
+            runs=ChildRuns(self._sessions, self.settings, self._bell, claimed),
             emit=emit,
             crash=crashpoint,
         )
@@ -83,6 +86,7 @@ class Outside:
                 "started_at": claimed.queued_at.isoformat(),
                 "started_by": claimed.started_by_name,
                 "version": number,
+                "depth": claimed.depth,
                 "rehearsal": False,
             },
             "zone": "UTC",

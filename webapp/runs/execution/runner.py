@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -34,12 +35,13 @@ from webapp.engine.journal import (
     LostLease,
     Park,
 )
+from webapp.engine.mailbox import Mailbox
 from webapp.engine.plan import PlanTooNew
 from webapp.files.shelf import results_shelf
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away, make_engine, make_sessions
-from webapp.kernel.hints import Bell, Hints, Tell
+from webapp.kernel.hints import Bell, Hints, Ring, Tell
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
@@ -70,6 +72,8 @@ class Active:
 
     claimed: Claimed
     cancel: asyncio.Event
+    pause: asyncio.Event = field(default_factory=asyncio.Event)
+    mailbox: Mailbox = field(default_factory=Mailbox)
     task: asyncio.Task[None] | None = None
 
 
@@ -259,9 +263,11 @@ class Runner:
     async def _drive(self, active: Active, journal: RunJournal) -> Any:
         claimed = active.claimed
         known, slug = await self._plan(claimed)
+        journal.may_have_children = known.starts_runs
         records, losses = [], 0
         if not claimed.fresh:
             shelf = self.outside.shelf
+            active.mailbox.put(await self._in_thread(lambda: self.claims.signals(claimed, shelf)))
             records = await self._in_thread(lambda: self.claims.records(claimed, shelf))
             losses = await self._in_thread(lambda: self.claims.losses(claimed))
         return await drive(
@@ -274,7 +280,9 @@ class Runner:
             spent_s=claimed.ran_s,
             stop=self._stop,
             cancel=active.cancel,
+            pause=active.pause,
             refused=_lost_too_often(losses) if losses >= MOST_LOSSES else None,
+            mailbox=active.mailbox,
         )
 
     async def _facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
@@ -344,7 +352,13 @@ class Runner:
             elif found.cancelling:
                 crashpoint("worker.in_cancel")
                 self._on_loop(active.cancel.set)
+            elif found.pausing:
+                self._on_loop(active.pause.set)
         self._release_idle(held)
+        if any(active.mailbox.wanted for active in before.values()):
+            for run, arrivals in self.claims.signals_held(self.outside.shelf).items():
+                if run in before:
+                    self._on_loop(partial(before[run].mailbox.put, arrivals))
 
     def _release_idle(self, held: dict[UUID, Held]) -> None:
         """Give back runs that are ours by the database and that nobody here works on.
@@ -406,6 +420,8 @@ def _tell(bell: Bell, writes: list[Write]) -> None:
         first = write.seq - len(write.events) + 1
         for place, event in enumerate(write.events):
             hints.append(Tell(f"run:{run}", event.type, first + place, event.data))
+        if write.wakes:
+            hints.append(Ring(QUEUE))
         if isinstance(write.ending, End) and write.events:
             room = f"runs:{public_id('org', write.organization)}"
             hints.append(Tell(room, write.events[-1].type, 0, {"run": run}))

@@ -7,47 +7,119 @@ from __future__ import annotations
 
 from typing import Final
 
-# An organization that comes late starts at the head of the queue, not at zero. While nobody waits,
-# the head is the newest turn of all: or who worked much in the past would stay behind newcomers.
-NEXT_TURN: Final = """
-INSERT INTO fair (queue, organization_id, last_vtime, waiting)
-VALUES (:queue, :org, CAST(:turn AS bigint) + COALESCE((SELECT min(vtime) FROM lease
-        WHERE queue = CAST(:queue AS varchar) AND state = 'ready' AND vtime > 0),
-       (SELECT max(last_vtime) FROM fair WHERE queue = CAST(:queue AS varchar)), 0), 1)
+# An organization that comes late starts at the head of the queue, not at zero: the head is the
+# latest turn that was claimed. Not the first lease that is ready: a start sees its own leases only.
+# Runs of high and low priority have turns of their own, or they would stand behind all others.
+_NEXT_TURN: Final = """
+INSERT INTO fair (queue, organization_id, last_vtime, high_vtime, low_vtime, waiting)
+VALUES (:queue, :org, TURNS, 1)
 ON CONFLICT (queue, organization_id) DO UPDATE SET
-   last_vtime = {greatest}(fair.last_vtime + CAST(:turn AS bigint), excluded.last_vtime),
+   COLUMN = {greatest}(fair.COLUMN + CAST(:turn AS bigint), excluded.COLUMN),
    waiting = fair.waiting + 1
- WHERE fair.waiting < :most
-RETURNING last_vtime"""
+ WHERE fair.waiting < COALESCE((SELECT max_waiting FROM queue_setting
+        WHERE queue = CAST(:queue AS varchar)), CAST(:most AS integer))
+RETURNING COLUMN,
+   COALESCE((SELECT mode FROM queue_setting WHERE queue = CAST(:queue AS varchar)), 'fifo')"""
+
+_TURN: Final = """CAST(:turn AS bigint) + COALESCE((SELECT max(claimed_vtime) FROM fair
+        WHERE queue = CAST(:queue AS varchar)), 0)"""
+
+
+def _next_turn(column: str) -> str:
+    columns = ("last_vtime", "high_vtime", "low_vtime")
+    turns = ", ".join(_TURN if name == column else "0" for name in columns)
+    return _NEXT_TURN.replace("TURNS", turns).replace("COLUMN", column)
+
+
+NEXT_TURN: Final = {
+    "high": _next_turn("high_vtime"),
+    "normal": _next_turn("last_vtime"),
+    "low": _next_turn("low_vtime"),
+}
+"""By priority."""
+
+MOST_WAITING: Final = "SELECT max_waiting FROM queue_setting WHERE queue = :queue"
 
 NEW_RUN: Final = """
 INSERT INTO run (id, organization_id, workflow_id, version_id, state, problems, kind,
                  started_by_kind, started_by, started_by_name, idem_key, inputs, queued_at,
-                 cost_nano, steps_done, seq)
+                 cost_nano, steps_done, seq, parent_run, parent_path, depth)
 VALUES (:id, :org, :workflow, :version, 'queued', :no, :kind,
-        :by_kind, :by, :by_name, :key, :inputs, :at, 0, 0, 1)"""
+        :by_kind, :by, :by_name, :key, :inputs, :at, 0, 0, 1, :parent, :parent_path, :depth)"""
 
 NEW_LEASE: Final = """
-INSERT INTO lease (run_id, organization_id, queue, state, vtime, fence, seq, done, total,
-                   cost_nano, ran_ms)
-VALUES (:run, :org, :queue, 'ready', :vtime, 0, 1, 0, :total, 0, 0)"""
+INSERT INTO lease (run_id, organization_id, workflow_id, queue, state, vtime, fence, seq, done,
+                   total, cost_nano, ran_ms)
+VALUES (:run, :org, :workflow, :queue, 'ready', :vtime, 0, 1, 0, :total, 0, 0)"""
 
 # Rows are chosen in a WITH of their own: as a sub-select, PostgreSQL may ask for them once a row,
 # and take more than `most`.
-CLAIM: Final = """
-WITH chosen AS (SELECT run_id FROM lease WHERE queue = :queue AND state = 'ready'
+_CLAIM: Final = """
+WITH chosen AS (SELECT run_id FROM lease WHERE WHICH
                  ORDER BY vtime LIMIT :most {skip_locked})
 UPDATE lease SET state = 'running', worker = :worker, boot = :boot, fence = fence + 1,
-       lease_until = {now} + :lease_ms, seq = seq + 1, due_at = NULL, wait_reason = NULL
+       lease_until = {now} + :lease_ms, seq = seq + 1, due_at = NULL, wait_reason = NULL,
+       limit_id = NULL, wrote_at = {now}
  WHERE run_id IN (SELECT run_id FROM chosen)
-RETURNING run_id, organization_id, fence, seq, ran_ms, done, cost_nano, cancel_at"""
+RETURNING run_id, organization_id, fence, seq, ran_ms, done, cost_nano, cancel_at, vtime,
+          workflow_id"""
 
-ANY_READY: Final = "SELECT 1 FROM lease WHERE queue = :queue AND state = 'ready' LIMIT 1"
+CLAIM: Final = _CLAIM.replace("WHICH", "queue = :queue AND state = 'ready'")
+
+# Runs that were over a limit stay out of the line; whoever looks for work sees that one may go on.
+CLAIM_FREED: Final = _CLAIM.replace("WHICH", "limit_id = :limit AND wait_reason = 'limit'")
+
+LOOK: Final = """
+SELECT EXISTS (SELECT 1 FROM lease WHERE queue = :queue AND state = 'ready'),
+       EXISTS (SELECT 1 FROM lease WHERE wait_reason = 'limit'),
+       EXISTS (SELECT 1 FROM gate),
+       EXISTS (SELECT 1 FROM queue_setting WHERE queue = :queue AND paused_at IS NOT NULL)"""
+
+GATES: Final = """
+SELECT scope_id, organization_id, run_mode, most_running, paused_at IS NOT NULL
+  FROM gate WHERE scope_id IN (SCOPES) ORDER BY scope_id {locked}"""
+
+# An organization's runs at work are few, whatever waits in line.
+COUNT_RUNNING: Final = """
+SELECT count(*) FROM lease WHERE organization_id = :org AND state = 'running'"""
+
+COUNT_RUNNING_OF: Final = f"{COUNT_RUNNING} AND workflow_id = :workflow"
+
+COUNT_BEGUN: Final = "SELECT count(*) FROM lease WHERE workflow_id = :workflow AND fence > 0"
+
+# What another run started does not queue up behind it, or the two would wait for each other.
+IS_CHILD: Final = "SELECT parent_run IS NOT NULL FROM run WHERE id = :run"
+
+# Gates whose limit has room again while runs wait for it, and for how many.
+FREE_GATES: Final = """
+SELECT g.scope_id, g.room FROM (
+  SELECT scope_id, run_mode,
+         CASE WHEN run_mode <> 'parallel' THEN 1
+              WHEN most_running IS NULL THEN CAST(:most AS integer)
+              ELSE most_running END -
+         CASE WHEN most_running IS NULL AND run_mode <> 'restart' THEN 0 ELSE
+           (SELECT count(*) FROM lease r
+             WHERE r.organization_id = gate.organization_id AND r.state = 'running'
+               AND (r.workflow_id = gate.scope_id OR gate.scope_id = gate.organization_id))
+         END AS room
+    FROM gate
+   WHERE EXISTS (SELECT 1 FROM lease l
+                  WHERE l.limit_id = gate.scope_id AND l.wait_reason = 'limit')) g
+ WHERE g.room > 0 AND (g.run_mode NOT IN ('queued', 'single') OR NOT EXISTS
+       (SELECT 1 FROM lease b WHERE b.workflow_id = g.scope_id AND b.fence > 0))
+ ORDER BY g.scope_id LIMIT 50"""
+
+# The fence was moved in this transaction, and nobody has seen it.
+SET_ASIDE: Final = """
+UPDATE lease SET state = :state, wait_reason = :reason, limit_id = :limit, worker = NULL,
+       lease_until = NULL, fence = fence - 1, seq = seq - :quiet
+ WHERE run_id = :run"""
 
 BEGIN_RUN: Final = """
 UPDATE run SET state = 'running', started_at = COALESCE(started_at, :at), reason = NULL
  WHERE id = :run
-RETURNING id, workflow_id, version_id, inputs, queued_at, started_at, started_by_name, kind"""
+RETURNING id, workflow_id, version_id, inputs, queued_at, started_at, started_by_name, kind,
+          parent_run, parent_path, depth"""
 
 PLAN: Final = """
 SELECT version.plan, version.number, organization.slug
@@ -67,15 +139,17 @@ SELECT data FROM event
        'run.queued', 'run.started', 'run.resumed', 'run.requeued', 'run.cancelling',
        'step.resumed')), 0)"""
 
-# 0 rows: the fence moved on, or the run is to be cancelled and the batch begins something new.
+# 0 rows: the fence moved on, or the run is to be cancelled or paused and the batch begins
+# something new.
 ADVANCE: Final = """
 UPDATE lease SET seq = seq + :events, done = done + :done, cost_nano = cost_nano + :cost,
-       ran_ms = ran_ms + :ran_ms, lease_until = {now} + :lease_ms
+       ran_ms = ran_ms + :ran_ms, lease_until = {now} + :lease_ms, wrote_at = {now}
  WHERE run_id = :run AND fence = :fence AND state = 'running'
-   AND (cancel_at IS NULL OR :begins = 0)
+   AND ((cancel_at IS NULL AND pause_at IS NULL) OR :begins = 0)
 RETURNING seq, done, cost_nano"""
 
-WHY_NOT: Final = "SELECT fence, cancel_at FROM lease WHERE run_id = :run AND state = 'running'"
+WHY_NOT: Final = """
+SELECT fence, cancel_at, pause_at FROM lease WHERE run_id = :run AND state = 'running'"""
 
 WRITE_STEP: Final = """
 INSERT INTO step (run_id, path, attempt, organization_id, step_id, kind, state, effect, idem_key,
@@ -115,14 +189,58 @@ UPDATE lease SET state = 'waiting', wait_reason = :reason, worker = NULL, lease_
 
 PARK_RUN: Final = "UPDATE run SET state = :state, reason = :reason WHERE id = :run"
 
+# A run that was told to pause does so when its worker gives it up, however that comes about.
+_GIVE_UP: Final = """
+   SET state = CASE WHEN pause_at IS NULL THEN 'ready' ELSE 'paused' END, pause_at = NULL,
+       worker = NULL, lease_until = NULL"""
+
+# More has come for the run than its worker had heard when it let go: somebody must look.
+UNHEARD: Final = """
+UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, wait_reason = NULL
+ WHERE run_id = :run AND state = 'waiting'
+   AND (SELECT count(*) FROM signal WHERE signal.run_id = :run) > :heard
+RETURNING run_id"""
+
+SIGNALS: Final = """
+SELECT id, kind, key, data, by, at FROM signal WHERE run_id = :run ORDER BY id"""
+
+# Which of them are new, the runs themselves know.
+SIGNALS_HELD: Final = """
+SELECT signal.run_id, signal.id, signal.kind, signal.key, signal.data, signal.by, signal.at
+  FROM lease JOIN signal ON signal.run_id = lease.run_id
+ WHERE lease.worker = :worker AND lease.state = 'running'
+ ORDER BY signal.id"""
+
+# The lease first: its row is the lock under which a run lets go and is woken.
+CALL_RUN: Final = """
+UPDATE lease SET seq = seq + 1 WHERE run_id = :run
+RETURNING seq, state, wait_reason, organization_id"""
+
+NEW_SIGNAL: Final = """
+INSERT INTO signal (run_id, id, organization_id, kind, key, data, by, at)
+VALUES (:run, :id, :org, :kind, :key, :data, :by, :at)"""
+
+WAKE_RUN: Final = """
+UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, wait_reason = NULL
+ WHERE run_id = :run"""
+
+# Whoever claims one of them ends it.
+CANCEL_CHILDREN: Final = """
+UPDATE lease SET cancel_at = {now}, vtime = CASE WHEN state = 'running' THEN vtime ELSE 0 END,
+       state = CASE WHEN state IN ('waiting', 'paused') AND COALESCE(wait_reason, '') <> 'review'
+                    THEN 'ready' ELSE state END
+ WHERE cancel_at IS NULL AND run_id IN (SELECT id FROM run WHERE parent_run = :run)
+RETURNING run_id"""
+
 HAND_BACK: Final = """
-UPDATE lease SET state = 'ready', worker = NULL, lease_until = NULL
- WHERE run_id = :run AND fence = :fence"""
+UPDATE lease GIVE_UP
+ WHERE run_id = :run AND fence = :fence
+RETURNING state, wait_reason""".replace("GIVE_UP", _GIVE_UP)
 
 RELEASE: Final = """
-UPDATE lease SET state = 'ready', worker = NULL, lease_until = NULL, seq = seq + 1
+UPDATE lease GIVE_UP, seq = seq + 1
  WHERE run_id = :run AND fence = :fence AND state = 'running'
-RETURNING run_id, organization_id, seq"""
+RETURNING run_id, organization_id, seq, state, wait_reason""".replace("GIVE_UP", _GIVE_UP)
 
 # In the order in which the journal writer takes its runs, or the two would wait for each other.
 BEAT: Final = """
@@ -130,7 +248,7 @@ WITH held AS (SELECT run_id FROM lease WHERE worker = :worker AND state = 'runni
                ORDER BY run_id {locked})
 UPDATE lease SET lease_until = {now} + :lease_ms
  WHERE run_id IN (SELECT run_id FROM held)
-RETURNING run_id, fence, cancel_at"""
+RETURNING run_id, fence, cancel_at, pause_at"""
 
 # Two questions, each with an index of its own: what is queued is not looked through.
 ANY_LOST: Final = """
@@ -142,18 +260,26 @@ SELECT 1
 TAKE_BACK: Final = """
 WITH silent AS (SELECT run_id FROM lease
                  WHERE state = 'running' AND {lost} AND cancel_at IS NULL {skip_locked})
-UPDATE lease SET state = 'ready', vtime = 0, worker = NULL, lease_until = NULL, seq = seq + 1
+UPDATE lease GIVE_UP, vtime = 0, seq = seq + 1
  WHERE run_id IN (SELECT run_id FROM silent) AND state = 'running'
-RETURNING run_id, organization_id, seq"""
+RETURNING run_id, organization_id, seq, state, wait_reason""".replace("GIVE_UP", _GIVE_UP)
 
 WAKE: Final = """
 WITH due AS (SELECT run_id FROM lease WHERE state = 'waiting' AND ({due}) LIMIT 200 {skip_locked})
 UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, seq = seq + 1
  WHERE run_id IN (SELECT run_id FROM due) AND state = 'waiting'
-RETURNING run_id, organization_id, seq"""
+RETURNING run_id, organization_id, seq, state, wait_reason"""
 
+# Beside the places in line it counts how many runs began, for metrics and estimates.
 FAIR_CLAIMED: Final = """
-UPDATE fair SET waiting = waiting - :count WHERE queue = :queue AND organization_id = :org"""
+UPDATE fair SET waiting = waiting - :count,
+       claimed_vtime = {greatest}(claimed_vtime, CAST(:vtime AS bigint)),
+       begun_before = CASE WHEN minute = :minute THEN begun_before
+                           WHEN minute = :minute - 1 THEN begun ELSE 0 END,
+       begun = CASE WHEN minute = :minute THEN begun + :count ELSE :count END, minute = :minute
+ WHERE queue = :queue AND organization_id = :org"""
+
+STREAMED: Final = "UPDATE lease SET wrote_at = {now} WHERE run_id = :run AND worker = :worker"
 
 SEEN: Final = """
 INSERT INTO worker (id, host, pid, boot, version, started_at, seen_at, running)

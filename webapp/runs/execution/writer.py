@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,11 +29,13 @@ from webapp.engine.journal import (
     HandBack,
     LostLease,
     Park,
+    PauseRequested,
     Record,
 )
 from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away
+from webapp.kernel.ids import new_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
 
@@ -68,6 +70,13 @@ class Write:
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[int]
     result_file: str | None = None
+    parent: tuple[UUID, str] | None = None
+    """The run and the step that hear of its end."""
+    may_have_children: bool = False
+    wakes: bool = False
+    """The commit made a run ready that nobody works on."""
+    beside: Sequence[tuple[str, dict[str, Any]]] = ()
+    """Statements of the same commit about other tables."""
     seq: int = 0
     refused: Exception | None = None
     renewed_ms: int = 0
@@ -250,6 +259,8 @@ class JournalWriter:
         row = cursor.fetchone()
         if row is not None and row[0] == write.fence and row[1] is not None:
             return CancelRequested()
+        if row is not None and row[0] == write.fence and row[2] is not None:
+            return PauseRequested()
         return LostLease()
 
     def _write_rest(self, cursor: Any, write: Write, row: Any) -> None:
@@ -261,6 +272,8 @@ class JournalWriter:
             crashpoint("worker.in_budget_settle")
         if write.rows:
             cursor.executemany(self._sql(st.WRITE_STEP), write.rows)
+        for statement, values in write.beside:
+            cursor.execute(self._sql(statement), values)
         if write.events:
             self._write_events(cursor, write)
         if write.ending is not None:
@@ -289,9 +302,11 @@ class JournalWriter:
         fenced = {"run": run, "fence": write.fence}
         ending = write.ending
         if isinstance(ending, HandBack):
-            cursor.execute(self._sql(st.HAND_BACK), fenced)
-            parked = {"run": run, "state": "queued", "reason": ending.cause}
-            cursor.execute(self._sql(st.PARK_RUN), parked)
+            lease = cursor.execute(self._sql(st.HAND_BACK), fenced).fetchone()
+            parked = {"state": "queued", "reason": ending.cause}
+            if lease[0] == "paused":
+                parked = {"state": "paused", "reason": lease[1]}
+            cursor.execute(self._sql(st.PARK_RUN), {"run": run, **parked})
         elif isinstance(ending, Park) or (
             isinstance(ending, End) and ending.state == "needs_review"
         ):
@@ -299,9 +314,16 @@ class JournalWriter:
             due_ms = _due_ms(ending) if isinstance(ending, Park) else -1
             cursor.execute(self._sql(st.PARK_LEASE), fenced | {"reason": reason, "due_ms": due_ms})
             state = "waiting" if isinstance(ending, Park) else "needs_review"
+            if isinstance(ending, Park) and self._is_unheard(cursor, run, ending.heard):
+                write.wakes, state, reason = True, "queued", "signal"
             cursor.execute(self._sql(st.PARK_RUN), {"run": run, "state": state, "reason": reason})
         elif isinstance(ending, End):
             self._end(cursor, write, ending, done, cost)
+
+    def _is_unheard(self, cursor: Any, run: Any, heard: int) -> bool:
+        """Make a run ready again for which more has come than its worker knew."""
+        cursor.execute(self._sql(st.UNHEARD), {"run": run, "heard": heard})
+        return cursor.fetchone() is not None
 
     def _end(self, cursor: Any, write: Write, end: End, done: int, cost: int) -> None:
         at = now()
@@ -325,6 +347,34 @@ class JournalWriter:
         cursor.execute(
             self._sql(st.DROP_LEASE), {"run": self._sql.id(write.run), "fence": write.fence}
         )
+        if write.may_have_children:
+            cursor.execute(self._sql(st.CANCEL_CHILDREN), {"run": self._sql.id(write.run)})
+            write.wakes = cursor.fetchone() is not None or write.wakes
+        if write.parent is not None:
+            self._tell_parent(cursor, write, end, write.parent)
+
+    def _tell_parent(self, cursor: Any, write: Write, end: End, parent: tuple[UUID, str]) -> None:
+        run, at = self._sql.id(parent[0]), self._sql.moment(now())
+        cursor.execute(self._sql(st.CALL_RUN), {"run": run})
+        row = cursor.fetchone()
+        if row is None:
+            return  # it is over: nobody waits
+        seq, state, reason, org = row
+        told = {"state": end.state, "error": end.error, "result_file": write.result_file}
+        if write.result_file is None:
+            told["result"] = end.result
+        signal = {"run": run, "org": org, "id": self._sql.id(new_id()), "kind": "child", "at": at}
+        data = {"key": parent[1], "data": self._sql.json(told), "by": "run"}
+        cursor.execute(self._sql(st.NEW_SIGNAL), signal | data)
+        event = {"run": run, "org": org, "seq": seq, "at": at, "type": "signal.received"}
+        facts = {"kind": "child", "key": parent[1][:200]}
+        cursor.execute(self._sql(st.WRITE_EVENT), event | {"data": self._sql.json(facts)})
+        if state == "waiting" and reason != "review":
+            cursor.execute(self._sql(st.WAKE_RUN), {"run": run})
+            cursor.execute(
+                self._sql(st.PARK_RUN), {"run": run, "state": "queued", "reason": "signal"}
+            )
+            write.wakes = True
 
 
 def _due_ms(park: Park) -> int:

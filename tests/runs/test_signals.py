@@ -1,0 +1,194 @@
+"""Runs that wait for what comes from outside: signals, and the ends of runs they started."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.fixtures import House, MakeKey, Program
+from tests.workflows.plans import plan_of, text
+from webapp.access.permissions import Role
+from webapp.runs.execution.runner import Runner
+
+Doc = dict[str, Any]
+
+PAID = [{"value": ["s_1", "signal", "data", "sum"]}]
+WAITS = plan_of(
+    {"id": "s_1", "kind": "wait", "name": "Paid?", "with": {"signal": {"name": "paid"}}},
+    text("s_2", [{"text": "Got "}, *PAID]),
+    result=[
+        {"name": "said", "label": "Said", "type": "text", "value": [{"value": ["s_2", "text"]}]}
+    ],
+)
+
+
+def eventually(program: Any, run: str, *states: str) -> Doc:
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        found: Doc = program.get(f"/api/v1/runs/{run}").get_json()
+        if found["state"] in states:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"the run is {found['state']}")
+
+
+@pytest.fixture
+def waiting(program: Any, make_live: Any, start: Any, runner: Runner) -> str:
+    run: str = start(make_live(WAITS)).get_json()["id"]
+    eventually(program, run, "waiting")
+    return run
+
+
+def test_a_run_goes_on_with_the_signal_it_waits_for(program: Any, waiting: str) -> None:
+    answer = program.post(
+        f"/api/v1/runs/{waiting}/signals", json={"name": "paid", "data": {"sum": "12.50"}}
+    )
+
+    assert answer.status_code == 201, answer.text
+    assert answer.get_json()["name"] == "paid"
+    assert eventually(program, waiting, "done")["result"] == {"said": "Got 12.50"}
+
+
+def test_a_signal_sent_before_anybody_waits_is_kept(
+    program: Any, make_live: Any, start: Any, request: pytest.FixtureRequest
+) -> None:
+    run = start(make_live(WAITS)).get_json()["id"]
+    sent = program.post(f"/api/v1/runs/{run}/signals", json={"name": "paid", "data": {"sum": 1}})
+    assert sent.status_code == 201
+
+    request.getfixturevalue("runner")
+
+    assert eventually(program, run, "done")["result"] == {"said": "Got 1"}
+
+
+def test_a_signal_says_what_is_wrong_with_it(program: Any, waiting: str) -> None:
+    address = f"/api/v1/runs/{waiting}/signals"
+    large = {"name": "paid", "data": "x" * 40_000}
+
+    assert program.post(address, json={"name": "Not a name"}).status_code == 422
+    assert program.post(address, json=large).get_json()["errors"][0]["pointer"] == "/data"
+    program.post(f"/api/v1/runs/{waiting}/cancel")
+    over = program.post(address, json={"name": "paid"})
+    assert (over.status_code, over.get_json()["code"]) == (409, "E-RUN-OVER")
+
+
+def test_a_viewer_may_not_send_signals_and_strangers_see_no_run(
+    app: Flask, acme: House, other: House, make_key: MakeKey, waiting: str
+) -> None:
+    address = f"/api/v1/runs/{waiting}/signals"
+    for key, status in ((make_key(acme, Role.VIEWER), 403), (make_key(other), 404)):
+        somebody = Program(app, app.response_class, use_cookies=False)
+        somebody.key = key
+
+        assert somebody.post(address, json={"name": "paid"}).status_code == status
+
+
+def test_a_signal_is_told_to_a_run_that_is_at_work_in_another_lane(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    lanes = [
+        {"id": "a", "steps": [WAITS["steps"][0]]},
+        {"id": "b", "steps": [{"id": "s_3", "kind": "wait", "with": {"for_s": 0.9}}] * 1},
+    ]
+    plan = plan_of({"id": "s_9", "kind": "parallel", "with": {"lanes": lanes}})
+    run = start(make_live(plan)).get_json()["id"]
+    program.post(f"/api/v1/runs/{run}/signals", json={"name": "paid"})
+
+    assert eventually(program, run, "done")["state"] == "done"
+
+
+# Runs of runs
+
+
+def calling(workflow: str, **more: Any) -> Doc:
+    settings = {"workflow": workflow, "inputs": {}, **more}
+    return plan_of(
+        {"id": "s_1", "kind": "workflow", "name": "Other", "with": settings},
+        result=[
+            {"name": "got", "label": "Got", "type": "any", "value": [{"value": ["s_1", "said"]}]},
+            {"name": "run", "label": "Run", "type": "text", "value": [{"value": ["s_1", "run"]}]},
+        ],
+    )
+
+
+HELLO = plan_of(
+    text("s_1", "Hello"),
+    result=[
+        {"name": "said", "label": "Said", "type": "text", "value": [{"value": ["s_1", "text"]}]}
+    ],
+)
+FAILS = plan_of({"id": "s_1", "kind": "stop", "with": {"as": "failed", "message": "No luck."}})
+
+
+def test_a_step_runs_another_workflow_and_gets_what_it_gives(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    caller = make_live(calling(make_live(HELLO, "Hello")), "Caller")
+
+    found = eventually(program, start(caller).get_json()["id"], "done", "failed")
+
+    assert found["state"] == "done", found["error"]
+    assert found["result"]["got"] == "Hello"
+    child = program.get(f"/api/v1/runs/{found['result']['run']}").get_json()
+    assert (child["state"], child["workflow"]["name"]) == ("done", "Hello")
+
+
+def test_the_failure_of_a_run_is_the_failure_of_the_step_that_started_it(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    caller = make_live(calling(make_live(FAILS, "Fails")), "Caller")
+
+    found = eventually(program, start(caller).get_json()["id"], "done", "failed")
+
+    assert found["error"]["code"] == "E-CHILD"
+    assert "No luck." in found["error"]["text"]
+
+
+def test_a_workflow_that_is_not_there_fails_the_step_in_words(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    gone = "wf_00000000000000000000000001"
+
+    found = eventually(
+        program, start(make_live(calling(gone), "Caller")).get_json()["id"], "done", "failed"
+    )
+
+    assert found["error"]["code"] == "E-CHILD-GONE"
+
+
+@pytest.mark.parametrize("who", ["parent", "child"])
+def test_a_cancel_reaches_the_other_of_parent_and_child(
+    program: Any, make_live: Any, start: Any, runner: Runner, who: str
+) -> None:
+    caller = make_live(calling(make_live(WAITS, "Waits")), "Caller")
+    parent = start(caller).get_json()["id"]
+    eventually(program, parent, "waiting")
+    [child] = [
+        run["id"] for run in program.get("/api/v1/runs").get_json()["items"] if run["id"] != parent
+    ]
+    eventually(program, child, "waiting")
+
+    program.post(f"/api/v1/runs/{parent if who == 'parent' else child}/cancel")
+
+    assert eventually(program, child, "cancelled")["state"] == "cancelled"
+    ended = eventually(program, parent, "cancelled", "failed")
+    assert ended["state"] == ("cancelled" if who == "parent" else "failed")
+
+
+def test_workflows_that_start_themselves_end_by_their_depth(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    workflow = make_live(HELLO, "Itself")
+    plan = calling(workflow)
+    rev = program.get(f"/api/v1/workflows/{workflow}").get_json()["rev"]
+    put = program.put(f"/api/v1/workflows/{workflow}", json={"plan": plan, "rev": rev})
+    assert put.status_code == 200, put.text
+    assert program.post(f"/api/v1/workflows/{workflow}/live", json={}).status_code == 200
+
+    found = eventually(program, start(workflow).get_json()["id"], "failed", "done")
+
+    assert found["error"]["code"] == "E-CHILD"
+    assert len(program.get("/api/v1/runs").get_json()["items"]) == 11
