@@ -38,6 +38,7 @@ from webapp.engine.journal import (
     End,
     HandBack,
     Park,
+    PauseRequested,
     Record,
     idem_key,
 )
@@ -46,6 +47,7 @@ from webapp.engine.moments import now_values
 from webapp.engine.pen import Pen
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Journal, Ports
+from webapp.engine.recovery import CALL
 from webapp.engine.scheduler import Scheduler
 from webapp.engine.steps import KINDS
 from webapp.engine.timers import Timers
@@ -70,6 +72,7 @@ async def drive(
     spent_s: float = 0.0,
     stop: asyncio.Event | None = None,
     cancel: asyncio.Event | None = None,
+    pause: asyncio.Event | None = None,
     grace_s: float = 8.0,
     refused: StepError | None = None,
     mailbox: Mailbox | None = None,
@@ -89,6 +92,7 @@ async def drive(
         spent_s: running time of earlier executions, of `limits.seconds`.
         stop: set when the worker is to go: nothing new is started, and what runs has `grace_s`.
         cancel: set when the run is to be cancelled.
+        pause: set when the run is to pause: nothing new is started, and what runs may finish.
         grace_s: see `stop`.
         refused: why the run is to fail before anything begins.
         mailbox: what has come and comes from outside, to be filled from this loop's thread.
@@ -103,7 +107,7 @@ async def drive(
     driver.left_s = driver.scheduler.limits.seconds - spent_s
     if refused is not None:
         driver.todo.extend(driver.scheduler.fail(refused))
-    return await driver.run(stop, cancel, grace_s)
+    return await driver.run(stop, cancel, pause, grace_s)
 
 
 class Driver:
@@ -144,17 +148,26 @@ class Driver:
         """An effect has come back that no commit tells of yet."""
         self.left_s = float(self.scheduler.limits.seconds)
         self.end: End | None = None
-        self.stopping = False
+        self.stopping = self.pausing = False
         self.cancel_asked = False
         self.cancelling = False
         self.waiter: asyncio.Future[None] | None = None
 
     async def run(
-        self, stop: asyncio.Event | None, cancel: asyncio.Event | None, grace_s: float
+        self,
+        stop: asyncio.Event | None,
+        cancel: asyncio.Event | None,
+        pause: asyncio.Event | None,
+        grace_s: float,
     ) -> End | Park | HandBack:
+        told = (
+            (stop, partial(self._stop, grace_s)),
+            (cancel, self._ask_cancel),
+            (pause, self._rest_soon),
+        )
         watchers = [
             self.loop.create_task(self._watch(event, act))
-            for event, act in ((stop, partial(self._stop, grace_s)), (cancel, self._ask_cancel))
+            for event, act in told
             if event is not None
         ]
         try:
@@ -351,6 +364,9 @@ class Driver:
         except CancelRequested:
             self._refused(calls)
             return
+        except PauseRequested:
+            self._held(calls)
+            return
         for _, durable in calls:
             if not durable.done():
                 durable.set_result(None)
@@ -376,13 +392,25 @@ class Driver:
 
     def _refused(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> None:
         """The run is to be cancelled: keep what was done, begin nothing."""
+        self._keep_done(calls)
+        self.cancel_asked = True
+
+    def _held(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> None:
+        """The run is to pause: keep what was done, let what is at work finish."""
+        self.stuck |= self._keep_done(calls)
+        self._rest_soon()
+
+    def _keep_done(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> set[str]:
+        """Take a refused batch back; return the agents whose tool calls don't begin."""
         self.pen.take_back()
+        stuck = set()
         for record, durable in calls:
             if record.state == "intent":
                 self.pen.drop(record)  # its attempt is cancelled and never gets an answer
+                stuck.add(record.path[: record.path.rindex(CALL)])
             else:
                 self.commits.append((record, durable))
-        self.cancel_asked = True
+        return stuck
 
     def _unlaunch(self) -> None:
         """The worker is to go: leave what was not written as an intent to the next one."""
@@ -402,6 +430,9 @@ class Driver:
             except CancelRequested:
                 self._refused([])
                 return None
+            except PauseRequested:
+                self._held([])
+                return None
         return verdict
 
     # Rest
@@ -416,7 +447,7 @@ class Driver:
     def _rest(self) -> End | Park | HandBack | None:
         """Return how to leave the run when nothing is at work; None: stay."""
         if self.stopping and self.flights.only(self.stuck):
-            return HandBack()
+            return HandBack("paused" if self.pausing else "stopping")
         if self.flights:
             return None
         soon = self.timers.next_s()
@@ -450,6 +481,9 @@ class Driver:
 
     def _ask_cancel(self) -> None:
         self.cancel_asked = True
+
+    def _rest_soon(self) -> None:
+        self.stopping = self.pausing = True
 
 
 def too_long(seconds: int) -> StepError:

@@ -94,9 +94,9 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """The worker was asked to go: give the lease back as ready. Nothing is lost."""
+    """The worker was asked to go, or the run to pause: give the lease back. Nothing is lost."""
 
-    cause: Literal["stopping", "needs_newer_worker"] = "stopping"
+    cause: Literal["stopping", "needs_newer_worker", "paused"] = "stopping"
 
 
 @dataclass(slots=True)
@@ -128,6 +128,10 @@ class LostLease(Exception):
 
 class CancelRequested(Exception):
     """Nothing was committed: the run is to be cancelled and the batch held an intent."""
+
+
+class PauseRequested(Exception):
+    """Nothing was committed: the run is to pause and the batch held an intent."""
 
 
 def idem_key(run_id: str, path: str) -> str:

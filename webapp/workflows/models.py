@@ -43,6 +43,27 @@ class Workflow(OrganizationOwned, Base):
     )
 
 
+class Gate(OrganizationOwned, Base):
+    """What holds runs back: of one workflow, or of the whole organization.
+
+    There is a row only where somebody has set something.
+    """
+
+    __tablename__ = "gate"
+
+    organization_id: Mapped[UUID] = mapped_column(Id, primary_key=True, sort_order=-1)
+    scope_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    """The workflow's id, or the organization's own."""
+    run_mode: Mapped[str] = mapped_column(String(10), default="parallel")
+    """parallel, single, queued or restart: what a start does beside a run under way."""
+    most_running: Mapped[int | None] = mapped_column(Integer)
+    """How many runs may be at work at the same time."""
+    paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str | None] = mapped_column(String(120))
+    opening: Mapped[bool] = mapped_column(default=False)
+    """It goes on again, and runs it held are still to be put back in line."""
+
+
 class Draft(OrganizationOwned, Base):
     """What is being changed. `rev` grows with every change; a save for another rev is refused."""
 

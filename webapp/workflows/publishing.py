@@ -16,7 +16,7 @@ from webapp.engine.plan import PlanError, load_plan
 from webapp.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from webapp.kernel.ids import public_id
 from webapp.workflows import history, queries
-from webapp.workflows.models import Draft, Version, Workflow
+from webapp.workflows.models import Draft, Gate, Version, Workflow
 from webapp.workflows.plans import Doc, Finding, findings
 from webapp.workflows.schemas import PutLive
 
@@ -149,7 +149,11 @@ def discard_changes(ctx: Context, workflow_id: UUID) -> Draft:
 
 
 _WORKFLOW: Final[Any] = Workflow.__table__.c
-_LIVE_VERSION: Final = select(_WORKFLOW.live_version_id).where(
+_GATE: Final[Any] = Gate.__table__.c
+_RUN_MODE: Final = select(_GATE.run_mode).where(
+    _GATE.organization_id == bindparam("org"), _GATE.scope_id == bindparam("workflow")
+)
+_LIVE_VERSION: Final = select(_WORKFLOW.live_version_id, _RUN_MODE.scalar_subquery()).where(
     _WORKFLOW.organization_id == bindparam("org"),
     _WORKFLOW.id == bindparam("workflow"),
     _WORKFLOW.deleted_at.is_(None),
@@ -157,8 +161,9 @@ _LIVE_VERSION: Final = select(_WORKFLOW.live_version_id).where(
 
 
 @requires(Permission.START_RUNS)
-def live_version_id(ctx: Context, workflow_id: UUID) -> UUID:
-    """Return the id of the live version, in one small statement: every start asks for it.
+def live_version(ctx: Context, workflow_id: UUID) -> tuple[UUID, str]:
+    """Return the id of the live version and the workflow's run mode, in one small statement:
+    every start asks for it.
 
     Raises:
         NotFound: no such workflow here. Conflict: E-NO-LIVE.
@@ -169,8 +174,14 @@ def live_version_id(ctx: Context, workflow_id: UUID) -> UUID:
         raise NotFound()
     if found[0] is None:
         raise Conflict("E-NO-LIVE")
-    version_id: UUID = found[0]
-    return version_id
+    return found[0], found[1] or "parallel"
+
+
+@requires(Permission.START_RUNS)
+def run_mode(ctx: Context, workflow_id: UUID) -> str:
+    """Return what a start does beside a run that is under way."""
+    which = {"org": ctx.organization_id, "workflow": workflow_id}
+    return ctx.session.connection().execute(_RUN_MODE, which).scalar() or "parallel"
 
 
 @requires(Permission.START_RUNS)
