@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.product import plans
 from tests.browser.product.people import Account, Listener
+from tests.browser.product.silent import Silent
 from tests.browser.product.slow_model import FIRST, REST, SlowModel
 from tests.services import free_port
 
@@ -30,7 +31,7 @@ def house_settings(model_port: int) -> dict[str, str]:
         "MODEL_BASE_URL": url,
         "MODEL_API_KEY": "none",
         "MODEL_NAME": "slow",
-        "OUTBOUND_ALLOW": f"127.0.0.1/32:{model_port}",
+        "OUTBOUND_ALLOW": f"127.0.0.1/32:{model_port},127.0.0.1/32:9000-9999",
     }
 
 
@@ -75,6 +76,29 @@ def test_lines_change_and_the_result_comes_without_a_new_page(
     assert heard.complaints == []
     owner.reload()
     assert final(owner) == shown
+
+
+@pytest.fixture
+def silent() -> Iterator[Silent]:
+    server = Silent()
+    yield server
+    server.close()
+
+
+def test_what_is_in_doubt_is_asked_on_the_page_that_somebody_watches(
+    owner: Page, heard: Listener, account: Account, silent: Silent
+) -> None:
+    steps = plans.wait("s_1", 2), plans.order("s_2", silent.url), plans.text("s_3", "Hi", "Thank")
+    watch(owner, account, start(account, "Orders", *steps))
+
+    asked = owner.get_by_role("region", name="Did step 2 “Order paper” happen?")
+    expect(asked).to_contain_text(f"POST {silent.url}", timeout=15_000)
+    asked.get_by_label("Note").fill("Order 4711 is there.")
+    asked.get_by_role("button", name="It happened").press("Enter")
+
+    expect(owner.locator("#run-head")).to_contain_text("Done", timeout=15_000)
+    expect(owner.locator("#at-s_2")).to_contain_text("said it happened")
+    assert heard.complaints == []
 
 
 def test_text_is_read_while_it_is_written(
