@@ -12,6 +12,8 @@ from jobs.base import Machine
 from webapp.audit.service import anchor_heads
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
+from webapp.kernel.mails import send_mail
+from webapp.kernel.outbox import Delivery
 from webapp.kernel.settings import Settings
 from webapp.live.relay import settle_delivery, take_deliveries
 
@@ -30,7 +32,7 @@ def append_anchor(settings: Settings, head: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
-SENDERS: dict[str, Sender] = {"anchor": append_anchor}
+SENDERS: dict[str, Sender] = {"anchor": append_anchor, "mail": send_mail}
 
 
 def relay(machine: Machine) -> int:
@@ -38,17 +40,30 @@ def relay(machine: Machine) -> int:
     with machine.unit() as ctx:
         taken = take_deliveries(ctx, SENDERS)
     crashpoint("relay.after_claim")
+    away: dict[str, str] = {}
     for delivery in taken:
-        problem = None
-        try:
-            SENDERS[delivery.kind](machine.settings, delivery.payload)
-        except OSError as error:
-            problem = type(error).__name__
-            log.warning("a delivery failed and is tried again: %s", problem)
+        # What is not reached at all is not knocked at again for each of its deliveries.
+        problem = away.get(delivery.kind) or _send(machine.settings, delivery, away)
         crashpoint("relay.after_push_before_mark")
         with machine.unit() as ctx:
             settle_delivery(ctx, delivery, problem)
     return len(taken)
+
+
+def _send(settings: Settings, delivery: Delivery, away: dict[str, str]) -> str | None:
+    """Send one delivery; return why it failed, and note which kind can't be reached now."""
+    problem = None
+    try:
+        SENDERS[delivery.kind](settings, delivery.payload)
+    except OSError as error:
+        problem = type(error).__name__
+        log.warning("a delivery failed and is tried again: %s", problem)
+        if isinstance(error, ConnectionError | TimeoutError):
+            away[delivery.kind] = problem
+    except Exception as error:
+        problem = type(error).__name__
+        log.exception("a delivery cannot be made")  # the others must not wait for it
+    return problem
 
 
 def anchor(machine: Machine) -> int:

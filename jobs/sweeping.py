@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+
 from jobs.base import Machine
+from webapp.kernel.db import is_away
+from webapp.runs.approvals_keeping import due_approvals, keep_approval
 from webapp.runs.upkeep import close_silent_cancels, take_back_runs
+
+log = logging.getLogger(__name__)
 
 
 def sweep(machine: Machine) -> int:
     """Return how many runs were moved."""
     with machine.unit() as ctx:
         moved = close_silent_cancels(ctx)
-    return moved + take_back_runs(machine.sessions, machine.bell)
+    return moved + keep_approvals(machine) + take_back_runs(machine.sessions, machine.bell)
+
+
+def keep_approvals(machine: Machine) -> int:
+    """Do what is due about approvals, each in a transaction of its own; returns how many."""
+    with machine.unit() as ctx:
+        due = due_approvals(ctx)
+    for organization_id, approval_id in due:
+        try:
+            with machine.unit() as ctx:
+                keep_approval(ctx, organization_id, approval_id)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.exception("an approval could not be looked after")  # the others must not wait
+    return len(due)

@@ -33,6 +33,8 @@ ALLOWED = {
     "webapp/kernel/outbound_pools.py": {"httpcore2", "anyio"},  # its pools, with its connector
     "webapp/kernel/http.py": {"httpcore2"},  # reads the answers of those pools
     "webapp/kernel/http_for_models.py": {"httpcore2", "httpx2"},  # a transport over those pools
+    # Hands mails to the server that the operator names in SMTP_URL.
+    "webapp/kernel/mails.py": {"smtplib"},
     # `deckhand up` opens the port people come to, and knocks on it until it answers.
     "webapp/commands/up.py": {"socket", "create_connection"},
     # `deckhand status` asks the server of this very set-up, at the operator's terminal.

@@ -19,6 +19,7 @@ from webapp.web.doors import policies
 PUBLIC = {
     "GET /",
     "GET /api/v1/plan/schema",  # what the program's source says anyway
+    "GET /approve/<approval>/<mark>",  # the mark's end is a secret that only a mail tells
     "GET /docs",  # in production these two need a session
     "GET /health",
     "GET /openapi.json",
@@ -29,6 +30,8 @@ PUBLIC = {
     "GET /signin",
     "GET /static/<path:file>",
     "GET /status",
+    "POST /approve/<approval>/<mark>/decide",
+    "POST /approve/<approval>/<mark>/undo",
     "POST /csp",
     "POST /setup",
     "POST /signin",

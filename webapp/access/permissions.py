@@ -21,6 +21,9 @@ class Permission(StrEnum):
     CONTROL_RUNS = "runs.control"
     """Cancel runs, and decide about steps in doubt."""
 
+    DECIDE_APPROVALS = "approvals.decide"
+    """Answer what a run asks people; each approval itself says whom it asks."""
+
     EDIT_WORKFLOWS = "workflows.edit"
     """Create workflows and change their drafts and settings."""
 
@@ -55,6 +58,7 @@ _ADMINS: Final = frozenset({Role.OWNER, Role.ADMIN})
 
 ROLES: Final[dict[Permission, frozenset[Role]]] = {
     Permission.CONTROL_RUNS: _BUILDERS,
+    Permission.DECIDE_APPROVALS: _ALL,
     Permission.EDIT_WORKFLOWS: _BUILDERS,
     Permission.MANAGE_KEYS: _ADMINS,
     Permission.PUBLISH_WORKFLOWS: _BUILDERS,
@@ -68,6 +72,7 @@ ROLES: Final[dict[Permission, frozenset[Role]]] = {
 
 _WORDS: Final[dict[Permission, str]] = {
     Permission.CONTROL_RUNS: "cancel runs or decide about them",
+    Permission.DECIDE_APPROVALS: "answer approvals",
     Permission.EDIT_WORKFLOWS: "change workflows",
     Permission.MANAGE_KEYS: "manage API keys",
     Permission.PUBLISH_WORKFLOWS: "put workflows live",

@@ -224,6 +224,24 @@ def open_sessions(session: Session, id_hashes: Collection[bytes]) -> dict[bytes,
     return {row[0]: row[1] for row in found}
 
 
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who somebody is, for mails and lists of people."""
+
+    id: UUID
+    name: str
+    email: str
+    zone: str
+
+
+def people(session: Session, user_ids: Collection[UUID]) -> dict[UUID, Person]:
+    """Return those of these people who are known, by id."""
+    rows = session.execute(
+        select(User.id, User.name, User.email, User.zone).where(User.id.in_(user_ids))
+    )
+    return {row[0]: Person(*row) for row in rows}
+
+
 def sessions_of(session: Session, user_id: UUID) -> Sequence[LoginSession]:
     """Return the person's open sessions, the last used first."""
     return session.scalars(

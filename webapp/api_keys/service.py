@@ -91,6 +91,12 @@ def revoke_key(ctx: Context, key_id: UUID) -> ApiKey:
     return key
 
 
+@requires(Permission.VIEW_ORGANIZATION)
+def maker_of(ctx: Context, key_id: UUID) -> UUID | None:
+    """Return the person who made a key; None for one of the command line, or none here."""
+    return ctx.session.scalar(select(ApiKey.made_by).where(ApiKey.id == key_id))
+
+
 def new_key() -> str:
     body = PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(32))
     return body + checksum(body)

@@ -9,8 +9,10 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from webapp.access.permissions import Role
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission, Role
 from webapp.access.tenancy import across_organizations
+from webapp.accounts.service import Person, people
 from webapp.kernel.errors import Invalid, NotFound, field_error
 from webapp.kernel.ids import parse_id
 from webapp.kernel.rawsql import sql_for
@@ -120,3 +122,26 @@ def roles_of(session: Session, user_ids: Collection[UUID]) -> dict[UUID, dict[UU
         for member in session.scalars(select(Membership).where(Membership.user_id.in_(user_ids))):
             found[member.user_id][member.organization_id] = member.role
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person in an organization."""
+
+    person: Person
+    role: Role
+
+    @property
+    def id(self) -> UUID:
+        return self.person.id
+
+
+@requires(Permission.VIEW_ORGANIZATION)
+def members_of(ctx: Context, roles: Collection[Role] = tuple(Role)) -> list[Member]:
+    """Return the members who have one of these roles, by name."""
+    found = ctx.session.scalars(
+        select(Membership).where(Membership.role_name.in_([role.value for role in roles]))
+    ).all()
+    known = people(ctx.session, [one.user_id for one in found])
+    members = [Member(known[one.user_id], one.role) for one in found if one.user_id in known]
+    return sorted(members, key=lambda member: (member.person.name.casefold(), member.id))

@@ -1,6 +1,8 @@
 // A background refresh never takes away what somebody is typing: a part that holds a focused
-// or changed [data-editing] field is left as it is.
+// or changed [data-editing] field, or any such field of a [data-editing-all], is left as it is.
 import { unsaved } from "./autosave.js";
+
+const EDITED = "[data-editing], [data-editing-all] :is(input, select, textarea)";
 
 function changed(field) {
   if (field.matches("select")) return [...field.options].some((o) => o.selected !== o.defaultSelected);
@@ -9,7 +11,7 @@ function changed(field) {
 }
 
 function beingEdited(part) {
-  const fields = part.matches?.("[data-editing]") ? [part] : part.querySelectorAll?.("[data-editing]");
+  const fields = part.matches?.("[data-editing]") ? [part] : part.querySelectorAll?.(EDITED);
   return [...(fields ?? [])].some((field) => field === document.activeElement || changed(field));
 }
 
