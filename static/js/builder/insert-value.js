@@ -50,10 +50,17 @@ document.addEventListener("input", ({ target }) => {
   }
 });
 
-// Enter in the search takes the first that is left, and never sends the step's form.
+// Of what is left, the first whose name begins with the text; words about it count less.
+function best(picker, wanted) {
+  const left = [...picker.querySelectorAll("[data-group]:not([hidden]) .picker__opt:not([hidden])")];
+  const named = (option) => option.querySelector("b")?.textContent.toLowerCase() ?? "";
+  return left.find((option) => named(option).startsWith(wanted)) ?? left[0];
+}
+
+// Enter in the search takes the best that is left, and never sends the step's form.
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !event.target.matches?.(`${PICKER} input, [data-picker] input`)) return;
   event.preventDefault();
   const picker = event.target.closest(`${PICKER}, [data-picker]`);
-  picker.querySelector("[data-group]:not([hidden]) .picker__opt:not([hidden])")?.click();
+  best(picker, event.target.value.trim().toLowerCase())?.click();
 });
