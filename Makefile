@@ -58,8 +58,9 @@ migration: setup .venv/.dev ## Draft a migration: make migration M="add schedule
 bench: setup .venv/.dev ## Print figures as JSON lines
 	@$(BIN)/python -m bench
 
-chaos: setup .venv/.dev ## Kill processes at random moments while runs go on; N=100 rounds
-	@$(BIN)/python -m tests.chaos.kill --times $(or $(N),100)
+chaos: setup .venv/.dev ## Kill, stop and starve each part while runs go on; ROWS=D3,D8 N=200 DB=postgres
+	@$(BIN)/python -m tests.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(N),--times $(N)) \
+		$(if $(filter postgres,$(DB)),--postgres)
 
 fuzz: setup .venv/.dev ## Ask the API for what its description promises; SECONDS=600
 	@FUZZ_SECONDS=$(or $(SECONDS),600) FUZZ_EXAMPLES=100 FUZZ_SEED=$$(date +%s) \

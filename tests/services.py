@@ -14,7 +14,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -90,15 +93,16 @@ class Postgres:
         )
         options = {"listen_addresses": "", "unix_socket_directories": self.folder, "fsync": "off"}
         options |= {"full_page_writes": "off", "max_connections": "200", "log_statement": "none"}
-        self._process = subprocess.Popen(
-            [*self._as, str(binaries / "postgres"), "-D", str(data)]
+        self._how: dict[str, Any] = {
+            "args": [*self._as, str(binaries / "postgres"), "-D", str(data)]
             + [word for name, value in options.items() for word in ("-c", f"{name}={value}")],
-            cwd="/",
-            env=environment,
-            stdout=self._log,
-            stderr=self._log,
-            preexec_fn=None if self._as else die_with_parent,
-        )
+            "cwd": "/",
+            "env": environment,
+            "stdout": self._log,
+            "stderr": self._log,
+            "preexec_fn": None if self._as else die_with_parent,
+        }
+        self._process = subprocess.Popen(**self._how)
         self._admin = self._connect()
         self._admin.execute(f"CREATE ROLE {OWNER} LOGIN NOSUPERUSER NOBYPASSRLS")
 
@@ -175,6 +179,14 @@ class Valkey:
         assert self._process
         self._process.kill()
         self._process.wait()
+
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Let it take connections and answer nobody, as a machine that hangs does."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+        yield
+        self._process.send_signal(signal.SIGCONT)
 
 
 def die_with_parent() -> None:

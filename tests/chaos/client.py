@@ -6,6 +6,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from typing import Any
 
 PATIENCE_S = 60.0
@@ -21,13 +22,13 @@ class Client:
         self.url = url
         self.key = key
         self.starts: dict[str, str] = {}
-        self.answers: dict[int, int] = {}
+        self.answers: Counter[str] = Counter()
         """How often each status came; 0 is no answer at all."""
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         """Return status and JSON of an API call; 0 when nobody answers."""
         status, answer = self._call(method, path, body, headers)
-        self.answers[status] = self.answers.get(status, 0) + 1
+        self.answers[str(status)] += 1
         return status, answer
 
     def _call(self, method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
@@ -42,6 +43,8 @@ class Client:
             with urllib.request.urlopen(request, timeout=30) as answer:
                 return answer.status, json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
+            if error.code == 503 and not error.headers.get("Retry-After"):
+                self.answers["503 without Retry-After"] += 1
             return error.code, _json(error)
         except (OSError, ValueError):
             return 0, None

@@ -14,10 +14,12 @@ import random
 import runpy
 import selectors
 import sys
+from datetime import datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import Any
 
 from tests.services import die_with_parent
-from webapp.kernel import crashpoints
+from webapp.kernel import clock, crashpoints
 
 PRELOADED = (
     "gunicorn.app.wsgiapp",
@@ -71,6 +73,8 @@ def _become(order: dict[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(order["env"])
         random.seed()
+        if "CLOCK_SHIFT_FILE" in os.environ:
+            _shift_clock(os.environ["CLOCK_SHIFT_FILE"])
         crashpoints._trap = crashpoints._Trap()  # it was made for the forge's own environment
         sys.argv = order["argv"]
         runpy.run_module(order["argv"][0], run_name="__main__", alter_sys=True)
@@ -81,6 +85,17 @@ def _become(order: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else 0)
+
+
+def _shift_clock(path: str) -> None:
+    """Let the wall clock of this process be wrong by the seconds that stand in a file."""
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=float(Path(path).read_text()))
+
+    clock.datetime = Wrong  # type: ignore[misc]
 
 
 def _bury() -> None:

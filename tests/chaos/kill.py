@@ -1,7 +1,6 @@
 """The kill test: 40 steps in 5 lanes against a counting sink, one SIGKILL at a random moment.
 
-`python -m tests.chaos.kill --times 100` prints one JSON line a round and ends with 1 at the first
-broken promise:
+What is promised:
 
 * the run ends well within lease + 10 s of the kill, whoever was killed;
 * every step had its effect at least once, always with the same key and the same bytes;
@@ -11,7 +10,6 @@ broken promise:
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import sys
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.house import House
+from tests.chaos.places import Place, Server
 from tests.chaos.sink import Sink
 
 LANES = 5
@@ -124,36 +123,31 @@ def _broken(
     return broken
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=100)
-    parser.add_argument("--lease", type=int, default=15)
-    parser.add_argument("--database", default="", help="DATABASE_URL; empty is SQLite")
-    parser.add_argument("--seed", type=int, default=None)
-    given = parser.parse_args()
-    seed = given.seed if given.seed is not None else random.randrange(10**6)
-    random.seed(seed)
-    print(json.dumps({"seed": seed, "lease_s": given.lease}), flush=True)
-    sink = Sink(pause_s=0.05)
+def rounds(place: Place, times: int) -> dict[str, Any]:
+    """Kill a part of `deckhand up`, or all of it, `times` times; a row of the chaos suite."""
+    lease_s = place.lease_s or 15
+    sink, server = Sink(pause_s=0.05), Server() if place.postgres else None
+    results = []
     with tempfile.TemporaryDirectory() as folder:
-        env = {"DATABASE_URL": given.database} if given.database else {}
-        house = House(Path(folder), lease_s=given.lease, **env)
+        env = {"DATABASE_URL": server.create()} if server else {}
+        house = House(Path(folder), lease_s=lease_s, **env)
         house.start()
         try:
             workflow = prepare(house, sink)
-            for number in range(given.times):
+            for number in range(times):
                 target = random.choice(TARGETS)
-                result = one_round(house, sink, workflow, number, target, given.lease)
-                print(json.dumps(result), flush=True)
-                if result["broken"]:
-                    print(house.log(), file=sys.stderr)
-                    return 1
+                results.append(one_round(house, sink, workflow, number, target, lease_s))
+                print(json.dumps(results[-1]), file=sys.stderr, flush=True)
         finally:
             house.stop()
             sink.close()
-    print(json.dumps({"rounds": given.times, "broken": 0}), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            if server is not None:
+                server.stop()
+    return {
+        "rounds": times,
+        "lease_s": lease_s,
+        "killed": dict(Counter(result["target"] for result in results)),
+        "slowest_after_kill_s": max(result["after_kill_s"] for result in results),
+        "sent_twice": sum(result["sent_twice"] for result in results),
+        "broken": [sentence for result in results for sentence in result["broken"]],
+    }

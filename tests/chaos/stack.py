@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chaos.client import Client
+from tests.chaos.history_check import check
+from tests.chaos.sink import Sink
 from tests.conftest import KEYS, test_settings
 from tests.services import Valkey, die_with_parent
 from webapp.commands.db import migrate
@@ -57,6 +59,8 @@ class Stack(Client):
             "LOG_LEVEL": "warning",
             **env,
         }
+        self.server: Any = None
+        """The PostgreSQL behind it, when it is the test's own."""
         self.pids: dict[str, int] = {}
         self._forge = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.chaos.forge"],
@@ -98,6 +102,15 @@ class Stack(Client):
         told: dict[str, Any] = json.loads(self.command("history", "export", "--json"))
         return told
 
+    def books(self, sink: Sink, seconds: float = 75.0) -> list[str]:
+        """Return what is broken once all has settled; a delivery may take a minute to go again."""
+        until = time.monotonic() + seconds
+        while True:
+            broken = check(self.history(), self.starts, sink.all())
+            if not broken or time.monotonic() > until:
+                return broken
+            time.sleep(1)
+
     def begin(self, name: str, **env: str) -> int:
         """Start a part, with `env` besides; its name must be free."""
         assert not self.alive(name), f"{name} still runs"
@@ -135,6 +148,12 @@ class Stack(Client):
         self.valkey.kill()
         for name in self.pids:
             self.gone(name)
+
+    def tend(self) -> None:
+        """Start again what is dead, as `deckhand up` would."""
+        for name in self.pids:
+            if not self.alive(name):
+                self.begin(name)
 
     def end(self, name: str, seconds: float = 20.0) -> float:
         """End a part in order; return how long it took."""

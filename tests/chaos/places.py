@@ -1,0 +1,78 @@
+"""Where a row of the chaos suite takes place: a stack of its own, on SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.chaos.sink import Sink
+from tests.chaos.stack import Stack
+from tests.services import Postgres
+
+
+@dataclass
+class Place:
+    """What all rows of one call share.
+
+    Attributes:
+        lease_s: 0 leaves the choice to the row.
+    """
+
+    postgres: bool = False
+    lease_s: int = 0
+
+    @contextmanager
+    def stack(
+        self, *, lease_s: int, pause_s: float = 0.05, folder: Path | None = None, **env: str
+    ) -> Iterator[tuple[Stack, Sink]]:
+        """Yield parts that run, and a sink; all are gone behind the block."""
+        server = Server() if self.postgres else None
+        sink = Sink(pause_s=pause_s)
+        with tempfile.TemporaryDirectory(dir=folder) as data:
+            database = server.create() if server else ""
+            stack = Stack(Path(data), lease_s=lease_s, database=database, **env)
+            stack.server = server
+            try:
+                yield stack.open(), sink
+            finally:
+                stack.close()
+                sink.close()
+                if server is not None:
+                    server.stop()
+
+    def verdict(self, stack: Stack, sink: Sink, seconds: float = 75.0) -> dict[str, Any]:
+        """Return what the books say in the end, and how clients were answered."""
+        began = time.monotonic()
+        broken = stack.books(sink, seconds)
+        return {
+            "acknowledged": len(stack.starts),
+            "sent": len(sink.all()),
+            "answers": dict(sorted(stack.answers.items())),
+            "books_after_s": round(time.monotonic() - began, 1),
+            "broken": broken[:20],
+        }
+
+
+class Server(Postgres):
+    """A PostgreSQL that can be crashed and started again."""
+
+    def crash(self) -> None:
+        """End it as a power cut of its processes would: nothing is written down."""
+        self._admin.close()
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+
+    def restart(self) -> None:
+        self._process = subprocess.Popen(**self._how)
+        self._admin = self._connect()
+
+    def stop(self) -> None:
+        if self._process.poll() is None:
+            super().stop()
