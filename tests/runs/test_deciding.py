@@ -261,6 +261,23 @@ def test_a_run_that_is_to_be_cancelled_ends_once_that_is_decided(
     assert len(shop.orders) == 1
 
 
+def test_a_run_that_is_cancelled_instead_leaves_open_only_what_nobody_decided(
+    doubtful: Doubtful, program: Any, shop: Shop
+) -> None:
+    shop.cuts = 2
+    run = doubtful(lanes(shop))
+    decide(program, run, AGAIN, "s_9:l1/s_1")
+
+    program.post(f"/api/v1/runs/{run}/cancel")
+
+    found = program.get(f"/api/v1/runs/{run}").get_json()
+    assert (found["state"], states(found)) == (
+        "cancelled",
+        {"s_9": "cancelled", "s_9:l1/s_1": "cancelled", "s_9:l2/s_2": "unknown"},
+    )
+    assert decide(program, run, HAPPENED, "s_9:l2/s_2").status_code == 409
+
+
 @pytest.mark.parametrize(("said", "state"), [(HAPPENED, "succeeded"), (AGAIN, "cancelled")])
 def test_of_an_agent_only_the_call_in_doubt_is_asked(
     make_live: Any, start: Any, finish: Any, program: Any, leave: Any, owner: Browser,

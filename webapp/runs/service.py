@@ -166,6 +166,8 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
     open_steps = ctx.session.scalars(
         select(Step).where(Step.run_id == run.id, Step.state.in_(["intent", "waiting"]))
     ).all()
+    # What nobody has decided stays in doubt; what was to be done again is not done any more.
+    open_steps = [s for s in open_steps if s.state != "unknown" or "decided" in (s.error or {})]
     doubtful = [s for s in open_steps if s.state == "intent" and s.effect == "at_most_once"]
     seq = lease.seq + 1
     for step in open_steps:
