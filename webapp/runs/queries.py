@@ -10,9 +10,11 @@ from uuid import UUID
 from sqlalchemy import Select, String, Table, bindparam, case, func, literal_column, select
 
 from webapp.access.context import Context
+from webapp.access.own_rows import OwnRows
 from webapp.files.shelf import results_shelf
 from webapp.kernel import jsons
 from webapp.kernel.errors import NotFound
+from webapp.kernel.rawsql import sql_for
 from webapp.runs.models import Event, Lease, Run, Step
 from webapp.workflows.models import Version, Workflow
 
@@ -84,13 +86,17 @@ def _rows() -> Select[Run, Lease, str, int | None]:
 
 def neighbors(ctx: Context, run: Run) -> tuple[UUID | None, UUID | None]:
     """Return the runs of the same workflow before and after this one."""
-    same = select(Run.id).where(
-        Run.organization_id == ctx.organization_id, Run.workflow_id == run.workflow_id
-    )
-    before = same.where(Run.id < run.id).order_by(Run.id.desc()).limit(1).scalar_subquery()
-    after = same.where(Run.id > run.id).order_by(Run.id).limit(1).scalar_subquery()
-    earlier, later = ctx.session.execute(select(before, after)).one()
+    rows = _NEIGHBORS(ctx, workflow=run.workflow_id, run=run.id)
+    sql = sql_for(ctx.session.get_bind().dialect.name)
+    earlier, later = (None if id_ is None else sql.read_id(id_) for id_ in rows[0])
     return earlier, later
+
+
+_NEIGHBORS: Final = OwnRows("""
+SELECT (SELECT b.id FROM run b WHERE b.organization_id = :org AND b.workflow_id = :workflow
+           AND b.id < :run ORDER BY b.id DESC LIMIT 1),
+       (SELECT a.id FROM run a WHERE a.organization_id = :org AND a.workflow_id = :workflow
+           AND a.id > :run ORDER BY a.id LIMIT 1)""")
 
 
 def last_inputs(ctx: Context, workflow_id: UUID) -> dict[str, Any]:
