@@ -164,7 +164,7 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
     run then needs a decision instead.
     """
     open_steps = ctx.session.scalars(
-        select(Step).where(Step.run_id == run.id, Step.state.in_(["intent", "waiting"]))
+        select(Step).where(Step.run_id == run.id, Step.state.in_(["intent", "waiting", "unknown"]))
     ).all()
     # What nobody has decided stays in doubt; what was to be done again is not done any more.
     open_steps = [s for s in open_steps if s.state != "unknown" or "decided" in (s.error or {})]
