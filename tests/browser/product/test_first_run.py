@@ -51,6 +51,8 @@ def test_the_set_up_page_is_for_everybody(
     page = browser.new_page(reduced_motion="reduce")  # or colors are measured on their way
     page.goto(set_up_link(house))
     wrong = look(page, "set-up-form")
+    page.goto(f"{house.url}/setup?code=wrong")
+    wrong += look(page, "set-up-refused")
     page.close()
     house.stop()
 
