@@ -68,6 +68,7 @@ INSIDE = {
     "webapp.runs.service.lock_lease",
     "webapp.runs.service.runs_room",
     "webapp.runs.service.wake",
+    "webapp.runs.signals.send",
     "webapp.workflows.history.change",
 }
 

@@ -406,6 +406,8 @@ class Scheduler(Tree):
                     put(task.scope, restored(task.step, record, self.found))
                 self.succeed(task, record.result or {})
             case "skipped" if record.reason in PASSED_BY:
+                if record.reason == "sent_before":  # it keeps the value it gave in the earlier run
+                    put(task.scope, {task.step.id: record.result or {}})
                 self.over(task)
                 self.later(self.advance, task.block)
             case "skipped" | "cancelled":

@@ -160,6 +160,11 @@ CATALOGUE: dict[str, Entry] = {
         retryable=True,
     ),
     "E-PAUSE": Entry("This cannot be paused or resumed now.", "{why}", "Nothing was changed."),
+    "E-RUN-OPEN": Entry(
+        "This run is not over yet.",
+        "It can be run again when it has ended. Cancel it first, if it shall not go on.",
+        "Nothing was started.",
+    ),
     "E-DECIDED": Entry("There is nothing to decide.", "{why}", "Nothing was changed."),
     # Approvals
     "E-APPROVAL-OTHERS": Entry(

@@ -15,6 +15,7 @@ from webapp.kernel.errors import AppError
 from webapp.kernel.ids import parse_id, public_id
 from webapp.live.endings import Endings
 from webapp.runs import (
+    again,
     approvals,
     deciding,
     listing,
@@ -28,6 +29,8 @@ from webapp.runs.approvals_presenting import approval_out
 from webapp.runs.approvals_words import step_name, workflow_name
 from webapp.runs.queries import TASKS_SHOWN
 from webapp.runs.schemas import (
+    AgainAsked,
+    AgainOut,
     ApprovalDecision,
     ApprovalList,
     ApprovalOut,
@@ -35,12 +38,14 @@ from webapp.runs.schemas import (
     Execute,
     LogList,
     LogsAsked,
+    RunAgain,
     RunList,
     RunOut,
     RunsAsked,
     RunStart,
     RunStarted,
     RunSummary,
+    SentBefore,
     SignalOut,
     SignalSent,
     StepDecision,
@@ -59,7 +64,7 @@ doors = ApiDoors("runs", __name__)
 
 LONGEST_WAIT_S: Final = 60
 _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,4})\"?(?=$|[,;\s])")
-_STARTS: Final = frozenset({"start_run", "execute", "create_task"})
+_STARTS: Final = frozenset({"start_run", "execute", "create_task", "run_again"})
 
 
 @doors.post(
@@ -144,6 +149,48 @@ def get_run(ctx: Context, run: str) -> RunOut:
 def cancel_run(ctx: Context, run: str) -> RunSummary:
     """Stop a run. Finished steps stay finished; it begins nothing new."""
     return presenting.summary(service.cancel_run(ctx, parse_id("run", run)))
+
+
+@doors.get(
+    "/runs/<run>/again",
+    permission=Permission.VIEW_RUNS,
+    query=AgainAsked,
+    answer=AgainOut,
+    errors=(404, 409),
+)
+def preview_again(ctx: Context, run: str, query: AgainAsked) -> AgainOut:
+    """Say what running again from a step would take over, and what it would send twice."""
+    found = again.preview(ctx, parse_id("run", run), query.start)
+    sent = [
+        SentBefore(
+            path=one.path,
+            step=one.step_id,
+            kind=one.kind,
+            effect=one.effect,
+            doubtful=one.doubtful,
+            calls=one.calls,
+        )
+        for one in found.sent
+    ]
+    return AgainOut(
+        run=public_id("run", found.run.id), start=found.start, kept=found.kept, sent=sent
+    )
+
+
+@doors.post(
+    "/runs/<run>/again",
+    permission=Permission.START_RUNS,
+    once="required",
+    body=RunAgain,
+    waited=RunOut,
+    answer=RunStarted,
+    status=202,
+    errors=(404, 409),
+)
+def run_again(ctx: Context, run: str, body: RunAgain) -> RunStarted:
+    """Start a new run that takes over what this one has done before a step."""
+    started = again.run_again(ctx, parse_id("run", run), body.start, body.send_again)
+    return RunStarted(id=public_id("run", started.id), state=started.state, url=_url(started.id))
 
 
 @doors.post(

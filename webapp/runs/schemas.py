@@ -112,6 +112,54 @@ class Execute(RunStart):
     )
 
 
+class AgainAsked(Draft):
+    """From where a run would begin again."""
+
+    start: str = Field(
+        "", alias="from", max_length=400, description="Path of a step; empty is the beginning."
+    )
+
+
+class RunAgain(Draft):
+    """From where a run begins again, and what shall be sent once more."""
+
+    model_config = _example({"from": "s_2", "send_again": ["s_3"]})
+
+    start: str = Field(
+        "",
+        alias="from",
+        max_length=400,
+        title="From",
+        description="Path of a step; empty is the beginning.",
+    )
+    send_again: list[Annotated[str, Field(max_length=400)]] = Field(
+        default_factory=list,
+        max_length=500,
+        title="Send again",
+        description="Paths of effects that shall happen once more; the others are skipped.",
+    )
+
+
+class SentBefore(BaseModel):
+    """A step that has had an effect and would be done again."""
+
+    path: str
+    step: str
+    kind: str
+    effect: str
+    doubtful: bool = Field(description="Nobody knows whether it happened.")
+    calls: int = Field(description="An agent's tool calls that had an effect.")
+
+
+class AgainOut(BaseModel):
+    """What running again would take over, and what it would send twice."""
+
+    run: str
+    start: str = Field(serialization_alias="from")
+    kept: int
+    sent: list[SentBefore]
+
+
 class SignalSent(Draft):
     """A signal for a run that waits for one, or will."""
 

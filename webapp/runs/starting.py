@@ -156,7 +156,16 @@ def start_run(
     )
     if mode != "parallel" and parent is None:
         _make_way(ctx, chosen.workflow_id, mode)
-    _write(ctx, run, chosen.steps, priority)
+    return accept(ctx, run, chosen.steps, priority)
+
+
+def accept(ctx: Context, run: Run, steps: int, priority: Priority = "normal") -> Run:
+    """Write a run that is complete but for its lease, and ring for a worker.
+
+    Raises:
+        LimitReached: too many of the organization's runs wait.
+    """
+    _write(ctx, run, steps, priority)
     crashpoint("web.after_insert_before_commit")
     ctx.hints.ring(QUEUE)
     ctx.hints.tell(runs_room(ctx), "run.queued", run=public_id("run", run.id))
@@ -275,6 +284,8 @@ def _write(ctx: Context, run: Run, steps: int, priority: Priority) -> None:
             "parent": sql.id(run.parent_run),
             "parent_path": run.parent_path,
             "depth": run.depth,
+            "again_of": sql.id(run.again_of),
+            "again_from": run.again_from,
         },
     )
     data = sql.json({"by": ctx.actor.kind})

@@ -15,7 +15,7 @@ from webapp.engine.journal import Record
 from webapp.engine.mailbox import Arrival
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
-from webapp.kernel.clock import boot_id, now
+from webapp.kernel.clock import WallWatch, boot_id, now
 from webapp.kernel.db import reading
 from webapp.kernel.hints import Hints
 from webapp.kernel.ids import public_id
@@ -50,6 +50,8 @@ class Claimed:
     parent: tuple[UUID, str] | None
     """The run and the path of the step that started this one."""
     depth: int
+    has_journal: bool
+    """Somebody worked on it before, or it took over steps of an earlier run."""
 
     @property
     def public(self) -> str:
@@ -99,6 +101,7 @@ class Claims:
         self._queue = queue
         self._gates = Gates(self._sql)
         self._looking: Connection | None = None
+        self._wall = WallWatch()
 
     def claim(self, most: int, hints: Hints) -> list[Claimed]:
         """Take up to `most` runs that may go on, in the order of their virtual time."""
@@ -190,6 +193,7 @@ class Claims:
             cancelling=cancel_at is not None,
             parent=None if run[8] is None else (self._sql.read_id(run[8]), run[9]),
             depth=run[10],
+            has_journal=fence > 1 or run[11] is not None,
         )
 
     def _count_claimed(self, cursor: Any, rows: list[Any]) -> None:
@@ -230,7 +234,7 @@ class Claims:
 
     def records(self, run: Claimed, shelf: Shelf) -> list[Record]:
         """Return the run's journal for a replay; nothing for a run nobody has begun."""
-        if run.fresh:
+        if not run.has_journal:
             return []
         with reading(), self._engine.connect() as connection, connection.begin():
             cursor = self._cursor(connection)
@@ -281,12 +285,12 @@ class Claims:
 
     def _record(self, row: Any, shelf: Shelf) -> Record:
         (path, attempt, step_id, kind, state, effect, key, request, result, result_file, error,
-         due_at, _started, cost, tokens_in, tokens_out) = row  # fmt: skip
+         due_at, left_ms, boot, cost, tokens_in, tokens_out) = row  # fmt: skip
         value = self._sql.read_json(result)
         if result_file is not None:
             value = jsons.loads(shelf.get(result_file))
         found = self._sql.read_json(error)
-        due = self._sql.read_moment(due_at)
+        due, due_s = self._due(self._sql.read_moment(due_at), left_ms, boot)
         return Record(
             path=path,
             attempt=attempt,
@@ -299,13 +303,23 @@ class Claims:
             result=value,
             error=found,
             due_at=due,
-            due_s=None if due is None else max(0.0, (due - now()).total_seconds()),
+            due_s=due_s,
             cost_nano=cost,
             tokens_in=tokens_in,
             tokens_out=tokens_out,
             new=False,
             reason=(found or {}).get("reason", ""),
         )
+
+    def _due(
+        self, due: datetime | None, left_ms: int | None, boot: str | None
+    ) -> tuple[datetime | None, float | None]:
+        """Return the moment until which a row waits, or the seconds that are left of its span."""
+        if due is None or left_ms is None:
+            return due, None
+        if self._sql.postgresql or boot == boot_id():
+            return None, max(0.0, left_ms / 1000)
+        return None, max(0.0, (due - now()).total_seconds())
 
     def beat(self) -> dict[UUID, Held]:
         """Renew the leases of all runs this worker holds, and return which those are."""
@@ -329,6 +343,9 @@ class Claims:
         Returns how many.
         """
         boot = {"boot": boot_id()}
+        if self._wall.jumped():
+            with self._engine.connect() as connection, connection.begin():
+                self._cursor(connection).execute(self._sql(st.LOOK_AGAIN))
         if not self._any(st.ANY_LOST, boot):
             return 0
         with self._engine.connect() as connection, connection.begin():
@@ -386,11 +403,16 @@ class Claims:
                     freed = cursor.fetchall()
                 return Look(bool(ready and not paused), freed, bool(gates))
         except BaseException:
-            connection, self._looking = self._looking, None
-            with suppress(SQLAlchemyError):
-                connection.invalidate()
-                connection.close()
+            self._looking.invalidate()
+            self.close()
             raise
+
+    def close(self) -> None:
+        """Give back the connection that is kept."""
+        connection, self._looking = self._looking, None
+        if connection is not None:
+            with suppress(SQLAlchemyError):
+                connection.close()
 
     def _any(self, statement: str, facts: dict[str, Any]) -> bool:
         """Whether there is anything to do, without taking the writer's place to find out."""

@@ -132,6 +132,8 @@ class Runner:
             self._thread.join(timeout=seconds)
         self._closing.set()  # leases are kept up to here
         self.writer.close(max(0.5, end - time.monotonic()))
+        self._asking.shutdown(wait=False, cancel_futures=True)
+        self.claims.close()
         self.engine.dispose()
 
     def _on_loop(self, act: Callable[[], object]) -> None:
@@ -265,7 +267,7 @@ class Runner:
         known, slug = await self._plan(claimed)
         journal.may_have_children = known.starts_runs
         records, losses = [], 0
-        if not claimed.fresh:
+        if claimed.has_journal:
             shelf = self.outside.shelf
             active.mailbox.put(await self._in_thread(lambda: self.claims.signals(claimed, shelf)))
             records = await self._in_thread(lambda: self.claims.records(claimed, shelf))

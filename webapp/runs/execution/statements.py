@@ -43,9 +43,11 @@ MOST_WAITING: Final = "SELECT max_waiting FROM queue_setting WHERE queue = :queu
 NEW_RUN: Final = """
 INSERT INTO run (id, organization_id, workflow_id, version_id, state, problems, kind,
                  started_by_kind, started_by, started_by_name, idem_key, inputs, queued_at,
-                 cost_nano, steps_done, seq, parent_run, parent_path, depth)
+                 cost_nano, steps_done, seq, parent_run, parent_path, depth,
+                 again_of, again_from)
 VALUES (:id, :org, :workflow, :version, 'queued', :no, :kind,
-        :by_kind, :by, :by_name, :key, :inputs, :at, 0, 0, 1, :parent, :parent_path, :depth)"""
+        :by_kind, :by, :by_name, :key, :inputs, :at, 0, 0, 1, :parent, :parent_path, :depth,
+        :again_of, :again_from)"""
 
 NEW_LEASE: Final = """
 INSERT INTO lease (run_id, organization_id, workflow_id, queue, state, vtime, fence, seq, done,
@@ -119,7 +121,7 @@ BEGIN_RUN: Final = """
 UPDATE run SET state = 'running', started_at = COALESCE(started_at, :at), reason = NULL
  WHERE id = :run
 RETURNING id, workflow_id, version_id, inputs, queued_at, started_at, started_by_name, kind,
-          parent_run, parent_path, depth"""
+          parent_run, parent_path, depth, again_of"""
 
 PLAN: Final = """
 SELECT version.plan, version.number, organization.slug
@@ -128,7 +130,7 @@ SELECT version.plan, version.number, organization.slug
 
 STEPS: Final = """
 SELECT path, attempt, step_id, kind, state, effect, idem_key, request, result, result_file,
-       error, due_at, started_at, cost_nano, tokens_in, tokens_out
+       error, due_at, due_ms - {now}, due_boot, cost_nano, tokens_in, tokens_out
   FROM step WHERE run_id = :run ORDER BY path, attempt"""
 
 # What was requeued since the run last got on.
@@ -154,15 +156,16 @@ SELECT fence, cancel_at, pause_at FROM lease WHERE run_id = :run AND state = 'ru
 WRITE_STEP: Final = """
 INSERT INTO step (run_id, path, attempt, organization_id, step_id, kind, state, effect, idem_key,
                   request, result, result_file, error, fence, seq, started_at, done_at, due_at,
-                  cost_nano, tokens_in, tokens_out, worker)
+                  due_ms, due_boot, cost_nano, tokens_in, tokens_out, worker)
 VALUES (:run, :path, :attempt, :org, :step_id, :kind, :state, :effect, :idem_key,
         :request, :result, :result_file, :error, :fence, :seq, :started_at, :done_at, :due_at,
-        :cost, :tokens_in, :tokens_out, :worker)
+        {now} + CAST(:due_in_ms AS bigint), :boot, :cost, :tokens_in, :tokens_out, :worker)
 ON CONFLICT (run_id, path, attempt) DO UPDATE SET
    state = excluded.state, request = COALESCE(excluded.request, step.request),
    result = excluded.result, result_file = excluded.result_file, error = excluded.error,
    fence = excluded.fence, seq = excluded.seq, done_at = excluded.done_at,
-   due_at = excluded.due_at, cost_nano = excluded.cost_nano, tokens_in = excluded.tokens_in,
+   due_at = excluded.due_at, due_ms = excluded.due_ms, due_boot = excluded.due_boot,
+   cost_nano = excluded.cost_nano, tokens_in = excluded.tokens_in,
    tokens_out = excluded.tokens_out, worker = excluded.worker"""
 
 WRITTEN: Final = """
@@ -263,6 +266,12 @@ WITH silent AS (SELECT run_id FROM lease
 UPDATE lease GIVE_UP, vtime = 0, seq = seq + 1
  WHERE run_id IN (SELECT run_id FROM silent) AND state = 'running'
 RETURNING run_id, organization_id, seq, state, wait_reason""".replace("GIVE_UP", _GIVE_UP)
+
+# A moment may have come when the wall clock was moved. Who waits for a span waits on.
+LOOK_AGAIN: Final = """
+UPDATE lease SET due_at = {now}
+ WHERE state = 'waiting' AND due_at IS NOT NULL
+   AND wait_reason IN ('time', 'signal', 'person', 'child')"""
 
 WAKE: Final = """
 WITH due AS (SELECT run_id FROM lease WHERE state = 'waiting' AND ({due}) LIMIT 200 {skip_locked})

@@ -1,0 +1,172 @@
+"""Run again from a step: what is kept, what is sent twice, and what is not."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from tests.conftest import test_settings
+from tests.fixtures import House, MakeKey, Program
+from tests.runs.test_signals import eventually
+from tests.workflows.plans import plan_of, text
+from webapp.access.permissions import Role
+from webapp.kernel.settings import Settings
+from webapp.runs.execution.runner import Runner
+
+Doc = dict[str, Any]
+
+
+class Sink(http.server.ThreadingHTTPServer):
+    """Counts what is sent, and refuses what it is told to refuse."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Hand)
+        self.sent: list[str] = []
+        self.refused: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Hand(http.server.BaseHTTPRequestHandler):
+    server: Sink
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.sent.append(self.path)
+        body = f'{{"number": {len(self.server.sent)}}}'.encode()
+        self.send_response(400 if self.path in self.server.refused else 200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        return None
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    made = Sink()
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str, redis_url: str, sink: Sink) -> Settings:
+    allow = f"127.0.0.1/32:{sink.server_address[1]}"
+    return test_settings(tmp_path, database_url, REDIS_URL=redis_url, OUTBOUND_ALLOW=allow)
+
+
+def post(step_id: str, url: str) -> Doc:
+    return {"id": step_id, "kind": "http", "name": url[-5:], "with": {"method": "POST", "url": url}}
+
+
+def plan(sink: Sink) -> Doc:
+    value = [{"value": ["s_1", "body", "number"]}, {"text": "-"}, {"value": ["s_3", "text"]}]
+    return plan_of(
+        post("s_1", f"{sink.url}/one"),
+        post("s_2", f"{sink.url}/two"),
+        text("s_3", "end"),
+        result=[{"name": "said", "label": "Said", "type": "text", "value": value}],
+    )
+
+
+def again(program: Any, run: str, body: Doc) -> Any:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    return program.post(f"/api/v1/runs/{run}/again", json=body, headers=headers)
+
+
+@pytest.fixture
+def failed(program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink) -> str:
+    sink.refused.add("/two")
+    run: str = start(make_live(plan(sink))).get_json()["id"]
+    eventually(program, run, "failed")
+    return run
+
+
+def test_a_failed_step_is_tried_again_and_what_came_before_it_is_kept(
+    program: Any, sink: Sink, failed: str
+) -> None:
+    sink.refused.clear()
+
+    answer = again(program, failed, {"from": "s_2"})
+
+    assert answer.status_code == 202, answer.text
+    new = eventually(program, answer.get_json()["id"], "done", "failed")
+    assert new["result"] == {"said": "1-end"}
+    assert sink.sent == ["/one", "/two", "/two"]
+    assert [task["state"] for task in new["tasks"]] == ["reused", "succeeded", "succeeded"]
+    assert eventually(program, failed, "failed")["state"] == "failed"
+
+
+def test_what_was_sent_is_told_before_and_skipped_unless_it_is_wanted(
+    program: Any, sink: Sink, failed: str
+) -> None:
+    sink.refused.clear()
+    told = program.get(f"/api/v1/runs/{failed}/again").get_json()
+    assert [(one["path"], one["effect"]) for one in told["sent"]] == [("s_1", "at_most_once")]
+    assert told["kept"] == 0
+
+    careful = again(program, failed, {}).get_json()["id"]
+    assert eventually(program, careful, "done", "failed")["result"] == {"said": "1-end"}
+    assert sink.sent == ["/one", "/two", "/two"]
+
+    bold = again(program, failed, {"send_again": ["s_1"]}).get_json()["id"]
+    assert eventually(program, bold, "done", "failed")["result"] == {"said": "4-end"}
+    assert sink.sent == ["/one", "/two", "/two", "/one", "/two"]
+
+
+def test_only_a_run_that_is_over_is_run_again(program: Any, make_live: Any, start: Any) -> None:
+    run = start(make_live(plan_of(text("s_1", "x")))).get_json()["id"]
+
+    answer = again(program, run, {})
+
+    assert (answer.status_code, answer.get_json()["code"]) == (409, "E-RUN-OPEN")
+
+
+def test_a_step_that_is_not_there_is_not_found(program: Any, failed: str) -> None:
+    assert again(program, failed, {"from": "s_77"}).status_code == 404
+    assert again(program, failed, {"from": "../x"}).status_code == 404
+
+
+def test_a_viewer_may_look_and_not_start_and_a_stranger_sees_nothing(
+    app: Flask, acme: House, other: House, make_key: MakeKey, failed: str
+) -> None:
+    for key, look, begin in ((make_key(acme, Role.VIEWER), 200, 403), (make_key(other), 404, 404)):
+        somebody = Program(app, app.response_class, use_cookies=False)
+        somebody.key = key
+
+        assert somebody.get(f"/api/v1/runs/{failed}/again").status_code == look
+        assert again(somebody, failed, {}).status_code == begin
+
+
+def test_items_that_went_well_are_kept_when_one_is_done_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/item1")
+    address = [{"text": f"{sink.url}/item"}, {"value": ["s_1", "index"]}]
+    inner = {"id": "s_2", "kind": "http", "with": {"method": "POST", "url": address}}
+    each = {"list": {"list": ["a", "b", "c"]}, "item_failure": "continue", "steps": [inner]}
+    count = [{"name": "n", "label": "N", "type": "number", "value": [{"value": ["s_1", "count"]}]}]
+    workflow = make_live(
+        plan_of({"id": "s_1", "kind": "each", "name": "All", "with": each}, result=count)
+    )
+    run = start(workflow).get_json()["id"]
+    assert eventually(program, run, "done")["result"] == {"n": 2}
+    sink.refused.clear()
+
+    new = again(program, run, {"from": "s_1[1]/s_2"}).get_json()["id"]
+
+    assert eventually(program, new, "done", "failed")["result"] == {"n": 3}
+    assert sorted(sink.sent) == ["/item0", "/item1", "/item1", "/item2"]

@@ -1,0 +1,81 @@
+"""Which steps of a finished run a new run may take over, when it begins again from a step."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from webapp.engine.plan import FAILURE, Plan, Step
+from webapp.engine.sight import lane_needs
+
+_PART: Final = re.compile(r"(s_[a-z0-9]{1,12})(?:(:)([a-z][a-z0-9_]*)|\[(\d+)\]|#(\d+)|(!))?")
+
+
+def steps_of(path: str) -> list[tuple[str, str]]:
+    """Return (step id, block) along a path: "s_5:lane_b/s_6" -> [("s_5", ":lane_b"), ("s_6", "")].
+
+    Raises:
+        ValueError: it is no path of a step.
+    """
+    found = []
+    for part in path.split("/"):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise ValueError(f"no path of a step: {path}")
+        found.append((match[1], part[len(match[1]) :]))
+    return found
+
+
+def comes_before(plan: Plan, path: str, start: str) -> bool:
+    """Whether what happened at `path` does not depend on the step at `start`, by the plan alone.
+
+    Steps behind `start` come after it, and so do lanes that need its lane. Other items of its
+    list, and lanes beside its own, do not.
+    """
+    block: list[Step] = plan.steps
+    for (mine, inside), (other, its) in zip(steps_of(path), steps_of(start), strict=False):
+        places = {step.id: place for place, step in enumerate(block)}
+        if mine not in places or other not in places:
+            return False
+        if mine != other:
+            return places[mine] < places[other]
+        step = block[places[mine]]
+        if not inside or not its:
+            return False  # one holds the other, or it is the step itself
+        if inside != its:
+            return _beside(step, inside, its)
+        block = step.blocks.get(_key(inside), [])
+    return False
+
+
+def _beside(step: Step, mine: str, its: str) -> bool:
+    """Whether one block of a step keeps what it did when another block of it is done again."""
+    if its == FAILURE:
+        return True  # the failure branch comes behind all else
+    if step.kind == "each":
+        return True
+    if step.kind == "repeat" and mine != FAILURE:
+        return int(mine[1:]) < int(its[1:])
+    if step.kind == "parallel" and mine != FAILURE:
+        return not _needs(lane_needs(step), mine[1:], its[1:])
+    return False
+
+
+def _needs(needs: Mapping[str, list[str]], lane: str, wanted: str) -> bool:
+    todo, seen = list(needs.get(lane, [])), set()
+    while todo:
+        one = todo.pop()
+        if one == wanted:
+            return True
+        if one not in seen:
+            seen.add(one)
+            todo.extend(needs.get(one, []))
+    return False
+
+
+def _key(inside: str) -> str:
+    """Return the key of a block among a step's blocks."""
+    if inside == FAILURE:
+        return FAILURE
+    return inside[1:] if inside.startswith(":") else ""

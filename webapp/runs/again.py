@@ -1,0 +1,272 @@
+"""Run again from a step: a new run that takes over what an earlier one has done.
+
+Terminal stays terminal: the old run never changes. What succeeded before the chosen step is kept
+(`reused`), what failed is tried again, and what has had an effect is skipped unless a person says
+that it shall be sent once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import case, func, insert, literal, select
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.audit.service import record
+from webapp.engine.plan import Plan
+from webapp.engine.recovery import CALL
+from webapp.engine.reuse import comes_before, steps_of
+from webapp.kernel.clock import now
+from webapp.kernel.errors import Conflict, NotFound
+from webapp.kernel.ids import new_id, public_id
+from webapp.runs import queries, starting
+from webapp.runs.looking import plan_of_run
+from webapp.runs.models import Event, Lease, Run, Step
+from webapp.runs.plans import known_plan
+
+MOST_SHOWN: Final = 200
+_AT_ONCE: Final = 500
+_KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A step that has had an effect, or may have had one, and would be done again.
+
+    Attributes: path: of the step; calls: how many of an agent's tool calls it stands for.
+    """
+
+    path: str
+    step_id: str
+    kind: str
+    effect: str
+    doubtful: bool
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """What running again from a step would mean.
+
+    Attributes: kept: how many steps are taken over; sent: what would be sent twice.
+    """
+
+    run: Run
+    start: str
+    kept: int
+    sent: list[Sent]
+
+
+@requires(Permission.VIEW_RUNS)
+def preview(ctx: Context, run_id: UUID, start: str) -> Again:
+    """Say what running again from the step at `start` would take over and send twice; "" is
+    the beginning.
+
+    Raises:
+        NotFound: no such run here, or it has not reached such a step.
+        Conflict: the run is not over.
+    """
+    run, plan = _over(ctx, run_id, start)
+    rows = _rows(ctx, run_id)
+    kept = _kept(plan, rows, start)
+    return Again(run, start, sum(1 for row in kept if row.ends), _sent(rows, kept, plan))
+
+
+@requires(Permission.START_RUNS)
+def run_again(
+    ctx: Context, run_id: UUID, start: str, send_again: Iterable[str], *, key: str = ""
+) -> Run:
+    """Start a run that begins again from the step at `start`, with the inputs of the old one.
+
+    Args:
+        send_again: paths of effects that shall happen once more; the others are skipped, and
+            keep the value they had.
+        key: where it came from, once; made from the old run without it.
+
+    Raises: see `preview`; LimitReached: too many runs wait.
+    """
+    old, plan = _over(ctx, run_id, start)
+    rows = _rows(ctx, run_id)
+    kept = _kept(plan, rows, start)
+    wanted = set(send_again)
+    skipped = [one.path for one in _sent(rows, kept, plan) if one.path not in wanted]
+    run = _new_run(ctx, old, start, key)
+    known = known_plan(old.version_id)
+    starting.accept(ctx, run, known.steps if known is not None else 0)
+    _copy(ctx, old, run, [row.path for row in kept], skipped)
+    lease = ctx.session.get_one(Lease, run.id)
+    lease.done = sum(1 for row in kept if row.ends)
+    first = ctx.session.get_one(Event, (run.id, 1))
+    first.data = {**first.data, "again_of": public_id("run", old.id), "reused": lease.done}
+    after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
+    record(ctx, "run.again", public_id("run", old.id), after=after)
+    ctx.session.flush()
+    return run
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The newest attempt at a path, without its values."""
+
+    path: str
+    step_id: str
+    kind: str
+    state: str
+    effect: str
+    reason: str
+
+    @property
+    def is_call(self) -> bool:
+        return CALL in self.path
+
+    @property
+    def ends(self) -> bool:
+        return not self.is_call
+
+
+def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan]:
+    run = queries.find(ctx, run_id).run
+    if run.state not in {"done", "failed", "cancelled"}:
+        raise Conflict("E-RUN-OPEN")
+    plan = plan_of_run(ctx, run)
+    if start:
+        try:
+            steps_of(start)
+        except ValueError:
+            raise NotFound() from None
+        queries.attempts(ctx, run_id, start)
+    return run, plan
+
+
+def _rows(ctx: Context, run_id: UUID) -> list[_Row]:
+    newest = (
+        select(Step.path, func.max(Step.attempt).label("attempt"))
+        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+        .group_by(Step.path)
+        .subquery()
+    )
+    query = (
+        select(Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
+        .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
+        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+        .order_by(Step.path)
+    )
+    return [
+        _Row(path, step_id, kind, state, effect, str((error or {}).get("reason") or ""))
+        for path, step_id, kind, state, effect, error in ctx.session.execute(query)
+    ]
+
+
+def _kept(plan: Plan, rows: Sequence[_Row], start: str) -> list[_Row]:
+    """Return the rows that the new run takes over."""
+    if not start:
+        return []
+    return [row for row in rows if _is_kept(plan, row, start)]
+
+
+def _is_kept(plan: Plan, row: _Row, start: str) -> bool:
+    step_path = row.path.rpartition(CALL)[0] if row.is_call else row.path
+    if not comes_before(plan, step_path, start):
+        return False
+    if row.state == "skipped":
+        return row.reason in _KEPT_REASONS
+    return row.state in {"succeeded", "reused"}
+
+
+def _sent(rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> list[Sent]:
+    """Return what has had an effect and is not taken over; an agent stands for its calls."""
+    stay = {row.path for row in kept}
+    holding = {step.id for step in plan.walk() if step.kind in _HOLDERS}
+    calls: dict[str, int] = {}
+    doubtful: set[str] = set()
+    found: dict[str, _Row] = {}
+    for row in rows:
+        if row.effect in {"none", ""} or row.path in stay or row.step_id in holding:
+            continue
+        if row.state not in {"succeeded", "reused", "unknown", "intent"}:
+            continue
+        path = row.path.rpartition(CALL)[0] if row.is_call else row.path
+        calls[path] = calls.get(path, 0) + row.is_call
+        if row.state in {"unknown", "intent"}:
+            doubtful.add(path)
+        found.setdefault(path, row)
+    return [
+        Sent(
+            path,
+            row.step_id,
+            "agent" if row.is_call else row.kind,
+            row.effect,
+            path in doubtful,
+            calls[path],
+        )
+        for path, row in sorted(found.items())
+    ]
+
+
+_HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
+
+
+def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:
+    again = select(func.count()).select_from(Run).where(Run.again_of == old.id)
+    number = (ctx.session.scalar(again) or 0) + 1
+    return Run(
+        id=new_id(),
+        organization_id=ctx.organization_id,
+        workflow_id=old.workflow_id,
+        version_id=old.version_id,
+        state="queued",
+        kind=old.kind if old.kind in {"normal", "tryout", "rehearsal"} else "normal",
+        started_by_kind=ctx.actor.kind,
+        started_by=ctx.actor.id,
+        started_by_name=ctx.actor.name,
+        idem_key=key or f"again:{public_id('run', old.id)}:{number}",
+        inputs=old.inputs,
+        queued_at=now(),
+        depth=0,
+        again_of=old.id,
+        again_from=start or None,
+    )
+
+
+def _copy(ctx: Context, old: Run, run: Run, kept: list[str], skipped: list[str]) -> None:
+    """Write the rows that the new run begins with, without reading their values."""
+    for paths, state in ((kept, ""), (skipped, "skipped")):
+        for first in range(0, len(paths), _AT_ONCE):
+            _copy_some(ctx, old, run, paths[first : first + _AT_ONCE], state)
+
+
+_SAME: Final = ("path", "step_id", "kind", "effect", "idem_key", "result", "result_file")
+
+
+def _copy_some(ctx: Context, old: Run, run: Run, paths: list[str], state: str) -> None:
+    newest = (
+        select(Step.path, func.max(Step.attempt).label("attempt"))
+        .where(Step.run_id == old.id, Step.path.in_(paths))
+        .group_by(Step.path)
+        .subquery()
+    )
+    kept_state = case((Step.state == "skipped", "skipped"), else_="reused")
+    new: dict[str, Any] = {
+        "organization_id": literal(ctx.organization_id, Step.organization_id.type),
+        "run_id": literal(run.id, Step.run_id.type),
+        "attempt": literal(1),
+        "state": literal(state) if state else kept_state,
+        "error": literal({"reason": "sent_before"}, Step.error.type) if state else Step.error,
+        "fence": literal(0),
+        "seq": literal(1),
+        "started_at": Step.started_at,
+        "done_at": Step.done_at,
+        "cost_nano": literal(0),
+        "tokens_in": literal(0),
+        "tokens_out": literal(0),
+    }
+    chosen = (
+        select(*(getattr(Step, name) for name in _SAME), *new.values())
+        .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
+        .where(Step.run_id == old.id, Step.organization_id == ctx.organization_id)
+    )
+    ctx.session.execute(insert(Step).from_select([*_SAME, *new], chosen, include_defaults=False))
