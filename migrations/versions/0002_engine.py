@@ -34,6 +34,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("run_id", "id", name=op.f("signal_pkey")),
         sqlite_with_rowid=False,
     )
+    for column in _step_columns():
+        op.add_column("step", column)
     _approvals()
     _queues()
     if op.get_bind().dialect.name == "postgresql":
@@ -48,6 +50,8 @@ def downgrade() -> None:
     op.drop_table("signal")
     op.drop_index("run_again", "run")
     op.drop_index("run_parent", "run")
+    for column in _step_columns():
+        op.drop_column("step", column.name)
     for column in _run_columns():
         op.drop_column("run", column.name)
 
@@ -96,8 +100,11 @@ def _approvals() -> None:
     op.create_index("approval_run", "approval", ["run_id", "path", "round"], unique=True)
     is_open = sa.text("state = 'open'")
     op.create_index(
-        "approval_open", "approval", ["organization_id", "id"],
-        postgresql_where=is_open, sqlite_where=is_open,
+        "approval_open",
+        "approval",
+        ["organization_id", "id"],
+        postgresql_where=is_open,
+        sqlite_where=is_open,
     )
     _partial_index("approval_look", "approval", "look_at")
     op.create_table(
@@ -118,6 +125,13 @@ def _approvals() -> None:
         sa.PrimaryKeyConstraint("approval_id", "person_id", name=op.f("approval_person_pkey")),
         sqlite_with_rowid=False,
     )
+
+
+def _step_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("due_ms", sa.BigInteger(), nullable=True),
+        sa.Column("due_boot", sa.String(length=40), nullable=True),
+    ]
 
 
 def _run_columns() -> list[sa.Column[Any]]:

@@ -6,6 +6,9 @@ import time
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from typing import Final
+
+_SLEWED_MS: Final = 1000
 
 
 def now() -> datetime:
@@ -17,6 +20,21 @@ def boot_ms() -> int:
     """Return milliseconds since boot, sleep included; a shifted wall clock does not move it."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(clock) // 1_000_000
+
+
+class WallWatch:
+    """Notices that somebody moved the wall clock: it went on otherwise than the boot clock did."""
+
+    def __init__(self) -> None:
+        self._apart = self._look()
+
+    def jumped(self) -> bool:
+        """Whether it was moved since the last look, by more than a clock is ever slewed."""
+        before, self._apart = self._apart, self._look()
+        return abs(self._apart - before) > _SLEWED_MS
+
+    def _look(self) -> int:
+        return round(now().timestamp() * 1000) - boot_ms()
 
 
 @cache

@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, String, text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    String,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.access.tenancy import OrganizationOwned, own, owned
@@ -102,11 +111,14 @@ class Lease(OrganizationOwned, Base):
     __tablename__ = "lease"
 
     run_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    workflow_id: Mapped[UUID | None] = mapped_column(Id)
+    """Of the run, so that a workflow's runs under way are counted by an index."""
     queue: Mapped[str] = mapped_column(String(40), default="runs")
     state: Mapped[str] = mapped_column(String(8))
     vtime: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[int | None] = mapped_column(BigInteger)
     wait_reason: Mapped[str | None] = mapped_column(String(12))
+    """Why it waits; of a paused run what holds it: run, workflow, organization or queue."""
     worker: Mapped[str | None] = mapped_column(String(60))
     boot: Mapped[str | None] = mapped_column(String(40))
     lease_until: Mapped[int | None] = mapped_column(BigInteger)
@@ -118,8 +130,30 @@ class Lease(OrganizationOwned, Base):
     ran_ms: Mapped[int] = mapped_column(BigInteger, default=0)
     """Working time so far, waiting not counted; against the plan's `limits.seconds`."""
     cancel_at: Mapped[int | None] = mapped_column(BigInteger)
+    pause_at: Mapped[int | None] = mapped_column(BigInteger)
+    """When a run at work was told to pause: it begins nothing more, and then its lease pauses."""
+    paused_by: Mapped[str | None] = mapped_column(String(120))
+    """Who paused this one run; what holds more than one run says it itself."""
+    limit_id: Mapped[UUID | None] = mapped_column(Id)
+    """The gate whose limit it waits for, while `wait_reason` is "limit"."""
+    wrote_at: Mapped[int | None] = mapped_column(BigInteger)
+    """When it last got on: a journal write or a piece of streaming text."""
 
     __table_args__ = (
+        Index("lease_place", "organization_id", "state", "workflow_id"),
+        Index(
+            "lease_begun",
+            "workflow_id",
+            postgresql_where=text("fence > 0"),
+            sqlite_where=text("fence > 0"),
+        ),
+        Index(
+            "lease_limited",
+            "limit_id",
+            "vtime",
+            postgresql_where=text("wait_reason = 'limit'"),
+            sqlite_where=text("wait_reason = 'limit'"),
+        ),
         Index(
             "lease_ready",
             "queue",
@@ -168,7 +202,11 @@ class Step(OrganizationOwned, Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When a waiting step or the next attempt is due, by the wall clock, for people."""
+    """When a waiting step or the next attempt is due, by the wall clock: a moment, or for people."""
+    due_ms: Mapped[int | None] = mapped_column(BigInteger)
+    """The same by the lease clock, of waits for a span: no change of the wall clock moves them."""
+    due_boot: Mapped[str | None] = mapped_column(String(40))
+    """On SQLite the lease clock counts within this boot only."""
     cost_nano: Mapped[int] = mapped_column(BigInteger, default=0)
     tokens_in: Mapped[int] = mapped_column(Integer, default=0)
     tokens_out: Mapped[int] = mapped_column(Integer, default=0)
@@ -212,6 +250,92 @@ class Signal(OrganizationOwned, Base):
     __table_args__ = ({"sqlite_with_rowid": False},)
 
 
+class Approval(OrganizationOwned, Base):
+    """What a step asks people, and what they said. What is shown is in the step's frozen row.
+
+    One UPDATE of an open row decides who is heard, whoever answers at the same time; silence
+    until `due_at` is an answer too.
+    """
+
+    __tablename__ = "approval"
+
+    id: Mapped[UUID] = mapped_column(Id, primary_key=True, default=new_id)
+    run_id: Mapped[UUID] = mapped_column(Id)
+    path: Mapped[str] = mapped_column(String(400))
+    round: Mapped[int] = mapped_column(SmallInteger)
+    """The attempt of the step that asks."""
+    state: Mapped[str] = mapped_column(String(10))
+    """open, decided, expired, cancelled."""
+    request_sha: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the step's frozen bytes."""
+    nonce: Mapped[bytes] = mapped_column(LargeBinary(32))
+    """Links in mails are made of it and of the machine's own key."""
+    who: Mapped[list[dict[str, Any]]] = mapped_column(Json)
+    need: Mapped[int] = mapped_column(SmallInteger)
+    """How many must agree; 0 is all of them."""
+    not_starter: Mapped[bool] = mapped_column()
+    deputy: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    made_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    due_s: Mapped[int | None] = mapped_column(Integer)
+    """The span of it, for those whom it is passed to."""
+    pass_to: Mapped[list[dict[str, Any]] | None] = mapped_column(Json)
+    remind_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    look_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When the machine has something to do about it; None: never again."""
+    told_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    passed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    decision: Mapped[str | None] = mapped_column(String(10))
+    decided_by: Mapped[UUID | None] = mapped_column(Id)
+    decided_by_name: Mapped[str | None] = mapped_column(String(120))
+    via: Mapped[str | None] = mapped_column(String(6))
+    decided_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    effective_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Until then it can be taken back, and the run is not told."""
+    note: Mapped[str | None] = mapped_column(String(2000))
+    values: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """What was edited, by name."""
+    answers: Mapped[dict[str, Any] | None] = mapped_column(Json)
+
+    __table_args__ = (
+        *owned("run"),
+        Index("approval_run", "run_id", "path", "round", unique=True),
+        Index(
+            "approval_open",
+            "organization_id",
+            "id",
+            postgresql_where=text("state = 'open'"),
+            sqlite_where=text("state = 'open'"),
+        ),
+        Index(
+            "approval_look",
+            "look_at",
+            postgresql_where=text("look_at IS NOT NULL"),
+            sqlite_where=text("look_at IS NOT NULL"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
+
+
+class ApprovalPerson(OrganizationOwned, Base):
+    """A person whom an approval was sent to, or who has agreed to it."""
+
+    __tablename__ = "approval_person"
+
+    approval_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
+    name: Mapped[str] = mapped_column(String(120))
+    token_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    """Of the link in the mails; the link itself is kept nowhere."""
+    agreed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    via: Mapped[str | None] = mapped_column(String(6))
+
+    __table_args__ = (
+        ForeignKeyConstraint(["approval_id"], ["approval.id"], ondelete="CASCADE"),
+        {"sqlite_with_rowid": False},
+    )
+
+
 class Fair(Base):
     """One organization's place in a queue: a virtual time that advances with each start.
 
@@ -223,7 +347,34 @@ class Fair(Base):
     queue: Mapped[str] = mapped_column(String(40), primary_key=True)
     organization_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
     last_vtime: Mapped[int] = mapped_column(BigInteger, default=0)
+    high_vtime: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """Runs of high and of low priority advance times of their own, or they would queue up
+    behind the organization's other runs.
+    """
+    low_vtime: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    claimed_vtime: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """The latest virtual time that was claimed; the largest of a queue is where its head is."""
     waiting: Mapped[int] = mapped_column(Integer, default=0)
+    minute: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    """The minute (since 1970) that `begun` counts; `begun_before` counts the one before."""
+    begun: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    begun_before: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+
+
+class QueueSetting(Base):
+    """How a queue is kept; without a row: in order of arrival, 10,000 runs an organization."""
+
+    __tablename__ = "queue_setting"
+
+    queue: Mapped[str] = mapped_column(String(40), primary_key=True)
+    mode: Mapped[str] = mapped_column(String(8), default="fifo")
+    """fifo, lifo or priority."""
+    max_waiting: Mapped[int | None] = mapped_column(Integer)
+    """How many runs of one organization may wait in it."""
+    paused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_by: Mapped[str | None] = mapped_column(String(120))
+    opening: Mapped[bool] = mapped_column(default=False)
+    """It goes on again, and runs it held are still to be put back in line."""
 
 
 class WorkerSeen(Base):

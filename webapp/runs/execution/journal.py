@@ -11,7 +11,7 @@ from typing import Any, Final
 from webapp.engine.journal import Batch, End, Event, HandBack, LostLease, Park, Record
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
-from webapp.kernel.clock import boot_ms, now
+from webapp.kernel.clock import boot_id, boot_ms, now
 from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.approvals import Statement, statement_for
 from webapp.runs.execution.claims import Claimed
@@ -133,6 +133,8 @@ class RunJournal:
             "started_at": at,
             "done_at": None if record.state in _BEGUN else at,
             "due_at": self._due(record),
+            "due_in_ms": None if record.due_s is None else round(record.due_s * 1000),
+            "boot": None if record.due_s is None else boot_id(),
             "cost": record.cost_nano,
             "tokens_in": record.tokens_in,
             "tokens_out": record.tokens_out,
