@@ -215,15 +215,26 @@ def edit_fields(found: Found) -> list[Field]:
 def answer_typed(found: Found, typed: Mapping[str, str], zone: str) -> dict[str, Any]:
     """Return what a form sent in the shape that `ApprovalDecision` reads."""
     edits = asking.answers(edit_fields(found), typed, {}, zone)
-    sent = {n: v for n, v in edits.items() if f"{asking.PREFIX}{n}" in typed or v is False}
+    sent = {
+        name.removeprefix(EDIT): _own_line_ends(value, found.values[name.removeprefix(EDIT)])
+        for name, value in edits.items()
+        if f"{asking.PREFIX}{name}" in typed or value is False
+    }
     given = asking.answers(questions(found.asked), typed, {}, zone)
     return {
         "decision": typed.get("decision", ""),
         "note": typed.get("note", ""),
         "shown": typed.get("shown", "")[:64] or None,
-        "values": {name.removeprefix(EDIT): value for name, value in sent.items()},
+        "values": sent,
         "answers": given,
     }
+
+
+def _own_line_ends(value: Any, before: Any) -> Any:
+    """Return a text with line ends as it had them: browsers send all as carriage returns."""
+    if isinstance(value, str) and not (isinstance(before, str) and "\r\n" in before):
+        return value.replace("\r\n", "\n")
+    return value
 
 
 def _visible(value: Any) -> Any:

@@ -11,6 +11,7 @@ from uuid import UUID
 from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id
 from webapp.runs import failing
+from webapp.runs.approvals_showing import ApprovalView
 from webapp.runs.doubting import Doubt
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.presenting import took_ms, word_of
@@ -41,6 +42,7 @@ class RunView:
     neighbors: tuple[UUID | None, UUID | None] = (None, None)
     doubts: list[Doubt] = field(default_factory=list)
     doubts_in_all: int = 0
+    approvals: list[ApprovalView] = field(default_factory=list)
 
     @property
     def run(self) -> Any:
@@ -65,7 +67,8 @@ class RunView:
     @property
     def refreshes(self) -> bool:
         """Whether it comes anew by itself without script; never while somebody is to write."""
-        return self.active and not self.still and self.run.state != "needs_review"
+        writes = self.run.state == "needs_review" or any(a.found.can_answer for a in self.approvals)
+        return self.active and not self.still and not writes
 
     @property
     def ways(self) -> list[tuple[str, str, str]]:

@@ -150,6 +150,20 @@ def _wait(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
     return [("For 0 seconds", False)]
 
 
+_ASKED: Final = {
+    "owner": "owners", "admin": "admins", "member": "members", "viewer": "everybody",
+}  # fmt: skip
+
+
+def _approval(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
+    who = [one for one in settings.get("who") or [] if isinstance(one, dict)]
+    people = sum("person" in one for one in who)
+    named = [_ASKED.get(str(one["role"]), "") for one in who if "role" in one]
+    named += ["whoever started it"] if any("starter" in one for one in who) else []
+    named += [f"{people} {'person' if people == 1 else 'people'}"] if people else []
+    return [(f"Asks {listed(named)}", False)] if named else []
+
+
 def _agent(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
     return value_pieces(settings.get("message"), titles)
 
@@ -171,6 +185,7 @@ def _stop(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
 
 _SAY: Final[dict[str, Callable[[Doc, Mapping[str, str]], list[Piece]]]] = {
     "agent": _agent,
+    "approval": _approval,
     "each": _each,
     "http": _http,
     "if": _if,

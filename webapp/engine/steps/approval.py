@@ -127,7 +127,7 @@ class Config(Strict):
     def _names_are_known(self) -> Config:
         names = names_of(self)
         if len(set(names)) != len(names):
-            raise unfinished("Give each value to check a name of its own", "/show")
+            raise unfinished("Give each value to check a name of its own", "/show/0")
         for n, name in enumerate(self.edit):
             if name not in names:
                 raise unfinished(f"There is no value called “{name}” to edit", f"/edit/{n}")
@@ -139,7 +139,21 @@ class Config(Strict):
                 )
         asked = [one.name for one in self.questions]
         if None in asked or len(set(asked)) != len(asked):
-            raise unfinished("Give each question a name of its own", "/questions")
+            raise unfinished("Give each question a name of its own", "/questions/0")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Config:
+        people = {one.person for one in self.who if isinstance(one, ByPerson)}
+        starter = any(isinstance(one, ByStarter) for one in self.who)
+        if any(isinstance(one, ByRole) for one in self.who):
+            return self  # as many as there are
+        if starter and self.not_starter and not people:
+            raise unfinished("Name somebody else: nobody is left to ask", "/who/0")
+        named = len(people) + (starter and not self.not_starter)
+        if isinstance(self.need, Some) and self.need.n > named:
+            word = "1 person is" if named == 1 else f"{named} people are"
+            raise unfinished(f"{self.need.n} must agree, but only {word} named", "/need/n")
         return self
 
 

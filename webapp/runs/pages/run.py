@@ -15,8 +15,9 @@ from webapp.kernel import jsons
 from webapp.kernel.errors import Conflict, NotFound
 from webapp.kernel.ids import parse_id
 from webapp.live.texts import text_so_far
-from webapp.runs import deciding, looking, panes, seeing, service, showing, watching
+from webapp.runs import approvals, deciding, looking, panes, seeing, service, showing, watching
 from webapp.runs.doubting import doubt_of
+from webapp.runs.pages.approvals import view_of
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, whole_number, zone
 from webapp.runs.schemas import StepDecision
 from webapp.runs.showing import RunView
@@ -75,6 +76,10 @@ def _fill(ctx: Context, view: RunView) -> None:
 
 def _ask(ctx: Context, view: RunView, typed: tuple[str, Any] = ("", None)) -> None:
     """Bring what a person has to decide; `typed` is the path and note of a refused form."""
+    asks = any(step.kind == "approval" for step in view.watched.places.steps.values())
+    if asks and view.active:
+        found = approvals.open_in_run(ctx, view.run.id)
+        view.approvals = [view_of(ctx, one, back=view.base) for one in found]
     if view.run.state == "needs_review":
         rows, view.doubts_in_all = deciding.open_questions(ctx, view.run.id)
         places, (path, note) = view.watched.places, typed

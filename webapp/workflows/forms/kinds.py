@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from webapp.engine.tools import TOOLS
+from webapp.workflows.forms.approvals import parts_of_approval
 from webapp.workflows.forms.cards import Cards, Label, name_from
 from webapp.workflows.forms.computed import COMPUTED, TYPES, NamedValues
 from webapp.workflows.forms.conditions import ConditionPart
@@ -111,6 +112,13 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
             ), radios=True),
         )),
     ),
+    "repeat": (
+        Number("most", "At most", "", 1, 100, "rounds", default=10),
+        Number("pause_s", "Pause between rounds", "", 0, 3600, "seconds", default=0),
+        Choose("at_limit", "If it is still not true after the last round", "", (
+            ("fail", "The step fails"), ("continue", "Go on"),
+        ), radios=True),
+    ),
     "wait": (
         Span("for_s", "Wait for", "Leave it empty to wait until a moment."),
         Value("until", "Or wait until", "A date such as 2026-03-04, or an earlier value.", rows=1),
@@ -158,6 +166,8 @@ def parts_of(step: Doc) -> Sequence[Part]:
         return parts_of_tool(settings)
     if kind == "parallel":
         return _parallel(settings)
+    if kind == "approval":
+        return parts_of_approval(settings)
     return KINDS_OF_FORM.get(kind, ())
 
 

@@ -46,6 +46,10 @@ class Given:
     def has(self, name: str) -> bool:
         return name in self._values
 
+    def names(self, prefix: str) -> list[str]:
+        """Return the names of the fields that begin so, in their order."""
+        return [name for name in self._values if name.startswith(prefix)]
+
     def rearranged(self, name: str, entries: list[Any], fresh: Callable[[str], Any]) -> list[Any]:
         """Return the entries of the list `name` after what a button asked for."""
         kept = [one for n, one in enumerate(entries) if self.removed != f"{name}-{n}"]
@@ -82,6 +86,7 @@ class Env:
         errors: sentence by field name.
         rows: names for the operations of a list step, its row included.
         wrong: filled while reading: what could not be read, by field name.
+        people: members of the organization, id and name, for fields that name some.
     """
 
     names: Names
@@ -90,6 +95,7 @@ class Env:
     more: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
+    people: Sequence[tuple[str, str]] = ()
     in_rows: bool = False
 
     @property

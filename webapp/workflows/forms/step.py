@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,6 +11,7 @@ from webapp.engine.steps import KINDS
 from webapp.kernel.errors import FieldError, Invalid
 from webapp.workflows.blocks import own_settings
 from webapp.workflows.forms.cards import is_stopgap, name_from
+from webapp.workflows.forms.conditions import ConditionPart
 from webapp.workflows.forms.kinds import parts_of
 from webapp.workflows.forms.limits import LIMITS, Cost
 from webapp.workflows.forms.parts import (
@@ -69,10 +70,17 @@ _TIMES: Final = (
 )
 
 
+_OF_THE_END: Final[Mapping[str, Part]] = {
+    "each": COLLECT,
+    "repeat": ConditionPart("until", "Until", "Looked at after each round."),
+}
+"""What is settled at the end of the steps inside, and so can use their values."""
+
+
 def _common(step: Doc) -> Fold:
     kind = KINDS.get(step.get("kind", ""))
-    waits = kind is not None and not kind.pure and not kind.container and kind.name != "wait"
-    parts: list[Part] = [*_TIMES] if waits else []
+    acts = kind is not None and (kind.prepare is not None or kind.perform is not None)
+    parts: list[Part] = [*_TIMES] if acts else []
     if step.get("kind") == "agent":
         parts.append(Cost("cost_usd", "Cost limit"))
     return Fold("more", "More", "", (*parts, _NOTE))
@@ -104,11 +112,14 @@ def show_step(
     *,
     more: Mapping[str, int] | None = None,
     errors: Mapping[str, str] | None = None,
+    people: Sequence[tuple[str, str]] = (),
 ) -> StepForm:
     env = env_of(step, sights, more, errors)
+    env.people = people
     settings = step.get("with") or {}
     failure = step.get("on_failure") or {}
     inside = Env(sights.names(step["id"], inside=True), more=env.more, errors=env.errors)
+    last = _OF_THE_END.get(step.get("kind", ""))
     more_of_it = _common(step).show(step, "step", env)
     handling = _FAILURE.show(failure, "failure", env) if may_fail(step) else None
     if handling is not None and not failure and _hardly_fails(step):
@@ -117,7 +128,7 @@ def show_step(
     return StepForm(
         name=NAME.show(step, "step", env),
         settings=show_all(parts_of(step), settings, AT, env),
-        collect=COLLECT.show(settings, AT, inside) if step.get("kind") == "each" else None,
+        collect=last.show(settings, AT, inside) if last is not None else None,
         failure=handling,
         more=more_of_it,
     )
@@ -149,9 +160,9 @@ def read_step(step: Doc, sights: Sights, given: Given) -> Doc:
     read: Doc = {**deepcopy(step), "with": own_settings(deepcopy(step))}
     # The plan must not lose the steps inside; `drafting.change_step` puts them back.
     shown = read_all(parts_of(step), given, AT, read["with"], env)
-    if step.get("kind") == "each":
+    if (last := _OF_THE_END.get(step.get("kind", ""))) is not None:
         inside = Env(sights.names(step["id"], inside=True), wrong=env.wrong)
-        shown = read_all((COLLECT,), given, AT, shown, inside)
+        shown = read_all((last,), given, AT, shown, inside)
     read["with"] = _of_other_tool(shown, read["with"])
     read = read_all((NAME, _common(step)), given, "step", read, env)
     if may_fail(step):

@@ -11,6 +11,8 @@ from uuid import UUID
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
+from webapp.kernel.ids import public_id
+from webapp.organizations.service import members_of
 from webapp.workflows import blocks, board, drafting, history, service
 from webapp.workflows.adjusting import offered
 from webapp.workflows.drafting import ENDS
@@ -65,7 +67,15 @@ class Workbench:
         """Return the names of the fields of an open form, to see whether it changes its shape."""
         if step in ENDS:
             return element_names(show_end(self.doc, step, self.sights))
-        return element_names(show_step(blocks.step_of(self.doc, step), self.sights))
+        one = blocks.step_of(self.doc, step)
+        return element_names(show_step(one, self.sights, people=self._people(one)))
+
+    def _people(self, step: Doc) -> list[tuple[str, str]]:
+        """Return id and name of those whom the step may ask."""
+        if step.get("kind") != "approval":
+            return []
+        found = members_of(self.ctx)
+        return [(public_id("usr", member.id), member.person.name) for member in found]
 
     def shown(
         self,
@@ -128,7 +138,8 @@ class Workbench:
             gives = self.sights.gives("start") if step == "start" else []
         else:
             one = blocks.step_of(self.doc, step)
-            form = show_step(one, self.sights, more=more, errors=errors)
+            people = self._people(one)
+            form = show_step(one, self.sights, more=more, errors=errors, people=people)
             names = self.sights.names(step)
             rows = self.sights.names_of_rows(step) if one.get("kind") == "list" else None
             gives = self.sights.gives(step)

@@ -1,0 +1,186 @@
+"""People answer on pages: on the run's, on the approval's own, and in time to take it back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.approvals.conftest import Change, Sweep, asked, letter, person, until
+from tests.fixtures import Browser, House
+from webapp.access.permissions import Role
+from webapp.kernel.clock import now
+
+
+def test_a_person_answers_on_the_page_of_the_run_and_the_run_goes_on_when_it_cannot_be_undone(
+    waiting: Any, program: Any, owner: Browser, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run = waiting(letter())
+    url, one = f"/o/acme/runs/{run}", asked(program)["id"]
+    page = owner.get(url).text
+    assert "Check the letter" in page
+    assert "Dear Ada, pay 12.50." in page
+    assert "http-equiv" not in page  # it must not come anew under somebody who writes
+
+    said = owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve", back=url)
+
+    assert (said.status_code, said.headers["Location"]) == (303, url)
+    assert "you can take it back" in owner.get(url).text
+    sweep()
+    assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "waiting"
+    change(effective_at=now(), look_at=now())
+    sweep()
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
+    assert "Owner of acme approved this on" in owner.get(f"/o/acme/approvals/{one}").text
+
+
+def test_an_answer_can_be_taken_back_for_five_seconds(
+    waiting: Any, program: Any, owner: Browser, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run, one = waiting(letter()), asked(program)["id"]
+    url = f"/o/acme/approvals/{one}"
+    owner.get(url)
+    owner.submit(f"{url}/decide", decision="reject", note="No.")
+
+    owner.submit(f"{url}/undo")
+
+    assert "Taken back." in owner.get(url).text
+    assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "open"
+    owner.submit(f"{url}/decide", decision="approve")
+    change(effective_at=now() - timedelta(seconds=1))
+    owner.submit(f"{url}/undo")
+    assert "It was too late" in owner.get(url).text
+    change(look_at=now())
+    sweep()
+    assert finish(run)["state"] == "done"
+
+
+def test_what_is_edited_before_it_is_approved_changes_what_the_next_step_sends(
+    waiting: Any, program: Any, owner: Browser, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run, one = waiting(letter(edit=["text"])), asked(program)["id"]
+    url = f"/o/acme/approvals/{one}"
+    owner.get(url)
+
+    owner.submit(f"{url}/decide", decision="approve", **{"q-e.text": "Dear Ada,\r\npay 11."})
+    change(effective_at=now(), look_at=now())
+    sweep()
+
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada,\npay 11."}
+
+
+def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(
+    waiting: Any, program: Any, owner: Browser
+) -> None:
+    questions = [
+        {"name": "amount", "label": "Amount", "type": "number", "max": 100},
+        {"name": "how", "label": "How", "type": "oneof", "of": ["Mail", "Letter"]},
+    ]
+    waiting(letter(questions=questions))
+    url = f"/o/acme/approvals/{asked(program)['id']}"
+    owner.get(url)
+
+    wrong = owner.submit(f"{url}/decide", decision="approve", note="Hm.", **{"q-amount": "900"})
+
+    assert wrong.status_code == 422
+    assert "Amount must be at most 100" in wrong.text
+    assert "How is missing" in wrong.text
+    assert 'value="900"' in wrong.text
+    assert "Hm.</textarea>" in wrong.text
+    assert owner.submit(f"{url}/decide", note="Hm.").status_code == 422
+    changes = owner.submit(f"{url}/decide", decision="changes")
+    assert "Enter what is to be changed." in changes.text
+
+
+def test_hidden_characters_are_written_out(waiting: Any, program: Any, owner: Browser) -> None:
+    hostile = "pay\u202etxt.exe\u200b to \U000e0041<b>"
+    plan = letter(show=[{"name": "text", "label": "To\u200fken", "value": hostile}])
+    waiting(plan)
+
+    page = owner.get(f"/o/acme/approvals/{asked(program)['id']}").text
+
+    assert "pay‹U+202E›txt.exe‹U+200B› to ‹U+E0041›&lt;b&gt;" in page
+    assert "To‹U+200F›ken" in page
+
+
+def test_who_comes_second_is_told_who_was_first(
+    waiting: Any, program: Any, owner: Browser, signed_in: Any, acme: House
+) -> None:
+    waiting(letter(who=[{"role": "admin"}]))
+    url = f"/o/acme/approvals/{asked(program)['id']}"
+    admin = signed_in(acme, Role.ADMIN)
+    owner.get(url)
+    owner.submit(f"{url}/decide", decision="approve")
+
+    late = admin.submit(f"{url}/decide", decision="reject")
+
+    assert late.status_code == 303
+    assert "Owner of acme approved this already." in admin.get(url).text
+
+
+def test_only_who_is_asked_may_answer_but_everybody_here_sees_it(
+    waiting: Any, program: Any, member: Browser, viewer: Browser, acme: House, finish: Any
+) -> None:
+    waiting(letter(who=[person(acme, Role.VIEWER), person(acme, Role.OWNER)]))
+    url = f"/o/acme/approvals/{asked(program)['id']}"
+
+    page = member.get(url).text
+    assert "Only those who are asked may answer: Viewer of acme and Owner of acme." in page
+    assert 'name="decision"' not in page
+    refused = member.submit(f"{url}/decide", decision="approve")
+    assert refused.status_code == 403
+    assert viewer.get("/o/acme/approvals").text.count("Check the letter") == 1
+    assert "Nobody waits for you" in member.get("/o/acme/approvals").text
+    assert viewer.submit(f"{url}/decide", decision="approve").status_code == 303
+
+
+def test_another_organization_sees_nothing_of_it(
+    waiting: Any, program: Any, stranger: Browser
+) -> None:
+    waiting(letter())
+    one = asked(program)["id"]
+
+    assert stranger.get(f"/o/other/approvals/{one}").status_code == 404
+    assert (
+        stranger.submit(f"/o/other/approvals/{one}/decide", decision="approve").status_code == 404
+    )
+    assert stranger.get(f"/o/acme/approvals/{one}").status_code == 404
+    assert "Nobody waits for you" in stranger.get("/o/other/approvals").text
+
+
+def test_a_form_that_showed_something_else_is_refused(
+    waiting: Any, program: Any, owner: Browser, change: Change
+) -> None:
+    waiting(letter(edit=["text"]))
+    url = f"/o/acme/approvals/{asked(program)['id']}"
+    owner.get(url)
+    change(values={"text": "Dear Ben."})
+
+    owner.submit(f"{url}/decide", decision="approve", shown="0" * 64)
+
+    assert "What is asked has changed while you were looking." in owner.get(url).text
+
+
+@pytest.mark.parametrize("path", ["", "?part=live&after=1"])
+def test_the_box_is_on_the_page_of_the_run_also_while_somebody_watches(
+    waiting: Any, owner: Browser, path: str
+) -> None:
+    run = waiting(letter())
+
+    assert "Dear Ada, pay 12.50." in owner.get(f"/o/acme/runs/{run}{path}").text
+
+
+def test_a_run_that_is_cancelled_asks_nobody_any_more(
+    waiting: Any, program: Any, owner: Browser, runner: Any
+) -> None:
+    run, one = waiting(letter()), asked(program)["id"]
+
+    program.post(f"/api/v1/runs/{run}/cancel")
+
+    until(program, run, "cancelled", runner)
+    assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "cancelled"
+    owner.get(f"/o/acme/approvals/{one}")
+    said = owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+    assert said.status_code == 303
+    assert "Nobody is asked any more" in owner.get(f"/o/acme/approvals/{one}").text
