@@ -166,6 +166,9 @@ SETTINGS: dict[str, Any] = {
         },
     },
     "stop": {"as": "failed", "message": EVERYTHING},
+    "repeat": {"until": CONDITION, "most": 5, "steps": [text("s_8")]},
+    "workflow": {"workflow": "wf_1", "inputs": {"who": EVERYTHING}},
+    "approval": {"who": [{"role": "admin"}], "show": [{"label": "Text", "value": EVERYTHING}]},
 }  # fmt: skip
 
 
@@ -573,3 +576,24 @@ def test_a_step_of_a_kind_that_is_not_known_is_shown_and_can_be_deleted(
     assert owner.get(f"{url}/live").status_code == 200
     assert owner.submit(f"{url}/ops", op="delete:s_1").status_code == 303
     assert plan_now(workflow)["steps"] == []
+
+
+def test_a_repetition_is_built_until_a_value_of_its_own_steps_is_right(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    workflow = make()
+    url = f"{ROOT}/{workflow}"
+    owner.submit(f"{url}/ops", op="add:root::0:repeat")
+    owner.submit(f"{url}/ops", op="add:s_1::0:text")
+    send(owner, form_at(owner, f"{url}?step=s_2", "edit-s_2"), step__name="Try", with__text="ok")
+
+    form = form_at(owner, f"{url}?step=s_1", "edit-s_1")
+    send(owner, form, **{"with-most": "3", "with-until-rows-0-value": "[[Try: Text]]",
+                         "with-until-rows-0-to": "ok"})  # fmt: skip
+
+    [step] = plan_now(workflow)["steps"]
+    assert step["with"]["most"] == 3
+    row = {"is": "equal", "value": [{"value": ["s_2", "text"]}], "to": "ok"}
+    assert step["with"]["until"] == {"all": [row]}
+    assert [inner["id"] for inner in step["with"]["steps"]] == ["s_2"]
+    assert "Each round" in owner.get(url).text

@@ -295,6 +295,8 @@ def _conditions_of(step: Step) -> Iterator[tuple[Condition, str]]:
     config = step.config
     for n, branch in enumerate(getattr(config, "branches", [])):
         yield branch.when, f"with.branches.{n}.when"
+    if step.kind == "repeat" and config is not None:
+        yield config.until, "with.until"
     if step.kind == "list":
         for n, operation in enumerate(getattr(config, "do", [])):
             if operation.do == "filter":

@@ -19,6 +19,7 @@ Doc = dict[str, Any]
 ROOT: Final = "root"
 FAILURE: Final = "!"
 LISTED: Final = {"if": "branches", "parallel": "lanes"}
+REPEATED: Final = {"each": "Each item", "repeat": "Each round"}
 _SLOT: Final = re.compile(r"(root|s_[a-z0-9]{1,12}):([a-z][a-z0-9_]{0,19}|!|):(\d{1,3})", re.ASCII)
 
 
@@ -71,8 +72,8 @@ def inner_blocks(step: Doc, *, to_change: bool = False) -> Iterator[tuple[str, s
             yield one.get("id", ""), label, _inside(one, "steps", to_change)
     if step.get("kind") == "if":
         yield "otherwise", "Otherwise", _inside(settings, "otherwise", to_change)
-    if step.get("kind") == "each":
-        yield "", "Each item", _inside(settings, "steps", to_change)
+    if label := REPEATED.get(step.get("kind", "")):
+        yield "", label, _inside(settings, "steps", to_change)
     failure = step.get("on_failure") or {}
     if failure.get("do") == "branch":
         yield FAILURE, "When it fails", _inside(failure, "steps", to_change)
@@ -100,7 +101,7 @@ def _collect(steps: list[Doc], parent: str, lane: str, depth: int, found: list[P
 def own_settings(step: Doc) -> Doc:
     """Return the settings of the step without the steps inside it."""
     settings = {k: v for k, v in (step.get("with") or {}).items() if k not in {"otherwise"}}
-    if step.get("kind") == "each":
+    if step.get("kind") in REPEATED:
         settings.pop("steps", None)
     if listed := LISTED.get(step.get("kind", "")):
         settings[listed] = [

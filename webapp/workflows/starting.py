@@ -38,6 +38,8 @@ def _settings(kind: str) -> Doc:
             return {"lanes": [_lane("lane_a", "Lane 1"), _lane("lane_b", "Lane 2")]}
         case "each":
             return {"steps": [], "collect": []}
+        case "repeat":
+            return {"until": {"all": []}, "steps": []}
         case "agent":
             return {"inline": {"instructions": "", "model": "default"}}
         case "tool":
