@@ -170,3 +170,18 @@ def test_items_that_went_well_are_kept_when_one_is_done_again(
 
     assert eventually(program, new, "done", "failed")["result"] == {"n": 3}
     assert sorted(sink.sent) == ["/item0", "/item1", "/item1", "/item2"]
+
+
+def test_a_rehearsal_sends_nothing_and_says_what_it_would_have_sent(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    waits = {"id": "s_9", "kind": "wait", "with": {"for_s": 3600}}
+    steps = [*plan(sink)["steps"], waits]
+
+    run = start(make_live(plan_of(*steps)), rehearsal=True).get_json()["id"]
+
+    assert eventually(program, run, "done", "failed")["state"] == "done"
+    assert sink.sent == []
+    output = program.get(f"/api/v1/tasks/{run}.s_1").get_json()["output"]
+    assert output["rehearsal"] is True
+    assert output["would_send"]["url"] == f"{sink.url}/one"

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded, Waits
 from webapp.engine.errors import StepError
 from webapp.engine.ports import WaitFor, Work
@@ -29,6 +30,8 @@ async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
     """
     perform = start.step.kind.perform
     assert perform is not None
+    if work.rehearses and start.step.effect != "none":
+        return Succeeded(would_send(request), spent(work))
     limit_s = start.step.timeout_s
     clock = asyncio.timeout(limit_s)
     try:
@@ -53,6 +56,11 @@ async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
     if isinstance(result, WaitFor):
         return Waits(result, spent(work))
     return Succeeded(result, spent(work))
+
+
+def would_send(request: bytes) -> dict[str, Any]:
+    """What a step gives in a rehearsal that would change something outside: what it would send."""
+    return {"rehearsal": True, "would_send": from_bytes(request)}
 
 
 def compute(start: Start, act: Callable[[Any, Any], Any]) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Protocol
 
-from webapp.engine.attempts import Doubt
+from webapp.engine.attempts import Doubt, would_send
 from webapp.engine.commands import Start
 from webapp.engine.errors import StepError
 from webapp.engine.journal import Record, idem_key
@@ -95,7 +95,10 @@ class Calls:
         once = record.effect == "at_most_once"
         self.holding += once
         try:
-            record.result = await perform(record.request, inner)
+            if inner.rehearses and record.effect != "none":
+                record.result = would_send(record.request)
+            else:
+                record.result = await perform(record.request, inner)
         except StepError as error:
             await self._failed(record, inner, tool, error)
             raise

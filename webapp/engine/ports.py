@@ -225,6 +225,11 @@ class Work:
         self.meter.add(nano)
 
     @property
+    def rehearses(self) -> bool:
+        """Whether what changes something outside is only written down."""
+        return bool(self.facts.get("run", {}).get("rehearsal"))
+
+    @property
     def left_nano(self) -> int | None:
         """What may still be spent here; None: no limit. 0 or less: fail with E-COST-RUN."""
         return self.meter.left_nano

@@ -114,7 +114,15 @@ def create_task(ctx: Context, body: Execute) -> RunStarted:
 
 def _start(ctx: Context, workflow: str, body: RunStart) -> RunStarted:
     key = check_key(request.headers.get("Idempotency-Key"))
-    run = starting.start_run_once(ctx, parse_id("wf", workflow), body.inputs, body.version, key=key)
+    run = starting.start_run_once(
+        ctx,
+        parse_id("wf", workflow),
+        body.inputs,
+        body.version,
+        key=key,
+        rehearsal=body.rehearsal,
+        priority=body.priority,
+    )
     return RunStarted(id=public_id("run", run.id), state=run.state, url=_url(run.id))
 
 
@@ -346,7 +354,13 @@ def _whole(ctx: Context, run_id: UUID) -> RunOut:
 
 def _shown(found: looking.Whole, run_id: UUID) -> RunOut:
     return presenting.whole(
-        found.row, found.result, found.steps, found.plan, TASKS_SHOWN, _url(run_id)
+        found.row,
+        found.result,
+        found.steps,
+        found.plan,
+        TASKS_SHOWN,
+        _url(run_id),
+        found.standing,
     )
 
 

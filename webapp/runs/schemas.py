@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 
 from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id, id_pattern, whole
 from webapp.kernel.drafts import Draft
+from webapp.workflows.schemas import PaceShown
 
 RunState = Literal[
     "queued", "running", "waiting", "paused", "needs_review", "done", "failed", "cancelled"
@@ -99,6 +100,18 @@ class RunStart(Draft):
     )
     version: WhichVersion = Field(
         "live", title="Version", description="A number, the live version, or the draft."
+    )
+    rehearsal: bool = Field(
+        False,
+        title="Rehearsal",
+        description="Read for real, and only write down what would be sent or changed.",
+    )
+
+    priority: Literal["high", "normal", "low"] = Field(
+        "normal",
+        title="Priority",
+        description="A run of high priority takes a tenth of a turn in line, one of low "
+        "priority ten.",
     )
 
 
@@ -296,6 +309,25 @@ class RunSummary(BaseModel):
     progress: dict[str, int]
 
 
+class LineOut(BaseModel):
+    """Where a run stands that does not run."""
+
+    ahead: int | None = Field(
+        description="Runs before it in line, counted up to 1,000; null: it is not in line."
+    )
+    wait_s: int | None = Field(description="About how many seconds these take; null: unknown.")
+    held: str = Field(description="What holds it, as a sentence; empty: only the line.")
+
+
+class QueueOut(PaceShown):
+    """The organization's runs in line and at work, and what holds them back."""
+
+    waiting: int = Field(description="Runs that have not begun.")
+    running: int = Field(description="Runs at work.")
+    oldest_s: int | None = Field(description="How many seconds the oldest in line has waited.")
+    begun_a_minute: int = Field(description="How many began in the last minute, about.")
+
+
 class RunOut(RunSummary):
     """A run with its result and tasks."""
 
@@ -304,6 +336,7 @@ class RunOut(RunSummary):
     error: dict[str, Any] | None
     tasks: list[TaskOut]
     more_tasks: bool = Field(description="Whether there are more tasks than these.")
+    line: LineOut | None = Field(description="Where it stands while it waits for a worker.")
     url: str
 
 

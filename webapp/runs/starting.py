@@ -117,6 +117,7 @@ def start_run(
     key: str,
     parent: Parent | None = None,
     priority: Priority = "normal",
+    rehearsal: bool = False,
 ) -> Run:
     """Accept a run: once this is committed, it will be done whatever breaks.
 
@@ -143,7 +144,7 @@ def start_run(
         workflow_id=chosen.workflow_id,
         version_id=chosen.version_id,
         state="queued",
-        kind=_kind(chosen, parent),
+        kind="rehearsal" if rehearsal else _kind(chosen, parent),
         started_by_kind=ctx.actor.kind if parent is None else "parent",
         started_by=ctx.actor.id,
         started_by_name=ctx.actor.name,
@@ -182,6 +183,7 @@ def start_run_once(
     key: str,
     parent: Parent | None = None,
     priority: Priority = "normal",
+    rehearsal: bool = False,
 ) -> Run:
     """Start a run, or return the one that `key` started before, however long ago.
 
@@ -189,7 +191,14 @@ def start_run_once(
     """
     try:
         return start_run(
-            ctx, workflow_id, given, version, key=key, parent=parent, priority=priority
+            ctx,
+            workflow_id,
+            given,
+            version,
+            key=key,
+            parent=parent,
+            priority=priority,
+            rehearsal=rehearsal,
         )
     except OnlyOnce:
         earlier = find_run_by_key(ctx, key)

@@ -87,7 +87,7 @@ class Outside:
                 "started_by": claimed.started_by_name,
                 "version": number,
                 "depth": claimed.depth,
-                "rehearsal": False,
+                "rehearsal": claimed.kind == "rehearsal",
             },
             "zone": "UTC",
         }
