@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
+from uuid import uuid4
 
-from tests.approvals.conftest import answer, asked, letter
+import pytest
+from flask import Flask
+
+from tests.approvals.conftest import Change, answer, asked, letter, person, until
+from tests.fixtures import House, Program
+from tests.workflows.plans import plan_of
+from webapp.access.permissions import Role
+
+Keyed = Any
+
+
+@pytest.fixture
+def keyed(app: Flask, make_key: Any, signed_in: Any) -> Keyed:
+    """Return a function that gives a program whose key a person of this role has made."""
+
+    def make(house: House, role: Role) -> Program:
+        browser = Program(app, app.response_class, use_cookies=False)
+        browser.key = make_key(house, role)
+        return browser
+
+    return make
 
 
 def test_what_was_approved_is_what_the_next_step_uses(
@@ -12,13 +34,323 @@ def test_what_was_approved_is_what_the_next_step_uses(
 ) -> None:
     run = waiting(letter())
     one = asked(program)
+    assert one["show"] == [
+        {"name": "text", "label": "Text", "value": "Dear Ada, pay 12.50.", "may_edit": False}
+    ]
+    assert (one["step"], one["workflow"]["name"]) == ("Check the letter", "Letters")
 
-    said = answer(program, one["id"], note="Fine.")
+    said = answer(program, one["id"], note="Fine.", shown=one["shown"])
 
     assert (said.status_code, said.get_json()["state"]) == (200, "decided")
     found = finish(run)
     assert found["state"] == "done", found["error"]
     assert found["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
-    step = program.get(f"/api/v1/tasks/{run}.s_2").get_json()
-    assert step["output"]["decision"] == "approve"
-    assert step["output"]["note"] == "Fine."
+    given = program.get(f"/api/v1/tasks/{run}.s_2").get_json()["output"]
+    at = given.pop("at")
+    assert at.endswith("+00:00")
+    assert given == {
+        "decision": "approve", "by": "Test", "note": "Fine.",
+        "values": {"text": "Dear Ada, pay 12.50."}, "answers": {},
+    }  # fmt: skip
+
+
+def test_a_run_that_asks_says_so_and_takes_no_worker(waiting: Any, program: Any) -> None:
+    run = waiting(letter())
+
+    found = program.get(f"/api/v1/runs/{run}").get_json()
+
+    assert (found["state"], found["word"]) == ("waiting", "Waiting for a person")
+
+
+def test_what_is_edited_is_sent_and_what_may_not_be_edited_is_refused(
+    waiting: Any, program: Any, finish: Any
+) -> None:
+    run = waiting(letter(edit=["text"]))
+    one = asked(program)["id"]
+
+    refused = answer(program, one, values={"other": "x"})
+    wrong = answer(program, one, values={"text": ["a", "b"]})
+    answer(program, one, values={"text": "Dear Ada, pay 11."})
+
+    assert refused.status_code == wrong.status_code == 422
+    assert refused.get_json()["errors"][0]["pointer"] == "/values/other"
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 11."}
+
+
+def test_answers_to_questions_are_values_of_later_steps(
+    waiting: Any, program: Any, finish: Any
+) -> None:
+    plan = letter(questions=[{"name": "amount", "label": "Amount", "type": "number", "max": 100}])
+    plan["steps"][2]["with"]["text"] = [{"value": ["s_2", "answers", "amount"]}]
+    run, one = waiting(plan), asked(program)["id"]
+
+    assert answer(program, one).get_json()["errors"][0]["detail"] == "Amount is missing."
+    assert answer(program, one, answers={"amount": 101}).status_code == 422
+    assert answer(program, one, answers={"amount": 12, "b": 1}).status_code == 422
+    answer(program, one, answers={"amount": 12})
+
+    assert finish(run)["result"] == {"sent": "12"}
+
+
+@pytest.mark.parametrize(
+    ("decision", "code", "text"),
+    [
+        ("reject", "E-REJECTED", "Test rejected this: Too much."),
+        ("changes", "E-CHANGES", "Test asked for changes: Too much."),
+    ],
+)
+def test_a_refusal_fails_the_step_with_its_note(
+    waiting: Any, program: Any, finish: Any, decision: str, code: str, text: str
+) -> None:
+    run = waiting(letter())
+
+    answer(program, asked(program)["id"], decision, note="Too much.")
+
+    found = finish(run)
+    assert (found["state"], found["error"]["code"], found["error"]["text"]) == (
+        "failed",
+        code,
+        text,
+    )
+    assert [task["path"] for task in found["tasks"]] == ["s_1", "s_2"]
+
+
+def test_the_failure_branch_knows_why_it_was_rejected(
+    waiting: Any, program: Any, finish: Any
+) -> None:
+    plan = letter()
+    said = {"text": [{"value": ["s_2", "error", "text"]}]}
+    plan["steps"][1]["on_failure"] = {
+        "do": "branch", "steps": [{"id": "s_4", "kind": "text", "with": said}],
+    }  # fmt: skip
+    run = waiting(plan)
+
+    answer(program, asked(program)["id"], "reject", note="Too much.")
+
+    found = finish(run)
+    assert (found["state"], found["problems"]) == ("done", True)
+    branch = program.get(f"/api/v1/tasks/{run}.s_2!/s_4").get_json()
+    assert branch["output"]["text"] == "Test rejected this: Too much."
+
+
+def test_where_the_plan_asks_for_it_a_refusal_is_a_value(
+    waiting: Any, program: Any, finish: Any
+) -> None:
+    run = waiting(letter(refusal="continue"))
+
+    answer(program, asked(program)["id"], "changes", note="Shorter.")
+
+    found = finish(run)
+    assert (found["state"], found["problems"]) == ("done", False)
+    given = program.get(f"/api/v1/tasks/{run}.s_2").get_json()["output"]
+    assert (given["decision"], given["note"]) == ("changes", "Shorter.")
+
+
+def test_changes_are_asked_for_until_it_is_right(
+    waiting: Any, program: Any, runner: Any, finish: Any
+) -> None:
+    """What `back_to` would do is said with a repeat."""
+    inner = letter(refusal="continue")["steps"][:2]
+    approved = {"value": [{"value": ["s_2", "decision"]}], "is": "equal", "to": "approve"}
+    loop = {
+        "until": {"all": [approved]},
+        "steps": inner,
+        "carry": [
+            {"name": "note", "first": "", "value": [{"value": ["s_2", "note"]}]},
+        ],
+    }
+    inner[0]["with"]["text"] = [{"text": "Dear Ada. "}, {"value": ["s_9", "carry", "note"]}]
+    run = waiting(plan_of({"id": "s_9", "kind": "repeat", "with": loop}))
+    first = asked(program)
+
+    answer(program, first["id"], "changes", note="Add a greeting.")
+    while (found := program.get("/api/v1/approvals").get_json()["items"]) == []:
+        until(program, run, "waiting", runner)
+
+    assert found[0]["show"][0]["value"] == "Dear Ada. Add a greeting."
+    answer(program, found[0]["id"])
+    assert finish(run)["state"] == "done"
+
+
+# Who
+
+
+def test_all_must_agree_and_each_counts_once(
+    waiting: Any, program: Any, finish: Any, acme: House, signed_in: Any
+) -> None:
+    who = [person(acme, Role.OWNER), person(acme, Role.ADMIN)]
+    run = waiting(letter(who=who, need="all"))
+    one = asked(program)["id"]
+    admin = signed_in(acme, Role.ADMIN)
+
+    first = answer(program, one).get_json()
+    again = answer(program, one)
+
+    assert (first["state"], first["agreed"], first["needed"]) == ("open", ["Test"], 2)
+    assert (again.status_code, again.get_json()["agreed"]) == (200, ["Test"])
+    page = admin.get(f"/o/acme/approvals/{one}").text
+    assert "2 must agree, Test already." in page
+    admin.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+    found = program.get(f"/api/v1/approvals/{one}").get_json()
+    assert (found["state"], found["by"]) == ("decided", "Admin of acme")
+    assert run
+
+
+def test_so_many_of_a_role_must_agree_and_one_may_reject(
+    waiting: Any, program: Any, finish: Any, acme: House, signed_in: Any
+) -> None:
+    run = waiting(letter(who=[{"role": "viewer"}], need={"n": 3}))
+    one = asked(program)["id"]
+    url = f"/o/acme/approvals/{one}/decide"
+    for role in (Role.ADMIN, Role.MEMBER):
+        browser = signed_in(acme, role)
+        browser.get(url.removesuffix("/decide"))
+        browser.submit(url, decision="approve")
+    assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "open"
+
+    answer(program, one, "reject")
+
+    assert finish(run)["error"]["code"] == "E-REJECTED"
+
+
+def test_who_edits_asks_the_others_again(
+    waiting: Any, program: Any, acme: House, signed_in: Any
+) -> None:
+    who = [person(acme, Role.OWNER), person(acme, Role.ADMIN)]
+    waiting(letter(who=who, need="all", edit=["text"]))
+    one = asked(program)["id"]
+    answer(program, one)
+    admin = signed_in(acme, Role.ADMIN)
+    admin.get(f"/o/acme/approvals/{one}")
+
+    admin.submit(f"/o/acme/approvals/{one}/decide", decision="approve", **{"q-e.text": "Dear Ada."})
+
+    found = program.get(f"/api/v1/approvals/{one}").get_json()
+    assert (found["state"], found["agreed"]) == ("open", ["Admin of acme"])
+    assert found["show"][0]["value"] == "Dear Ada."
+    assert answer(program, one).get_json()["state"] == "decided"
+
+
+def test_with_four_eyes_whoever_started_it_may_not_answer_by_page_or_key(
+    waiting: Any, program: Any, owner: Any, acme: House, signed_in: Any
+) -> None:
+    waiting(letter(who=[{"role": "admin"}], not_starter=True))
+    assert program.get("/api/v1/approvals").get_json()["items"] == []
+    admin = signed_in(acme, Role.ADMIN)
+    [url] = [
+        line.split('"')[1]
+        for line in admin.get("/o/acme/approvals").text.split("href=")
+        if line.startswith('"/o/acme/approvals/apr_')
+    ]
+
+    by_key = answer(program, url.rpartition("/")[2])
+    assert (by_key.status_code, by_key.get_json()["code"]) == (403, "E-APPROVAL-STARTER")
+    assert owner.submit(f"{url}/decide", decision="approve").status_code == 403
+    assert "You started this run, so somebody else answers" in owner.get(url).text
+    admin.get(url)
+    assert admin.submit(f"{url}/decide", decision="approve").status_code == 303
+
+
+def test_a_lower_role_and_another_organization_may_not_answer(
+    waiting: Any, program: Any, acme: House, other: House, make_key: Any, member: Any
+) -> None:
+    waiting(letter())
+    one = asked(program)["id"]
+    member.get("/o/acme/approvals")
+    assert member.submit(f"/o/acme/approvals/{one}/decide", decision="approve").status_code == 403
+
+    program.key = make_key(other)
+    assert answer(program, one).status_code == 404
+    assert program.get(f"/api/v1/approvals/{one}").status_code == 404
+    assert program.get("/api/v1/approvals").get_json()["items"] == []
+
+
+# One answer
+
+
+def test_an_answer_needs_an_idempotency_key_and_a_repeat_gets_the_same_answer(
+    waiting: Any, program: Any
+) -> None:
+    waiting(letter())
+    one = asked(program)["id"]
+    url, key = f"/api/v1/approvals/{one}/decide", {"Idempotency-Key": str(uuid4())}
+
+    assert program.post(url, json={"decision": "approve"}).status_code == 400
+    first = program.post(url, json={"decision": "approve"}, headers=key)
+    second = program.post(url, json={"decision": "approve"}, headers=key)
+
+    assert first.data == second.data
+    assert second.headers["Idempotency-Replayed"] == "true"
+
+
+def test_of_many_who_answer_at_once_one_is_heard_and_the_run_goes_on_once(
+    waiting: Any, program: Any, app: Flask, finish: Any
+) -> None:
+    run, one = waiting(letter()), asked(program)["id"]
+    said: list[Any] = []
+
+    def press(decision: str) -> None:
+        mine = Program(app, app.response_class, use_cookies=False)
+        mine.key = program.key
+        said.append(answer(mine, one, decision).get_json())
+
+    presses = [threading.Thread(target=press, args=(d,)) for d in ["approve", "reject"] * 4]
+    for press_ in presses:
+        press_.start()
+    for press_ in presses:
+        press_.join()
+
+    assert len({answered["decision"] for answered in said}) == 1
+    state = {"approve": "done", "reject": "failed"}[said[0]["decision"]]
+    assert finish(run)["state"] == state
+    events = program.get(f"/api/v1/runs/{run}/logs").get_json()["items"]
+    assert [one["type"] for one in events].count("approval.answered") == 1
+    assert [one["type"] for one in events].count("signal.received") == 1
+
+
+def test_what_is_answered_already_says_who_and_when_without_an_error(
+    waiting: Any, program: Any
+) -> None:
+    waiting(letter())
+    one = asked(program)["id"]
+    answer(program, one, note="Fine.")
+
+    late = answer(program, one, "reject")
+
+    found = late.get_json()
+    assert (late.status_code, found["decision"], found["by"]) == (200, "approve", "Test")
+    assert found["at"] is not None
+
+
+def test_what_is_not_what_was_asked_is_blocked(waiting: Any, program: Any, change: Change) -> None:
+    waiting(letter())
+    one = asked(program)["id"]
+    change(request_sha="0" * 64)
+
+    blocked = answer(program, one)
+
+    assert (blocked.status_code, blocked.get_json()["code"]) == (409, "E-APPROVAL-BLOCKED")
+
+
+def test_an_unknown_decision_is_refused(waiting: Any, program: Any) -> None:
+    waiting(letter())
+
+    wrong = answer(program, asked(program)["id"], "maybe")
+
+    assert wrong.get_json()["errors"][0]["pointer"] == "/decision"
+
+
+def test_an_approval_in_a_lane_that_is_not_needed_any_more_asks_nobody(
+    make_live: Any, start: Any, program: Any, finish: Any
+) -> None:
+    ask = letter()["steps"][1]
+    ask["with"]["show"] = []
+    lanes = [
+        {"id": "a", "steps": [ask]},
+        {"id": "b", "steps": [{"id": "s_5", "kind": "wait", "with": {"for_s": 2}}]},
+    ]
+    plan = plan_of({"id": "s_9", "kind": "parallel", "with": {"lanes": lanes, "until": "first"}})
+    run = start(make_live(plan, "Lanes")).get_json()["id"]
+
+    assert finish(run)["state"] == "done"
+    assert program.get("/api/v1/approvals").get_json()["items"] == []

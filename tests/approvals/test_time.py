@@ -1,0 +1,156 @@
+"""Until when people may answer, and what happens when nobody does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, until
+from tests.fixtures import House
+from webapp.access.permissions import Role
+from webapp.kernel.clock import now
+
+HOUR = {"in_s": 3600}
+
+
+def pass_time(change: Change) -> None:
+    """An hour later: the due time is over."""
+    past = now() - timedelta(seconds=1)
+    change(due_at=past, look_at=past)
+
+
+def output(program: Any, run: str) -> Any:
+    return program.get(f"/api/v1/tasks/{run}.s_2").get_json()["output"]
+
+
+def test_nobody_answered_and_the_step_fails(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run, one = waiting(letter(due=HOUR)), asked(program)["id"]
+    sweep()
+    assert asked(program)["id"] == one
+    pass_time(change)
+
+    sweep()
+    sweep()
+
+    found = finish(run)
+    assert (found["state"], found["error"]["code"]) == ("failed", "E-APPROVAL-LATE")
+    assert found["error"]["text"].startswith("Nobody answered by ")
+    assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "expired"
+    events = [line["type"] for line in program.get(f"/api/v1/runs/{run}/logs").get_json()["items"]]
+    assert events.count("signal.received") == 1
+
+
+def test_the_run_goes_on_without_an_answer_where_the_plan_says_so(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run = waiting(letter(due=HOUR, at_due="continue"))
+    pass_time(change)
+    sweep()
+
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
+    given = output(program, run)
+    assert (given["decision"], given["by"]) == ("late", None)
+
+
+def test_silence_counts_as_rejected_where_the_plan_says_so(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run = waiting(letter(due=HOUR, at_due="reject"))
+    pass_time(change)
+    sweep()
+
+    found = finish(run)
+    assert found["error"]["code"] == "E-REJECTED"
+    assert "which counts as a rejection" in found["error"]["text"]
+
+
+def test_it_is_passed_to_others_who_have_as_long_and_then_it_fails(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any, acme: House,
+    signed_in: Any,
+) -> None:  # fmt: skip
+    to = [person(acme, Role.MEMBER)]
+    run = waiting(letter(due=HOUR, at_due={"pass_to": to}))
+    one = asked(program)["id"]
+    member = signed_in(acme, Role.MEMBER)
+    assert "Nobody waits for you" in member.get("/o/acme/approvals").text
+    pass_time(change)
+    sweep()
+
+    assert "Check the letter" in member.get("/o/acme/approvals").text
+    assert program.get("/api/v1/approvals").get_json()["items"] == []
+    assert answer(program, one).status_code == 403
+    pass_time(change)
+    sweep()
+    assert finish(run)["error"]["code"] == "E-APPROVAL-LATE"
+
+
+def test_an_answer_after_the_time_is_refused_even_before_the_machine_has_looked(
+    waiting: Any, program: Any, change: Change
+) -> None:
+    waiting(letter(due=HOUR))
+    one = asked(program)["id"]
+    pass_time(change)
+
+    late = answer(program, one)
+
+    assert (late.status_code, late.get_json()["code"]) == (409, "E-APPROVAL-LATE")
+
+
+def test_an_answer_that_can_still_be_taken_back_when_the_time_is_over_counts(
+    waiting: Any, program: Any, owner: Any, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run, url = waiting(letter(due=HOUR)), f"/o/acme/approvals/{asked(program)['id']}"
+    owner.get(url)
+    owner.submit(f"{url}/decide", decision="approve")
+    pass_time(change)
+    change(effective_at=now())
+
+    sweep()
+
+    assert finish(run)["state"] == "done"
+
+
+def test_a_moment_until_which_to_answer(
+    waiting: Any, program: Any, make_live: Any, start: Any, finish: Any
+) -> None:
+    waiting(letter(due={"at": "2999-03-04"}))
+    assert asked(program)["due_at"].startswith("2999-03-04T00:00:00")
+
+    odd = start(make_live(letter(due={"at": "soon"}), "Odd")).get_json()["id"]
+
+    found = finish(odd)
+    assert found["error"]["code"] == "E-WAIT"
+    assert "“soon” is no date and no time" in found["error"]["text"]
+
+
+def test_a_deputy_may_answer_too(
+    waiting: Any, program: Any, acme: House, signed_in: Any, sweep: Sweep, change: Change,
+    finish: Any,
+) -> None:  # fmt: skip
+    run = waiting(letter(deputy=person(acme, Role.MEMBER)))
+    member = signed_in(acme, Role.MEMBER)
+    url = f"/o/acme/approvals/{asked(program)['id']}"
+    member.get(url)
+
+    assert member.submit(f"{url}/decide", decision="approve").status_code == 303
+
+    change(look_at=now(), effective_at=now())
+    sweep()
+    assert finish(run)["state"] == "done"
+
+
+@pytest.mark.parametrize("times", [3])
+def test_looking_again_and_again_changes_nothing(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, runner: Any, times: int
+) -> None:
+    run = waiting(letter(due=HOUR, remind_s=600))
+    for _ in range(times):
+        change(look_at=now())
+        sweep()
+
+    assert asked(program)["state"] == "open"
+    until(program, run, "waiting", runner)
