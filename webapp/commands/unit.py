@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
-from sqlalchemy import Engine
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from webapp import tables
@@ -33,6 +33,9 @@ def snapshot(settings: Settings) -> Iterator[Session]:
         if engine.dialect.name == "postgresql":  # a transaction of SQLite is one anyway
             engine = engine.execution_options(isolation_level="REPEATABLE READ")
         with make_sessions(engine)() as session:
+            if engine.dialect.name == "postgresql":  # whoever reads it may take his time
+                idle = func.set_config("idle_in_transaction_session_timeout", "0", True)
+                session.execute(select(idle))
             yield session
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
+    URL,
     BigInteger,
     Dialect,
     Engine,
@@ -156,6 +157,11 @@ _CONNECTING: Final = {
 }
 
 
+# A process that is stopped in the middle of a transaction would hold its rows for as long as it is.
+_STOOD_STILL: Final = "25P03"
+_IDLE: Final = "-c idle_in_transaction_session_timeout=10000"
+
+
 def engine_options(url: str) -> dict[str, Any]:
     """Return the keyword arguments of `create_engine` for `database_url(url)`."""
     options: dict[str, Any] = {"pool_size": 16, "max_overflow": 16, "pool_timeout": 10}
@@ -164,9 +170,15 @@ def engine_options(url: str) -> dict[str, Any]:
             "pool_pre_ping": True,
             "json_serializer": jsons.dumps,
             "json_deserializer": jsons.loads,
-            "connect_args": _CONNECTING,
+            "connect_args": _CONNECTING | {"options": _with_idle(make_url(url))},
         }
     return options
+
+
+def _with_idle(url: URL) -> str:
+    """Return the options of a session; those that the address has of its own win."""
+    given = url.query.get("options", ())
+    return " ".join([_IDLE, *([given] if isinstance(given, str) else given)])
 
 
 def make_engine(url: str, **options: Any) -> Engine:
@@ -182,6 +194,8 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, TurnstileBusy | PoolTimeout):
         return True
     cause: BaseException | None = error
+    if getattr(getattr(error, "orig", error), "sqlstate", None) == _STOOD_STILL:
+        return True
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True
