@@ -1,15 +1,20 @@
 """Holds what Deckhand says it did against what the outside saw: ten promises, each checked.
 
 `history` is what `deckhand history export --json` printed, `starts` the acknowledged starts of a
-client by its keys, `arrivals` what the sink took in, in order.
+client by its keys, `arrivals` what the sink took in, in order. From a shell, each in a file:
+
+    python -m tests.chaos.history_check history.json starts.json sink.jsonl
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from tests.chaos.client import SETTLED
@@ -113,3 +118,16 @@ def _sums(history: Mapping[str, Any]) -> Iterator[str]:
     ledger = Decimal(str(history["ledger_cost_usd"]))
     if total != ledger:
         yield f"10: the runs cost {total}, and their steps {ledger}"
+
+
+def main(history: str, starts: str, sink: str) -> int:
+    """Print what is broken; return 1 if anything is."""
+    arrivals = [Arrival(**json.loads(line)) for line in Path(sink).read_text().splitlines()]
+    told = json.loads(Path(history).read_text())
+    broken = check(told, json.loads(Path(starts).read_text()), arrivals)
+    print("\n".join(broken) or f"{len(told['runs'])} runs keep every promise")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

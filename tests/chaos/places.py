@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ class Place:
             stack.server = server
             try:
                 yield stack.open(), sink
+            except BaseException:
+                for name in stack.pids:  # the folder is about to go
+                    sys.stderr.write(f"--- {name}\n{stack.log(name)}\n")
+                raise
             finally:
                 stack.close()
                 sink.close()

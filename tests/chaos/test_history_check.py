@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.chaos.history_check import check
+from tests.chaos.history_check import check, main
 from tests.chaos.sink import Arrival
 
 
@@ -89,6 +92,21 @@ def test_the_truth_is_believed() -> None:
 )
 def test_each_broken_promise_is_noticed(promise: str, change: Any) -> None:
     assert promise in told(change)
+
+
+def test_it_reads_files_and_says_how_it_went(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history, starts, sink = (tmp_path / name for name in ("history", "starts", "sink"))
+    history.write_text(json.dumps(HONEST))
+    starts.write_text(json.dumps(STARTS))
+    sink.write_text("".join(json.dumps(asdict(one)) + "\n" for one in SENT))
+
+    assert main(str(history), str(starts), str(sink)) == 0
+    assert capsys.readouterr().out == "2 runs keep every promise\n"
+    starts.write_text(json.dumps(STARTS | {"c": "run_3"}))
+    assert main(str(history), str(starts), str(sink)) == 1
+    assert "there is no such run" in capsys.readouterr().out
 
 
 def _first(history: History) -> dict[str, Any]:
