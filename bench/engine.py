@@ -1,0 +1,213 @@
+"""The engine beside the bare database: its statements by hand, resuming, and claiming."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from bench.measure import quantile, report
+from bench.plans import chain
+from tests import services
+from tests.conftest import test_settings
+from tests.runs.durable import Yard
+from webapp.access.tenancy import bind_organization
+from webapp.commands.db import migrate
+from webapp.engine.journal import Batch
+from webapp.engine.plan import load_plan
+from webapp.engine.ports import Journal
+from webapp.kernel.clock import now
+from webapp.kernel.db import make_engine
+from webapp.kernel.hints import Hints
+from webapp.kernel.ids import new_id
+from webapp.kernel.rawsql import sql_for
+from webapp.runs.execution import statements as st
+from webapp.runs.execution.claims import Claims
+from webapp.runs.models import Event, Lease, Run, Step
+
+STEPS = 1_000
+
+
+@contextmanager
+def yard(database: str, plan: dict[str, Any]) -> Iterator[Yard]:
+    """Yield a migrated database with one organization and one workflow."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = services.Postgres() if database == "postgresql" else None
+        url = server.create() if server else f"sqlite:///{folder}/bench.db"
+        settings = test_settings(Path(folder), url)
+        migrate(settings)
+        engine = make_engine(url)
+        try:
+            yield Yard(engine, settings).open(plan)
+        finally:
+            engine.dispose()
+            if server is not None:
+                server.stop()
+
+
+def by_hand() -> None:
+    """Steps per second of the hot path's own statements, written by hand, one commit a step."""
+    for database in ("sqlite", "postgresql"):
+        with yard(database, chain(1)) as place:
+            run = place.queue_run()
+            Claims(place.engine, "by-hand", 60).claim(1, Hints())
+            times = []
+            for part in range(5):
+                began = time.perf_counter()
+                _write_steps(place, run, range(part * 400, part * 400 + 400))
+                times.append(time.perf_counter() - began)
+            report(f"by_hand.{database}.one_run", 400 / quantile(times, 0.5), "steps/s", 2000)
+
+
+def _write_steps(place: Yard, run: Any, numbers: range) -> None:
+    sql = sql_for(place.engine.dialect.name)
+    with place.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        for number in numbers:
+            with connection.begin():
+                if sql.postgresql:
+                    with driver.pipeline():
+                        _write_step(driver.cursor(), sql, place, run, number)
+                else:
+                    _write_step(driver.cursor(), sql, place, run, number)
+
+
+def _write_step(cursor: Any, sql: Any, place: Yard, run: Any, number: int) -> None:
+    if sql.postgresql:
+        cursor.execute(st.SEE_EVERYTHING)
+    key, org, at = sql.id(run), sql.id(place.organization), sql.moment(now())
+    advance = {"run": key, "fence": 1, "events": 2, "done": 1, "cost": 0, "ran_ms": 1}
+    cursor.execute(sql(st.ADVANCE), advance | {"lease_ms": 60_000, "begins": 1})
+    step = dict.fromkeys(re.findall(r":([a-z_]+)", st.WRITE_STEP)) | {
+        "run": key, "org": org, "attempt": 1, "step_id": "s_1", "kind": "tool", "effect": "none",
+        "idem_key": "dh-abcdefghijklmnopqrstuvwxyz234567", "result_file": None, "error": None,
+        "fence": 1, "seq": number, "started_at": at, "cost": 0,
+        "tokens_in": 0, "tokens_out": 0, "worker": "by-hand",
+    }  # fmt: skip
+    done = {"path": f"s_{number}", "state": "succeeded", "request": None, "done_at": at}
+    begun = {"path": f"s_{number + 1}", "state": "intent", "done_at": None, "result": None}
+    request = b'{"args":{"expression":"1 + 1"},"tool":"calculator"}'
+    cursor.executemany(
+        sql(st.WRITE_STEP),
+        [step | done | {"result": '{"value":2}'}, step | begun | {"request": request}],
+    )
+    event = {"run": key, "org": org, "at": at, "data": '{"path":"s_1","step":"s_1","attempt":1}'}
+    cursor.executemany(
+        sql(st.WRITE_EVENT),
+        [
+            event | {"seq": 10 + 2 * number, "type": "step.done"},
+            event | {"seq": 11 + 2 * number, "type": "step.started"},
+        ],
+    )
+
+
+class _FirstCommit(Exception):
+    pass
+
+
+class _Stops:
+    """A journal that is done when the first batch comes."""
+
+    async def commit(self, batch: Batch) -> None:
+        raise _FirstCommit
+
+
+def resume() -> None:
+    """Milliseconds from a claim to the first new step of a run that has 1,000 finished ones."""
+    for database in ("sqlite", "postgresql"):
+        with yard(database, chain(STEPS // 2)) as place:
+            run = place.queue_run()
+            with place.sessions() as session:
+                bind_organization(session, place.organization)
+                session.execute(insert(Step), [_finished(run, place, n) for n in range(1, 499)])
+                session.commit()
+            times = [_resumed_ms(place) for _ in range(9)]
+            report(f"resume_500.{database}.p50", quantile(times, 0.5), "ms", len(times))
+
+
+def _finished(run: Any, place: Yard, number: int) -> dict[str, Any]:
+    return {
+        "run_id": run, "organization_id": place.organization, "path": f"s_{number}", "attempt": 1,
+        "step_id": f"s_{number}", "kind": "tool", "state": "succeeded", "effect": "none",
+        "idem_key": "dh-x", "result": {"value": 2}, "fence": 1, "seq": number,
+    }  # fmt: skip
+
+
+def _resumed_ms(place: Yard) -> float:
+    from webapp.engine.driver import drive
+    from webapp.engine.testing import fake_ports
+
+    plan = load_plan(chain(STEPS // 2))
+    claims = Claims(place.engine, f"w{time.perf_counter_ns()}", 60)
+    with place.sessions() as session:
+        bind_organization(session, place.organization)
+        lease = session.query(Lease).one()
+        lease.state, lease.fence = "ready", max(1, lease.fence)
+        session.commit()
+    began = time.perf_counter()
+    [claimed] = claims.claim(1, Hints())
+    records = claims.records(claimed, None)  # type: ignore[arg-type]  # no large values here
+    facts = {"run": {"id": claimed.public}, "zone": "UTC"}
+    journal: Journal = _Stops()
+    try:
+        asyncio.run(drive(plan, {}, facts, records, journal, fake_ports()))
+    except _FirstCommit:
+        pass
+    took = time.perf_counter() - began
+    claims.close()
+    return took * 1000
+
+
+def claim_cost() -> None:
+    """Milliseconds of one claim with nothing else queued and with 100,000 queued runs."""
+    for database in ("sqlite", "postgresql"):
+        with yard(database, chain(1)) as place:
+            for queued in (0, 100_000):
+                _queue(place, queued)
+                times = [_claim_ms(place) for _ in range(50)]
+                report(f"claim.{database}.at_{queued}", quantile(times, 0.5), "ms", len(times))
+
+
+def _claim_ms(place: Yard) -> float:
+    place.queue_run()
+    claims = Claims(place.engine, "bench", 60)
+    began = time.perf_counter()
+    assert claims.claim(1, Hints())
+    took = time.perf_counter() - began
+    claims.close()
+    return took * 1000
+
+
+def _queue(place: Yard, count: int) -> None:
+    with place.sessions() as session:
+        bind_organization(session, place.organization)
+        for first in range(0, count, 5_000):
+            ids = [new_id() for _ in range(min(5_000, count - first))]
+            same = {"organization_id": place.organization}
+            run = same | {
+                "workflow_id": place.workflow, "version_id": place.version, "inputs": {},
+                "started_by_kind": "system", "started_by_name": "bench",
+            }  # fmt: skip
+            session.execute(insert(Run), [run | {"id": one} for one in ids])
+            lease = same | {"state": "ready"}
+            session.execute(
+                insert(Lease),
+                [lease | {"run_id": one, "vtime": int(one.int >> 80)} for one in ids],
+            )
+            event = same | {"seq": 1, "at": now(), "type": "run.queued", "data": {}}
+            session.execute(insert(Event), [event | {"run_id": one} for one in ids])
+        session.commit()
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "by_hand": by_hand,
+    "resume": resume,
+    "claim": claim_cost,
+}
