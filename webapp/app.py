@@ -33,6 +33,7 @@ from webapp.organizations import pages as organizations_pages
 from webapp.organizations import service as organizations
 from webapp.runs import api as runs_api
 from webapp.runs import pages as runs_pages
+from webapp.runs import pausing_api
 from webapp.runs import topics as runs_topics
 from webapp.web import (
     assets,
@@ -63,12 +64,14 @@ FEATURES: tuple[Blueprint, ...] = (
     files_api.doors,
     runs_pages.doors,
     runs_api.doors,
+    pausing_api.doors,
 )
 """The doors of every feature: pages and API routes."""
 
 NAV: tuple[NavItem, ...] = (
     NavItem("workflows", "Workflows", "/workflows", "workflow", Permission.VIEW_WORKFLOWS, "w"),
     NavItem("runs", "Runs", "/runs", "run", Permission.VIEW_RUNS, "r"),
+    NavItem("approvals", "Approvals", "/approvals", "person", Permission.DECIDE_APPROVALS, "a"),
 )
 
 

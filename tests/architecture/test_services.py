@@ -32,7 +32,7 @@ def service_functions() -> Iterator[tuple[str, object]]:
             continue
         module: ModuleType = importlib.import_module(found.name)
         parts = found.name.split(".")
-        if {"pages", "api", "topics"} & set(parts) or parts[-1].endswith("queries"):
+        if {"pages", "api", "topics"} & set(parts) or parts[-1].endswith(("queries", "_api")):
             continue
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("_") or function.__module__ != found.name:
@@ -70,6 +70,7 @@ INSIDE = {
     "webapp.runs.service.wake",
     "webapp.runs.signals.send",
     "webapp.workflows.history.change",
+    "webapp.workflows.pace.gate_to_change",
 }
 
 

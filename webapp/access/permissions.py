@@ -19,7 +19,7 @@ class Permission(StrEnum):
     """Grep for `Permission.EDIT_WORKFLOWS` to find every place that needs it."""
 
     CONTROL_RUNS = "runs.control"
-    """Cancel runs, and decide about steps in doubt."""
+    """Pause, resume and cancel runs, and decide about steps in doubt."""
 
     DECIDE_APPROVALS = "approvals.decide"
     """Answer what a run asks people; each approval itself says whom it asks."""
@@ -29,6 +29,9 @@ class Permission(StrEnum):
 
     MANAGE_KEYS = "keys.manage"
     """Make and revoke the organization's API keys."""
+
+    PACE_RUNS = "runs.pace"
+    """Pause all of the organization's runs, and say how many work at the same time."""
 
     PUBLISH_WORKFLOWS = "workflows.publish"
     """Put a version live."""
@@ -61,6 +64,7 @@ ROLES: Final[dict[Permission, frozenset[Role]]] = {
     Permission.DECIDE_APPROVALS: _ALL,
     Permission.EDIT_WORKFLOWS: _BUILDERS,
     Permission.MANAGE_KEYS: _ADMINS,
+    Permission.PACE_RUNS: _ADMINS,
     Permission.PUBLISH_WORKFLOWS: _BUILDERS,
     Permission.START_RUNS: _BUILDERS,
     Permission.USE_STAFF_PAGES: frozenset({Role.OWNER}),
@@ -71,10 +75,11 @@ ROLES: Final[dict[Permission, frozenset[Role]]] = {
 }
 
 _WORDS: Final[dict[Permission, str]] = {
-    Permission.CONTROL_RUNS: "cancel runs or decide about them",
+    Permission.CONTROL_RUNS: "pause, cancel or decide about runs",
     Permission.DECIDE_APPROVALS: "answer approvals",
     Permission.EDIT_WORKFLOWS: "change workflows",
     Permission.MANAGE_KEYS: "manage API keys",
+    Permission.PACE_RUNS: "pause the organization’s runs or limit them",
     Permission.PUBLISH_WORKFLOWS: "put workflows live",
     Permission.START_RUNS: "start runs",
     Permission.USE_STAFF_PAGES: "open the staff area",

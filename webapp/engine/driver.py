@@ -447,8 +447,9 @@ class Driver:
     @property
     def _has_news(self) -> bool:
         waits_for_cancel = self.cancel_asked and not self.cancelling
+        refused = self.pausing and not self.pen.is_empty  # what was done is still to be kept
         return bool(self.todo or self.flights.has_landed or self.commits) or (
-            self.timers.ready or waits_for_cancel or self.mailbox.fresh
+            self.timers.ready or waits_for_cancel or refused or self.mailbox.fresh
         )
 
     def _rest(self) -> End | Park | HandBack | None:

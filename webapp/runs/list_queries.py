@@ -22,7 +22,7 @@ from webapp.runs.queries import Filters, RunRow
 _ROWS: Final = """
 SELECT r.id, r.workflow_id, r.state, r.reason, r.problems, r.started_by_name, r.error,
        r.queued_at, r.started_at, r.finished_at, r.took_ms, r.cost_nano, r.steps_done, r.seq,
-       w.name, v.number, l.seq, l.done, l.total, l.cost_nano, l.cancel_at
+       w.name, v.number, l.seq, l.done, l.total, l.cost_nano, l.cancel_at, l.pause_at
   FROM run r
   JOIN workflow w ON w.id = r.workflow_id AND w.organization_id = :org
   JOIN version v ON v.id = r.version_id AND v.organization_id = :org
@@ -77,6 +77,7 @@ class ListedLease:
     total: int
     cost_nano: int
     cancel_at: int | None
+    pause_at: int | None
 
 
 def page(

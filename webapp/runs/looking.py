@@ -15,6 +15,7 @@ from webapp.kernel.ids import public_id
 from webapp.runs import list_queries, queries
 from webapp.runs.models import Event, Run, Step
 from webapp.runs.plans import known_plan, learn_plan
+from webapp.runs.standing import Standing, standing_of
 from webapp.workflows.publishing import version_by_id
 from webapp.workflows.service import names, newest_names
 
@@ -29,6 +30,7 @@ class Whole:
     result: Any
     steps: Sequence[Any]
     plan: Plan
+    standing: Standing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def whole_if_settled(ctx: Context, run_id: UUID, most: int) -> Whole | None:
 def _whole(ctx: Context, row: queries.RunRow, most: int) -> Whole:
     run_id = row.run.id
     steps = queries.steps_by_path(ctx, run_id, "", most + 1)
-    return Whole(row, queries.result_of(ctx, row.run), steps, plan_of_run(ctx, row.run))
+    standing = standing_of(ctx, row)
+    return Whole(row, queries.result_of(ctx, row.run), steps, plan_of_run(ctx, row.run), standing)
 
 
 @requires(Permission.VIEW_RUNS)

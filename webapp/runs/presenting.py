@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,7 @@ from webapp.kernel.ids import public_id
 from webapp.runs.models import Event, Step
 from webapp.runs.queries import RunRow
 from webapp.runs.schemas import (
+    LineOut,
     LogLine,
     Reference,
     RunOut,
@@ -22,6 +24,7 @@ from webapp.runs.schemas import (
     TaskDetail,
     TaskOut,
 )
+from webapp.runs.standing import Standing
 from webapp.runs.words import Word, run_word, step_word
 
 CALL = "/call_"
@@ -31,7 +34,13 @@ CALL = "/call_"
 def word_of(row: RunRow) -> Word:
     """Return the run's word, as everybody sees it."""
     run = row.run
-    return run_word(run.state, run.reason, problems=run.problems, cancelling=row.cancelling)
+    return run_word(
+        run.state,
+        run.reason,
+        problems=run.problems,
+        cancelling=row.cancelling,
+        pausing=row.pausing,
+    )
 
 
 def took_ms(started: datetime | None, ended: datetime | None) -> int | None:
@@ -73,7 +82,13 @@ def _summary(row: RunRow) -> dict[str, Any]:
 
 
 def whole(
-    row: RunRow, result: Any, steps: Sequence[Any], plan: Plan, most: int, url: str
+    row: RunRow,
+    result: Any,
+    steps: Sequence[Any],
+    plan: Plan,
+    most: int,
+    url: str,
+    standing: Standing | None = None,
 ) -> RunOut:
     """Return a run with its result and up to `most` of its tasks."""
     found = tasks(row.run.id, steps, plan)
@@ -84,6 +99,7 @@ def whole(
         error=row.run.error,
         tasks=found[:most],
         more_tasks=len(found) > most,
+        line=None if standing is None else LineOut(**asdict(standing)),
         url=url,
     )
 

@@ -66,6 +66,10 @@ class RunRow:
     def cancelling(self) -> bool:
         return self.lease is not None and self.lease.cancel_at is not None
 
+    @property
+    def pausing(self) -> bool:
+        return self.lease is not None and self.lease.pause_at is not None
+
 
 def find(ctx: Context, run_id: UUID) -> RunRow:
     """Return the run with its lease, in one statement."""

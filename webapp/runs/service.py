@@ -269,7 +269,7 @@ def add_event(ctx: Context, lease: Lease, type: str, data: dict[str, Any]) -> No
     ctx.session.add(
         Event(
             run_id=lease.run_id,
-            organization_id=ctx.organization_id,
+            organization_id=lease.organization_id,
             seq=lease.seq,
             at=now(),
             type=type,
@@ -279,7 +279,7 @@ def add_event(ctx: Context, lease: Lease, type: str, data: dict[str, Any]) -> No
     ctx.session.flush()  # the lease may be deleted next
     public = public_id("run", lease.run_id)
     ctx.hints.tell(f"run:{public}", type, lease.seq, **data)
-    ctx.hints.tell(runs_room(ctx), type, run=public)
+    ctx.hints.tell(f"runs:{public_id('org', lease.organization_id)}", type, run=public)
 
 
 def _leave_line(ctx: Context, queue: str) -> None:

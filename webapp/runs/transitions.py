@@ -6,12 +6,12 @@ from typing import Final
 
 ALLOWED: Final[dict[str, frozenset[str]]] = {
     # Cancelling what a lost worker may have done asks for a decision.
-    "queued": frozenset({"running", "needs_review", "cancelled", "paused"}),
+    "queued": frozenset({"running", "waiting", "needs_review", "cancelled", "paused"}),
     "running": frozenset(
         {"queued", "waiting", "paused", "needs_review", "done", "failed", "cancelled"}
     ),
     "waiting": frozenset({"queued", "running", "needs_review", "paused", "cancelled"}),
-    "paused": frozenset({"queued", "cancelled"}),
+    "paused": frozenset({"queued", "needs_review", "cancelled"}),
     "needs_review": frozenset({"queued", "cancelled"}),
     "done": frozenset(),
     "failed": frozenset(),

@@ -43,11 +43,18 @@ _STEP = {
 
 
 def run_word(
-    state: str, reason: str | None = None, *, problems: bool = False, cancelling: bool = False
+    state: str,
+    reason: str | None = None,
+    *,
+    problems: bool = False,
+    cancelling: bool = False,
+    pausing: bool = False,
 ) -> Word:
     """Return a run's word, as list, header, API and mails show it."""
     if cancelling and state in {"running", "queued"}:
         return Word("cancelled", "Cancelling…")
+    if pausing and state == "running":
+        return Word("paused", "Pausing…")
     if state == "waiting":
         person = reason == "person"
         return Word("person", "Waiting for a person") if person else Word("waiting", "Waiting")

@@ -6,9 +6,9 @@ import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id
+from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id, whole
 from webapp.kernel.drafts import Draft
 
 
@@ -103,6 +103,60 @@ class NewWorkflow(Draft):
 class WorkflowSettings(Draft):
     name: WorkflowName
     about: About = ""
+
+
+RunMode = Literal["parallel", "single", "queued", "restart"]
+
+
+def _count(value: Any) -> Any:
+    """Take digits of a form and whole numbers of JSON."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 6:
+        return int(value)
+    return value if value is None else whole(value)
+
+
+MostRunning = Annotated[
+    int | None,
+    BeforeValidator(_count),
+    Field(
+        title="Runs at the same time",
+        description="How many may work at once; the others wait. Empty: as many as there is room.",
+        ge=1,
+        le=1000,
+    ),
+]
+
+
+class Pace(Draft):
+    """How runs of one workflow go beside each other."""
+
+    model_config = _example({"run_mode": "queued", "most_running": None})
+
+    run_mode: RunMode = Field(
+        "parallel",
+        title="When it is started while it runs",
+        description="`parallel` runs both, `single` refuses the new start, `queued` runs one "
+        "after the other, `restart` cancels the old run.",
+    )
+    most_running: MostRunning = None
+
+
+class OrganizationPace(Draft):
+    """How many runs of the organization work at the same time."""
+
+    model_config = _example({"most_running": 20})
+
+    most_running: MostRunning = None
+
+
+class PaceShown(BaseModel):
+    """What holds back the runs of a workflow, or of the organization."""
+
+    run_mode: RunMode
+    most_running: int | None
+    paused: bool
+    paused_by: str | None
+    paused_at: datetime | None
 
 
 class PlanSave(Draft):

@@ -1,0 +1,137 @@
+"""Where a run stands that does not run: its place in line, about how long, and what holds it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.access.tenancy import across_organizations
+from webapp.kernel.clock import now
+from webapp.runs.models import Fair, Lease, QueueSetting
+from webapp.runs.queries import RunRow
+from webapp.workflows.models import Gate
+
+MOST_COUNTED: Final = 1_000
+_ONE_AFTER_ANOTHER: Final = frozenset({"queued", "single", "restart"})
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a run stands that does not run.
+
+    Attributes:
+        ahead: how many runs are before it in line, counted up to `MOST_COUNTED`; None: it is not
+            in line.
+        wait_s: about how long these take to begin, by how many began in the last two minutes;
+            None: nobody knows.
+        held: what holds it, as a sentence; "" when nothing but the line does.
+    """
+
+    ahead: int | None = None
+    wait_s: int | None = None
+    held: str = ""
+
+
+@requires(Permission.VIEW_RUNS)
+def standing_of(ctx: Context, row: RunRow) -> Standing | None:
+    """Return where a run stands; None while it works, waits for something of its own, or is over.
+
+    The count looks at the other organizations' places too: it says how many, not whose.
+    """
+    run, lease = row.run, row.lease
+    if lease is None or row.cancelling:
+        return None
+    if run.state == "paused":
+        return Standing(held=_paused_by(ctx, lease))
+    if run.state == "waiting" and lease.wait_reason == "limit":
+        return Standing(held=_limited_by(ctx, lease))
+    if run.state != "queued" or lease.state != "ready":
+        return None
+    held = next((text for reason in _SCOPES if (text := _said(ctx, lease, reason))), "")
+    if held:
+        return Standing(held=held)
+    with across_organizations(ctx.session, "a place in line"):
+        before = (
+            select(Lease.run_id)
+            .where(Lease.queue == lease.queue, Lease.state == "ready", Lease.vtime < lease.vtime)
+            .limit(MOST_COUNTED)
+        )
+        ahead = ctx.session.scalar(select(func.count()).select_from(before.subquery())) or 0
+    return Standing(ahead, _estimate(ctx, lease.queue, ahead))
+
+
+_SCOPES: Final = ("queue", "organization", "workflow")
+
+
+def _paused_by(ctx: Context, lease: Lease) -> str:
+    if lease.wait_reason == "run":
+        return f"Paused by {lease.paused_by}."
+    said = _said(ctx, lease, lease.wait_reason or "")
+    return said or "It was paused, and is about to go back in line."
+
+
+def _said(ctx: Context, lease: Lease, reason: str) -> str:
+    """Return what is said of a pause of this kind; "" while there is none."""
+    if reason == "queue":
+        setting = ctx.session.get(QueueSetting, lease.queue)
+        if setting is None or setting.paused_at is None:
+            return ""
+        return f"Paused: the queue is paused by {setting.paused_by}."
+    scope_id = lease.organization_id if reason == "organization" else lease.workflow_id
+    gate = _gate(ctx, scope_id)
+    if gate is None or gate.paused_at is None:
+        return ""
+    what = "this workflow is" if reason == "workflow" else "all runs of the organization are"
+    return f"Paused: {what} paused by {gate.paused_by}."
+
+
+def _limited_by(ctx: Context, lease: Lease) -> str:
+    gate = _gate(ctx, lease.limit_id)
+    if gate is None:
+        return ""
+    if gate.scope_id == gate.organization_id:
+        return f"Waiting for room: the organization runs {gate.most_running:,} at the same time."
+    if gate.run_mode in _ONE_AFTER_ANOTHER:
+        return "Waiting for its turn: runs of this workflow go one after the other."
+    if gate.most_running is None:
+        return "Waiting for its turn."
+    return f"Waiting for room: this workflow runs {gate.most_running:,} at the same time."
+
+
+def _gate(ctx: Context, scope_id: UUID | None) -> Gate | None:
+    return None if scope_id is None else ctx.session.get(Gate, (ctx.organization_id, scope_id))
+
+
+def _estimate(ctx: Context, queue: str, ahead: int) -> int | None:
+    """Return about how long it takes until `ahead` runs and one more have begun."""
+    if ahead >= MOST_COUNTED:
+        return None
+    rows = ctx.session.execute(
+        select(Fair.minute, Fair.begun, Fair.begun_before).where(
+            Fair.queue == queue, Fair.minute >= this_minute() - 1
+        )
+    ).all()
+    a_minute = sum(begun_a_minute(row) for row in rows)
+    return max(1, round((ahead + 1) * 60 / a_minute)) if a_minute else None
+
+
+def this_minute() -> int:
+    return int(now().timestamp() // 60)
+
+
+def begun_a_minute(row: Any) -> float:
+    """Return how many runs of an organization began in the last sixty seconds, about."""
+    seconds = now().timestamp()
+    gone = (seconds % 60) / 60
+    match int(seconds // 60) - row.minute:
+        case 0:
+            return float(row.begun + row.begun_before * (1 - gone))
+        case 1:
+            return float(row.begun * (1 - gone))
+        case _:
+            return 0.0
