@@ -161,6 +161,26 @@ class SqliteDialect(SQLiteDialect_pysqlite):
         places: dict[int, _Place] = self.__dict__.setdefault("_held", {})
         return places
 
+    @contextmanager
+    def writing_on(self, driver: Any) -> Iterator[None]:
+        """Write on a driver's connection that nobody else uses, without anybody's bookkeeping.
+
+        Commits at the end, or rolls back when something is raised.
+        """
+        place = self._places()[id(driver)]
+        place.turnstile.enter()
+        try:
+            place.only_reads(driver, False)
+            driver.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                driver.commit()
+            except BaseException:
+                driver.rollback()
+                raise
+        finally:
+            place.turnstile.leave()
+
     def do_begin(self, dbapi_connection: Any) -> None:
         place = self._places()[_key(dbapi_connection)]
         if is_reading():

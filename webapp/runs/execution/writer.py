@@ -168,11 +168,12 @@ class JournalWriter:
             write.refused = None
         connection = self._connected()
         try:
-            with connection.begin():
-                driver: Any = connection.connection.driver_connection
-                if self._sql.postgresql:
+            driver: Any = connection.connection.driver_connection
+            if self._sql.postgresql:
+                with connection.begin():
                     self._commit_pipelined(driver, batch)
-                else:
+            else:
+                with self._engine.dialect.writing_on(driver):  # type: ignore[attr-defined]
                     self._commit_here(driver.cursor(), batch)
         except BaseException:
             self._disconnect()
