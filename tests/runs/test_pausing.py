@@ -19,6 +19,7 @@ from tests.conftest import test_settings
 from tests.fixtures import House, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import Yard, claim
+from tests.runs.following import API, Follow, until
 from webapp.access.permissions import Role
 from webapp.access.tenancy import across_organizations
 from webapp.audit.models import AuditEntry
@@ -33,9 +34,6 @@ from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.models import Lease
 from webapp.runs.pausing import pause_run
 from webapp.web.database import db
-
-DEADLINE_S = 20.0
-API = "/api/v1"
 
 
 @pytest.fixture
@@ -57,31 +55,6 @@ def machine(settings: Settings) -> Iterator[Machine]:
     made = make_machine(settings)
     yield made
     made.close()
-
-
-def until(holds: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + DEADLINE_S
-    while not holds():
-        assert time.monotonic() < end, f"never: {what}"
-        time.sleep(0.02)
-
-
-class Follow:
-    """A program that looks at runs and acts on them."""
-
-    def __init__(self, program: Program) -> None:
-        self._program = program
-
-    def get(self, run: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._program.get(f"{API}/runs/{run}").get_json()
-        return found
-
-    def until(self, run: str, *states: str) -> dict[str, Any]:
-        until(lambda: self.get(run)["state"] in states, f"{run} is {states}")
-        return self.get(run)
-
-    def do(self, address: str) -> Any:
-        return self._program.post(f"{API}/{address}")
 
 
 @pytest.fixture

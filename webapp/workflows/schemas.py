@@ -116,13 +116,11 @@ def _count(value: Any) -> Any:
 
 
 MostRunning = Annotated[
-    int | None,
+    Annotated[int, Field(ge=1, le=1000)] | None,
     BeforeValidator(_count),
     Field(
         title="Runs at the same time",
         description="How many may work at once; the others wait. Empty: as many as there is room.",
-        ge=1,
-        le=1000,
     ),
 ]
 
