@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
+from tests.conftest import test_settings
 from tests.runs.durable import Yard
+from tests.runs.sink import Sink
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.db import make_engine
 from webapp.kernel.rawsql import sql_for
@@ -25,6 +28,28 @@ from webapp.runs.execution.writer import JournalWriter
 
 MakeLive = Callable[..., str]
 DEADLINE_S = 20.0
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A server of this test's own that runs may reach."""
+    made = Sink()
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, database_url: str, redis_url: str, request: pytest.FixtureRequest
+) -> Settings:
+    """Settings of the profile `testing`, with the way to the sink open when the test has one."""
+    more = {"REDIS_URL": redis_url}
+    if "sink" in request.fixturenames:
+        port = request.getfixturevalue("sink").server_address[1]
+        more["OUTBOUND_ALLOW"] = f"127.0.0.1/32:{port}"
+    return test_settings(tmp_path, database_url, **more)
 
 
 @pytest.fixture

@@ -2,74 +2,20 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from tests.conftest import test_settings
 from tests.fixtures import House, MakeKey, Program
+from tests.runs.sink import Sink, post
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
-from webapp.kernel.settings import Settings
 from webapp.runs.execution.runner import Runner
 
 Doc = dict[str, Any]
-
-
-class Sink(http.server.ThreadingHTTPServer):
-    """Counts what is sent, and refuses what it is told to refuse."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Hand)
-        self.sent: list[str] = []
-        self.refused: set[str] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Hand(http.server.BaseHTTPRequestHandler):
-    server: Sink
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.server.sent.append(self.path)
-        body = f'{{"number": {len(self.server.sent)}}}'.encode()
-        self.send_response(400 if self.path in self.server.refused else 200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        return None
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    made = Sink()
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database_url: str, redis_url: str, sink: Sink) -> Settings:
-    allow = f"127.0.0.1/32:{sink.server_address[1]}"
-    return test_settings(tmp_path, database_url, REDIS_URL=redis_url, OUTBOUND_ALLOW=allow)
-
-
-def post(step_id: str, url: str) -> Doc:
-    return {"id": step_id, "kind": "http", "name": url[-5:], "with": {"method": "POST", "url": url}}
 
 
 def plan(sink: Sink) -> Doc:

@@ -27,8 +27,8 @@ from webapp.runs import queries, starting
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Event, Lease, Run, Step
 from webapp.runs.plans import known_plan
+from webapp.runs.service import find_run_by_key
 
-MOST_SHOWN: Final = 200
 _AT_ONCE: Final = 500
 _KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
 
@@ -73,7 +73,7 @@ def preview(ctx: Context, run_id: UUID, start: str) -> Again:
     run, plan = _over(ctx, run_id, start)
     rows = _rows(ctx, run_id)
     kept = _kept(plan, rows, start)
-    return Again(run, start, sum(1 for row in kept if row.ends), _sent(rows, kept, plan))
+    return Again(run, start, sum(1 for row in kept if row.ends), _sent(run, rows, kept, plan))
 
 
 @requires(Permission.START_RUNS)
@@ -89,11 +89,13 @@ def run_again(
 
     Raises: see `preview`; LimitReached: too many runs wait.
     """
+    if key and (earlier := find_run_by_key(ctx, key)) is not None:
+        return earlier
     old, plan = _over(ctx, run_id, start)
     rows = _rows(ctx, run_id)
     kept = _kept(plan, rows, start)
     wanted = set(send_again)
-    skipped = [one.path for one in _sent(rows, kept, plan) if one.path not in wanted]
+    skipped = [one.path for one in _sent(old, rows, kept, plan) if one.path not in wanted]
     run = _new_run(ctx, old, start, key)
     known = known_plan(old.version_id)
     starting.accept(ctx, run, known.steps if known is not None else 0)
@@ -177,8 +179,10 @@ def _is_kept(plan: Plan, row: _Row, start: str) -> bool:
     return row.state in {"succeeded", "reused"}
 
 
-def _sent(rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> list[Sent]:
+def _sent(run: Run, rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> list[Sent]:
     """Return what has had an effect and is not taken over; an agent stands for its calls."""
+    if run.kind == "rehearsal":
+        return []
     stay = {row.path for row in kept}
     holding = {step.id for step in plan.walk() if step.kind in _HOLDERS}
     calls: dict[str, int] = {}

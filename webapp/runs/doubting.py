@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from webapp.runs.presenting import asked, label_of
 from webapp.web.formats import words
 
 _HIDDEN: Final = "••••"
+_TIMES: Final = re.compile(r"([\[#])(\d{1,6})")
 _FALLEN: Final = "The machine stopped while this step was at work."
 _UNSENT: Final = frozenset({"read", "ok"})
 """Parts of a frozen request that say how its answer is read."""
@@ -46,7 +48,7 @@ def doubt_of(row: Any, places: Places, note: Any = None) -> Doubt:
     return Doubt(
         key,
         row.path,
-        f"Did {_what(row.path, places)} happen?",
+        f"Did {place_in_words(row.path, places)} happen?",
         str(error.get("text") or _FALLEN),
         str(error.get("code") or "E-DOUBT"),
         sent(row.request),
@@ -54,15 +56,15 @@ def doubt_of(row: Any, places: Places, note: Any = None) -> Doubt:
     )
 
 
-def _what(path: str, places: Places) -> str:
+def place_in_words(path: str, places: Places) -> str:
     """Name the step at a path: by its number, and inside another by that one's too."""
     base, call, _ = path.partition(CALL)
     step, root = places.step_at(base), outermost(base)
     name = (step.name or label_of(step.kind)) if step is not None else base
     number = places.roots.get(root)
     said = f"step {number} “{name}”" if base == root else f"“{name}” in step {number}"
-    if base != root and "[" in base:
-        said += f", item {int(base.split('[')[1].split(']')[0]) + 1:,}"
+    for sign, number in _TIMES.findall(base) if base != root else []:
+        said += f", round {int(number):,}" if sign == "#" else f", item {int(number) + 1:,}"
     return f"a tool call of {said}" if call else said
 
 

@@ -85,3 +85,39 @@ def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence
         .limit(most)
     )
     return ctx.session.scalars(query).all()
+
+
+_HAPPENED = ("succeeded", "reused", "unknown", "intent")
+
+
+def requests_at(ctx: Context, run_id: UUID, paths: Sequence[str]) -> Sequence[Any]:
+    """Return the newest attempt at each path with its frozen request, without its result."""
+    newest = (
+        select(Step.path, func.max(Step.attempt).label("attempt"))
+        .where(Step.run_id == run_id, Step.path.in_(paths))
+        .group_by(Step.path)
+        .subquery()
+    )
+    query = (
+        select(Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
+        .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
+        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+    )
+    return ctx.session.execute(query).all()
+
+
+def sent_calls(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
+    """Return the tool calls of agents that have had an effect, with their frozen requests."""
+    query = (
+        select(Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
+        .where(
+            Step.run_id == run_id,
+            Step.organization_id == ctx.organization_id,
+            Step.path.contains("/call_", autoescape=True),
+            Step.effect != "none",
+            Step.state.in_(_HAPPENED),
+        )
+        .order_by(Step.path)
+        .limit(most)
+    )
+    return ctx.session.execute(query).all()

@@ -163,6 +163,7 @@ class Lines:
         notes = {
             "not_needed": "Not needed any more",
             "failed_before": "Something before it failed",
+            "sent_before": "Was sent before, so not again",
         }
         if reason in notes:
             return notes[reason]

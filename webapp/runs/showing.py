@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from webapp.kernel.clock import now
-from webapp.kernel.ids import public_id
+from webapp.kernel.ids import public_id, short
 from webapp.runs import failing
 from webapp.runs.approvals_showing import ApprovalView
 from webapp.runs.doubting import Doubt
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.presenting import took_ms, word_of
+from webapp.runs.relations import Relation
 from webapp.runs.watching import Watched
 from webapp.web.formats import cost, duration, words
 from webapp.web.shapes import shape
@@ -43,6 +44,7 @@ class RunView:
     doubts: list[Doubt] = field(default_factory=list)
     doubts_in_all: int = 0
     approvals: list[ApprovalView] = field(default_factory=list)
+    relations: list[Relation] = field(default_factory=list)
 
     @property
     def run(self) -> Any:
@@ -198,7 +200,7 @@ class RunView:
         """Return links to the runs before and after this one: words, address, rel, key."""
         ways = [("Previous run", "prev", "["), ("Next run", "next", "]")]
         return [
-            (words, f"{self.list_url}/{public_id('run', run)}", rel, key)
+            (words, self._run_url(run), rel, key)
             for (words, rel, key), run in zip(ways, self.neighbors, strict=True)
             if run is not None
         ]
@@ -212,6 +214,35 @@ class RunView:
     def again_url(self) -> str:
         draft = "" if self.row.version else "&version=draft"
         return f"{self.workflow_url}/run?from={self.id}{draft}"
+
+    def again_from(self, path: str) -> str:
+        """Return the address of what running again from a step would mean; "" is the beginning."""
+        query = urlencode({"from": path}, safe="/:[]!")
+        return f"{self.base}/again?{query}" if path else f"{self.base}/again"
+
+    @property
+    def can_again(self) -> str:
+        """Return where the chosen step would be done again; "" when it can't be."""
+        chosen = self.watched.chosen
+        if self.active or chosen is None or chosen.row is None:
+            return ""
+        return self.again_from(chosen.path)
+
+    @property
+    def retry_url(self) -> str:
+        path = str((self.run.error or {}).get("path", ""))
+        return self.again_from(path) if path and not self.active else ""
+
+    @property
+    def related(self) -> list[tuple[str, str, str, str]]:
+        """Return how it belongs to other runs: words, the run's short name, its address, words."""
+        return [
+            (one.before, short(public_id("run", one.run_id)), self._run_url(one.run_id), one.after)
+            for one in self.relations
+        ]
+
+    def _run_url(self, run_id: UUID) -> str:
+        return f"{self.list_url}/{public_id('run', run_id)}"
 
     @property
     def failure(self) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
         after: only what changed behind this event; None is everything.
     """
     row = queries.find(ctx, run_id)
-    places = _places_of(ctx, row)
+    places = places_of(ctx, row)
     watched = Watched(row, places)
     if after is not None and row.seq <= after:
         watched.is_new = False
@@ -105,7 +105,8 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     return watched
 
 
-def _places_of(ctx: Context, row: RunRow) -> Places:
+@requires(Permission.VIEW_RUNS)
+def places_of(ctx: Context, row: RunRow) -> Places:
     """Return the places of the run's plan, worked out once a process."""
     version = row.run.version_id
     with _lock:
@@ -193,7 +194,7 @@ def items_page(
 ) -> tuple[Watched, list[Line], int]:
     """Return the lines of up to 100 items of a list from number `start` on, and how many it has."""
     row = queries.find(ctx, run_id)
-    places = _places_of(ctx, row)
+    places = places_of(ctx, row)
     step = places.step_at(each)
     watched = Watched(row, places)
     if step is None or step.kind != "each":

@@ -18,6 +18,9 @@ PAGES: dict[str, dict[str, str]] = {
     "/admin/ui": {"catalogue": "/admin/ui"},
     "/problems/<code>": {"problem": "/problems/E-LOGIN-WAIT", "not-found": "/problems/nothing"},
     "/o/<org>/menu": {"menu": "{home}/menu"},
+    "/o/<org>/approvals": {"approvals": "{home}/approvals"},
+    "/o/<org>/approvals/<approval>": {"approval": "{approval}"},
+    "/approve/<approval>/<mark>": {"approval-link-old": "/approve/apr_0/usr_0.0"},
     "/o/<org>/runs": {
         "runs": "{home}/runs",
         "runs-none-match": "{home}/runs?state=needs_review",
@@ -39,7 +42,7 @@ PAGES: dict[str, dict[str, str]] = {
         "builder-limits": "{example}?step=limits",
         **{f"builder-{kind}": f"{{every_kind}}?step={step}" for kind, step in {
             "text": "s_1", "set": "s_2", "list": "s_3", "if": "s_4", "lanes": "s_6",
-            "each": "s_9", "http": "s_11", "agent": "s_12", "tool": "s_13", "wait": "s_14",
+            "each": "s_9", "http": "s_11", "agent": "s_12", "tool": "s_13", "wait": "s_14", "approval": "s_15",
             "stop": "s_5",
         }.items()},
     },
@@ -64,10 +67,15 @@ PAGES: dict[str, dict[str, str]] = {
         "run-step-details": "{done}?step=s_1&view=details",
         "run-items": "{done}?step=s_4&view=items",
         "run-waiting": "{waiting}",
+        "run-asks": "{asks}",
         "run-failed": "{failed}",
         "run-cancelled": "{cancelled}",
         "run-doubt": "{doubt}",
         "run-talk": "{talked}?step=s_1&view=talk",
+    },
+    f"{RUN}/again": {
+        "run-again": "{failed}/again?from=s_1",
+        "run-again-open": "{waiting}/again",
     },
 }  # fmt: skip
 

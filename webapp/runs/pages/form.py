@@ -46,7 +46,7 @@ def start(ctx: Context, workflow: str) -> Response:
     try:
         uploads = _keep_uploads(ctx, fields)
         given = asking.answers(fields, request.form, uploads, zone())
-        run = starting.start_run_once(ctx, workflow_id, given, which, key=_form_key())
+        run = starting.start_run_once(ctx, workflow_id, given, which, key=form_key())
     except Invalid as error:
         return _invalid(ctx, form, error)
     return done(f"{list_url()}/{public_id('run', run.id)}")
@@ -114,5 +114,6 @@ def _which() -> starting.Which:
     return "draft" if request.args.get("version") == "draft" else "live"
 
 
-def _form_key() -> str:
+def form_key() -> str:
+    """Return the key of what this form starts; a form without one is a press of its own."""
     return f"form:{request.form.get('once') or secrets.token_urlsafe(18)}"[:300]

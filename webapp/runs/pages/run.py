@@ -19,6 +19,7 @@ from webapp.runs import approvals, deciding, looking, panes, seeing, service, sh
 from webapp.runs.doubting import doubt_of
 from webapp.runs.pages.approvals import view_of
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, whole_number, zone
+from webapp.runs.relations import relations
 from webapp.runs.schemas import StepDecision
 from webapp.runs.showing import RunView
 from webapp.runs.watching import Watched
@@ -46,6 +47,7 @@ def show(ctx: Context, run: str) -> Response | str:
 
 
 def _page(ctx: Context, view: RunView) -> str:
+    view.relations = relations(ctx, view.row, view.watched.places)
     view.neighbors = watching.neighbors(ctx, view.row)
     return render_template("runs/show.html", v=view)
 
@@ -135,6 +137,7 @@ def _live(ctx: Context, view: RunView) -> Response:
         elif view.watched.chosen is not None and view.watched.chosen_changed:
             _name_files(ctx, view, _fill_pane(ctx, view))
         _ask(ctx, view)
+        view.relations = relations(ctx, view.row, view.watched.places)
     body = render_template("runs/_live.html", v=view)
     return make_response(body, 200 if view.active else STOP_POLLING)
 

@@ -1,0 +1,102 @@
+"""What running again would mean, as its check page shows it: what stays, what was sent already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.engine.recovery import CALL
+from webapp.runs import journal_queries
+from webapp.runs.again import Again
+from webapp.runs.doubting import Pairs, place_in_words, sent
+from webapp.runs.paths import Places, element_id
+
+MOST_SHOWN: Final = 100
+MOST_CALLS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class SentView:
+    """One step that has had an effect.
+
+    Attributes:
+        what: the frozen request by names; of an agent each of its tool calls.
+        doubtful: nobody knows whether it happened.
+    """
+
+    id: str
+    path: str
+    name: str
+    at: datetime | None
+    what: list[Pairs]
+    doubtful: bool
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgainView:
+    """What templates/runs/again.html asks.
+
+    Attributes:
+        place: "step 2 “Order paper”"; "" is the beginning.
+        left: how many steps more have had an effect than are shown; these are skipped.
+    """
+
+    start: str
+    place: str
+    failed_here: bool
+    kept: int
+    sent: list[SentView] = field(default_factory=list)
+    left: int = 0
+
+    @property
+    def title(self) -> str:
+        if not self.place:
+            return "Run again from the beginning"
+        return f"Try {self.place} again" if self.failed_here else f"Run again from {self.place}"
+
+
+@requires(Permission.VIEW_RUNS)
+def again_view(ctx: Context, found: Again, places: Places) -> AgainView:
+    """Return the check page of what `again.preview` has found."""
+    shown = found.sent[:MOST_SHOWN]
+    paths = [one.path for one in shown]
+    rows = {row.path: row for row in journal_queries.requests_at(ctx, found.run.id, paths)}
+    calls: dict[str, list[Any]] = {}
+    if any(one.calls for one in shown):
+        for call in journal_queries.sent_calls(ctx, found.run.id, MOST_CALLS):
+            calls.setdefault(call.path.rpartition(CALL)[0], []).append(call)
+    views = [
+        SentView(
+            element_id(one.path),
+            one.path,
+            place_in_words(one.path, places),
+            _when(calls.get(one.path) or [rows.get(one.path)]),
+            _what(calls.get(one.path) or [rows.get(one.path)]),
+            one.doubtful,
+            one.calls,
+        )
+        for one in shown
+    ]
+    error = found.run.error or {}
+    return AgainView(
+        found.start,
+        place_in_words(found.start, places) if found.start else "",
+        found.run.state == "failed" and bool(found.start) and error.get("path") == found.start,
+        found.kept,
+        views,
+        len(found.sent) - len(shown),
+    )
+
+
+def _when(rows: Sequence[Any]) -> datetime | None:
+    moments = [row.done_at or row.started_at for row in rows if row is not None]
+    return max((at for at in moments if at is not None), default=None)
+
+
+def _what(rows: Sequence[Any]) -> list[Pairs]:
+    return [pairs for row in rows if row is not None and (pairs := sent(row.request))]

@@ -1,0 +1,35 @@
+"""Run again from a step: first what that means, then the press that does it."""
+
+from __future__ import annotations
+
+from flask import Response, render_template, request
+
+from webapp.access.context import Context
+from webapp.access.permissions import Permission
+from webapp.kernel.ids import parse_id, public_id
+from webapp.runs import again, service, watching
+from webapp.runs.again_showing import again_view
+from webapp.runs.pages.doors import doors, list_url, run_url
+from webapp.runs.pages.form import form_key
+from webapp.web.htmx import done
+
+MOST_PATH = 400
+
+
+@doors.get("/o/<org>/runs/<run>/again", permission=Permission.START_RUNS)
+def check_again(ctx: Context, run: str) -> str:
+    """Say what running again from the step `from` keeps, and what was sent already."""
+    run_id = parse_id("run", run)
+    found = again.preview(ctx, run_id, request.args.get("from", "")[:MOST_PATH])
+    row = service.find_run(ctx, run_id)
+    view = again_view(ctx, found, watching.places_of(ctx, row))
+    return render_template("runs/again.html", a=view, row=row, run_url=run_url(row))
+
+
+@doors.post("/o/<org>/runs/<run>/again", permission=Permission.START_RUNS)
+def run_again(ctx: Context, run: str) -> Response:
+    """Start the new run. The form's one-time field makes a second press harmless."""
+    start = request.form.get("from", "")[:MOST_PATH]
+    wanted = [path[:MOST_PATH] for path in request.form.getlist("send_again")]
+    new = again.run_again(ctx, parse_id("run", run), start, wanted, key=form_key())
+    return done(f"{list_url()}/{public_id('run', new.id)}")
