@@ -123,7 +123,7 @@ class Claims:
             freed = {row[at_gates.RUN] for row in rows}
             if look.ready and len(rows) < most:
                 rows += self._claim(cursor, st.CLAIM, most - len(rows), queue=self._queue)
-            if look.gates:
+            if look.gates and rows:
                 rows, held = self._gates.admit(cursor, rows, freed)
             begun = [self._begin(cursor, row) for row in rows]
             self._count_claimed(cursor, rows)
