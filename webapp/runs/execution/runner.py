@@ -99,6 +99,7 @@ class Runner:
     _closing: threading.Event = field(default_factory=threading.Event)
     _ready: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
+    _keeper: threading.Thread | None = None
     _slugs: dict[UUID, str] = field(default_factory=dict)
     _idle: set[tuple[UUID, int]] = field(default_factory=set)
     _asking: ThreadPoolExecutor = field(
@@ -113,7 +114,8 @@ class Runner:
         self._thread = threading.Thread(target=self._turn, name="runner", daemon=True)
         self._thread.start()
         self._ready.wait()
-        threading.Thread(target=self._keep, name="keeper", daemon=True).start()
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._keeper.start()
 
     def wake(self) -> None:
         """Look for work now."""
@@ -132,9 +134,20 @@ class Runner:
             self._thread.join(timeout=seconds)
         self._closing.set()  # leases are kept up to here
         self.writer.close(max(0.5, end - time.monotonic()))
-        self._asking.shutdown(wait=False, cancel_futures=True)
-        self.claims.close()
+        self._leave_database(max(0.5, end - time.monotonic()))
         self.engine.dispose()
+
+    def _leave_database(self, seconds: float) -> None:
+        """Wait for the threads that may be asking; one that hangs is left to the process's end."""
+        ask_no_more = threading.Thread(
+            target=lambda: self._asking.shutdown(cancel_futures=True), daemon=True
+        )
+        ask_no_more.start()
+        for thread in (ask_no_more, self._keeper):
+            if thread is not None:
+                thread.join(timeout=seconds / 2)
+        if not ask_no_more.is_alive():
+            self.claims.close()
 
     def _on_loop(self, act: Callable[[], object]) -> None:
         if self._loop is not None:
