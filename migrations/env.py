@@ -42,6 +42,7 @@ def run() -> None:
             render_item=render_item,
             compare_type=True,
             transaction_per_migration=False,
+            transactional_ddl=True,  # Alembic thinks that SQLite can't: it would read, then begin
         )
         with context.begin_transaction():
             prepare(connection)

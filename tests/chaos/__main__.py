@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.chaos import control, kill, processes, services_away, stops
+from tests.chaos import control, kill, migrations, processes, services_away, stops
 from tests.chaos.places import Place
 
 Row = Callable[[Place, int], dict[str, Any]]
@@ -32,13 +32,14 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D10web": (stops.web_ends, 60),
     "D10worker": (stops.worker_ends, 60),
     "D12": (control.cancels, 100),
+    "D17": (migrations.killed, 20),
     "clock": (control.clocks, 1),
     "D20": (processes.everything, 10),
 }
 """Each row with the number of faults that it is asked for."""
 
 
-ELSEWHERE = {True: {"D7full", "D7locked", "D8"}, False: {"D7", "D9"}}
+ELSEWHERE = {True: {"D7full", "D7locked", "D8", "D17"}, False: {"D7", "D9"}}
 """Rows that are about the other database, by whether this one is PostgreSQL."""
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import click
@@ -143,6 +144,15 @@ def test_an_empty_database_is_behind_until_it_is_upgraded(
 
     assert (before.returncode, upgrade.returncode, after.returncode) == (DATABASE, 0, 0)
     assert "db upgrade" in before.stderr
+
+
+def test_two_upgrades_at_once_take_turns(settings: Settings, empty_database: Any) -> None:
+    env = {**env_of(settings), "DATABASE_URL": empty_database()}
+
+    with ThreadPoolExecutor(3) as pool:
+        three = list(pool.map(lambda _: deckhand("db", "upgrade", env=env), range(3)))
+
+    assert [(one.returncode, one.stderr) for one in three] == [(0, "")] * 3
 
 
 def test_a_database_of_a_newer_version_is_refused(settings: Settings) -> None:
