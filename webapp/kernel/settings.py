@@ -120,7 +120,8 @@ class Settings(BaseModel):
     smtp_url: str = Field(
         "",
         repr=False,
-        description="Mail server, as `smtp://user:password@host:587`. Empty: no mail.",
+        description="Mail server, as `smtp://user:password@host:587`, with "
+        "`?from=desk@acme.example` for the address that mails come from. Empty: no mail.",
     )
 
     workers: int = Field(

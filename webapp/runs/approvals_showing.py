@@ -177,6 +177,8 @@ class ApprovalView:
         if self.typed:
             given |= asking.answers(fields, self.typed, {}, self.zone)
         asked = self._with_errors(asking.questions(fields, given, {}, self.zone))
+        for one in asked:
+            one.optional = False  # it stands there already
         return {one.name.removeprefix(f"{asking.PREFIX}{EDIT}"): one for one in asked}
 
     def _with_errors(self, asked: list[Question]) -> list[Question]:

@@ -127,7 +127,7 @@ def asked(request: bytes | None) -> Any:
 
 
 def _task(run: str, step: Any, attempts: int, names: Mapping[str, str]) -> dict[str, Any]:
-    word = step_word(step.state, step.error)
+    word = step_word(step.state, step.error, step.kind)
     return {
         "id": f"{run}.{step.path}",
         "run": run,

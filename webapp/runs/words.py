@@ -63,9 +63,11 @@ def run_word(
     return _RUN[state]
 
 
-def step_word(state: str, error: Mapping[str, Any] | None) -> Word:
+def step_word(state: str, error: Mapping[str, Any] | None, kind: str = "") -> Word:
     """Return a step's word, by its row's state and what the row says beside it."""
     said = error or {}
+    if state == "waiting" and kind == "approval":
+        return Word("person", "Waiting for a person")
     if said.get("again") or (state == "unknown" and said.get("decided")):
         return Word("retry", "Trying again")
     if state == "skipped" and said.get("reason") == "off":

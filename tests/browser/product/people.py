@@ -53,6 +53,16 @@ class Account:
             assert time.monotonic() < until, [self.run(run)["word"] for run in runs]
             time.sleep(0.1)
 
+    def until_asked(self, run: str) -> list[str]:
+        """Return what the run asks, once it asks something."""
+        until = time.monotonic() + 30
+        while time.monotonic() < until:
+            found = self.house.until("GET", "/api/v1/approvals")["items"]
+            if mine := [str(one["id"]) for one in found if one["run"] == run]:
+                return mine
+            time.sleep(0.1)
+        raise AssertionError(self.run(run)["word"])
+
 
 @dataclass
 class Hand:

@@ -42,6 +42,29 @@ def order(step_id: str, url: str) -> Step:
     return {"id": step_id, "kind": "http", "name": "Order paper", "with": call}
 
 
+def asking(step_id: str, text: Any, due: Any = None) -> Step:
+    """A step that asks somebody, with everything a person may have to do about it."""
+    rows = [{"record": {"customer": name, "total": total}} for name, total in OWED]
+    shown = [
+        {"name": "text", "label": "Text", "value": text},
+        {"name": "subject", "label": "Subject", "value": "Re: invoice 2024-118"},
+        {"name": "to", "label": "To", "value": "pay\u202e.example"},
+        {"name": "rows", "label": "Invoices", "value": {"list": rows}},
+    ]
+    questions = [
+        {"name": "amount", "label": "How much may it cost?", "type": "number"},
+        {"name": "how", "label": "How is it sent?", "type": "oneof", "of": ["Mail", "Letter"]},
+        {"name": "copy", "label": "Send me a copy", "type": "boolean", "required": False},
+    ]
+    ask = {"who": [{"role": "viewer"}], "show": shown, "edit": ["text"], "questions": questions}
+    return {"id": step_id, "kind": "approval", "name": "Check the letter", "with": ask | (
+        {"due": due} if due else {}
+    )}  # fmt: skip
+
+
+OWED = (("Müller GmbH", 120), ("Schmidt AG", 80))
+
+
 def one_of_each() -> dict[str, Any]:
     """A plan with a step of every kind, and a value of Start in some."""
     who = [{"text": "Dear "}, {"value": ["start", "who"]}]
@@ -68,6 +91,7 @@ def one_of_each() -> dict[str, Any]:
         agent("s_12", who, "Answer"),
         {"id": "s_13", "kind": "tool", "name": "Add up", "with": sums},
         wait("s_14", 60, "A minute"),
+        asking("s_15", who, {"in_s": 86_400}),
     ]
     asked = {"name": "who", "label": "Who", "type": "text", "required": True}
     return plan(*steps, inputs=[asked])

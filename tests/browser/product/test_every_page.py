@@ -45,13 +45,16 @@ def places(account: Account, silent: str) -> dict[str, str]:
     cancelled = account.start(account.make_workflow("Given up", plans.plan(plans.wait("s_1", 900))))
     call("POST", f"/api/v1/runs/{cancelled}/cancel")
     doubt = account.start(account.make_workflow("Orders", plans.plan(plans.order("s_1", silent))))
+    letter = plans.plan(plans.asking("s_1", "Dear Ms. Ada,\nplease pay.", {"in_s": 86_400}))
+    asks = account.start(account.make_workflow("Letters", letter))
     account.until_over(failed, talked, cancelled, doubt)
+    [approval] = account.until_asked(asks)
     runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
-    runs["doubt"] = doubt
+    runs |= {"doubt": doubt, "asks": asks}
     runs["done"] = account.example_run
     workflows = {"example": example, "every_kind": every_kind, "empty": empty}
     return (
-        {"home": home}
+        {"home": home, "approval": f"{home}/approvals/{approval}"}
         | {name: f"{home}/runs/{run}" for name, run in runs.items()}
         | {name: f"{home}/workflows/{workflow}" for name, workflow in workflows.items()}
     )
