@@ -168,7 +168,7 @@ SETTINGS: dict[str, Any] = {
     "stop": {"as": "failed", "message": EVERYTHING},
     "repeat": {"until": CONDITION, "most": 5, "steps": [text("s_8")]},
     "workflow": {"workflow": "wf_1", "inputs": {"who": EVERYTHING}},
-    "approval": {"who": [{"role": "admin"}], "show": [{"label": "Text", "value": EVERYTHING}]},
+    "approval": {"who": [{"role": "admin"}], "show": [{"name": "text", "label": "Text", "value": EVERYTHING}]},
 }  # fmt: skip
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from webapp.engine.callees import NOBODY, Callees
 from webapp.engine.check_limits import beyond_run, never_ends
+from webapp.engine.check_workflows import check_call
 from webapp.engine.config_walk import Slot, slots_of
 from webapp.engine.grammar import Condition, Field, references
 from webapp.engine.plan import FAILURE, Plan, PlanError, PlanProblem, Step, load_plan
@@ -48,15 +50,16 @@ class Check:
         return f"{rest[:1].upper()}{rest[1:]}" if is_numbered else self.text
 
 
-def check(plan: Plan, tools: Mapping[str, Any] = TOOLS) -> list[Check]:
+def check(plan: Plan, tools: Mapping[str, Any] = TOOLS, callees: Callees = NOBODY) -> list[Check]:
     """Return everything to be said about a plan, in the order it is read.
 
     Args:
         plan: may be a draft.
         tools: by name, those that can be used.
+        callees: the workflows that its steps run, as far as they are known.
     """
-    checker = _Checker(plan, tools)
-    end = walk(plan, checker.step)
+    checker = _Checker(plan, tools, callees)
+    end = walk(plan, checker.step, callees)
     checker.behind_stop(plan.steps)
     found = sorted(checker.found, key=lambda one: checker.place[one.step])
     return found + checker.result(end) + checker.whole()
@@ -91,9 +94,10 @@ def _below(doc: Any, part: str) -> Any:
 
 
 class _Checker:
-    def __init__(self, plan: Plan, tools: Mapping[str, Any]) -> None:
+    def __init__(self, plan: Plan, tools: Mapping[str, Any], callees: Callees) -> None:
         self.plan = plan
         self.tools = tools
+        self.callees = callees
         self.place = {step.id: n for n, step in enumerate(plan.walk(), 1)}
         self.steps = {step.id: step for step in plan.walk()}
         self.found: list[Check] = []
@@ -110,7 +114,9 @@ class _Checker:
         if step.config is not None:
             for slot in slots_of(step.config):
                 self.slot(step, slot, inside if _looks_inside(step, slot.at) else seen)
-        for look in (self.lanes, self.tool, self.cost, self.conditions, self.limits):
+        for look in (
+            self.lanes, self.tool, self.cost, self.conditions, self.limits, self.workflow
+        ):  # fmt: skip
             look(step)
         for block in step.blocks.values():
             self.behind_stop(block)
@@ -231,6 +237,10 @@ class _Checker:
     def limits(self, step: Step) -> None:
         for field, text in beyond_run(step, self.plan.limits):
             self.say("look", step, field, "C-FIELD-RANGE", text)
+
+    def workflow(self, step: Step) -> None:
+        for kind, field, code, text in check_call(step, self.callees):
+            self.say(kind, step, field, code, text)
 
     # Blocks and the whole
 

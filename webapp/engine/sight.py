@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from webapp.engine.callees import NOBODY, Callees, given_by_workflow
 from webapp.engine.grammar import Field
 from webapp.engine.plan import FAILURE, Plan, Step
 from webapp.engine.steps import KINDS
@@ -82,7 +83,9 @@ class ValueGroup:
     values: tuple[Value, ...]
 
 
-def values_at(plan: Plan, step_id: str = "", *, collected: bool = False) -> list[ValueGroup]:
+def values_at(
+    plan: Plan, step_id: str = "", *, collected: bool = False, callees: Callees = NOBODY
+) -> list[ValueGroup]:
     """Return what the settings of a step can use, nearest first; of the result, without a step.
 
     Args:
@@ -96,7 +99,7 @@ def values_at(plan: Plan, step_id: str = "", *, collected: bool = False) -> list
         if step.id == step_id:
             found.append(dict(inside if collected else seen))
 
-    end = walk(plan, look)
+    end = walk(plan, look, callees)
     sights = list((found[0] if found else end).values())
     steps = [one for one in sights if one.root not in {"start", "run", "now"}]
     others = [one for one in sights if one.root in {"start", "run", "now"}]
@@ -123,7 +126,7 @@ def _values(
             yield from _values(inner, here, empty, depth + 1)
 
 
-def walk(plan: Plan, visit: Visit) -> Seen:
+def walk(plan: Plan, visit: Visit, callees: Callees = NOBODY) -> Seen:
     """Visit each step with what it sees; return what the plan's result sees."""
     titles = {step.id: f"{n}. {title_of(step)}" for n, step in enumerate(plan.walk(), 1)}
     inputs = tuple(
@@ -135,7 +138,7 @@ def walk(plan: Plan, visit: Visit) -> Seen:
         "run": Sight("run", "This run", tuple(RUN)),
         "now": Sight("now", "Now", tuple(NOW)),
     }
-    _Walk(visit, titles).block(plan.steps, seen)
+    _Walk(visit, titles, callees).block(plan.steps, seen)
     return seen
 
 
@@ -145,9 +148,10 @@ def title_of(step: Step) -> str:
 
 
 class _Walk:
-    def __init__(self, visit: Visit, titles: dict[str, str]) -> None:
+    def __init__(self, visit: Visit, titles: dict[str, str], callees: Callees) -> None:
         self.visit = visit
         self.titles = titles
+        self.callees = callees
 
     def block(self, steps: list[Step], seen: Seen) -> None:
         """Visit the steps one after the other; `seen` grows by what they give."""
@@ -219,22 +223,23 @@ class _Walk:
         return Sight(step.id, self.titles[step.id], fields)
 
     def gives(self, step: Step) -> Sight:
-        fields, is_known = given(step)
+        fields, is_known = given(step, self.callees)
         handled = step.on_failure.do != "stop"
         if handled:
             fields = [*fields, FAILED, *([ERROR] if FAILURE in step.blocks else [])]
         return Sight(step.id, self.titles[step.id], tuple(fields), is_known, step.off or handled)
 
 
-def given(step: Step) -> tuple[list[Field], bool]:
+def given(step: Step, callees: Callees = NOBODY) -> tuple[list[Field], bool]:
     """Return the fields of a step's result, and whether that is all of them."""
     kind = KINDS.get(step.kind)
     if kind is None:
         return [], False
+    if kind.name == "workflow":
+        return given_by_workflow(step, callees)
     if step.config is not None:
         fields = kind.gives(step.config)
-        known = kind.name != "workflow" and bool(fields)  # what another workflow gives, it says
-        return fields, known or kind.name in {"stop", "wait"}
+        return fields, bool(fields) or kind.name in {"stop", "wait"}
     try:
         # A draft's settings may lack something that has nothing to do with what the step gives.
         loose = kind.config.model_construct(None, **step.with_)

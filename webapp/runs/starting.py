@@ -35,8 +35,7 @@ from webapp.runs.service import (
     runs_room,
     runs_under_way,
 )
-from webapp.workflows.drafting import get_draft
-from webapp.workflows.plans import findings
+from webapp.workflows.drafting import check, get_draft
 from webapp.workflows.publishing import live_plan, live_version, run_mode, version_to_run
 from webapp.workflows.service import get_workflow
 
@@ -92,7 +91,7 @@ def run_form(ctx: Context, workflow_id: UUID, version: Which = "live") -> Form:
     document: dict[str, Any] | None
     if version == "draft":
         document = get_draft(ctx, workflow_id).plan
-        left = [one.text for one in findings(document) if one.kind != "look"]
+        left = [one.text for one in check(ctx, workflow_id) if one.kind != "look"]
     else:
         document, left = live_plan(ctx, workflow_id), []
     fields = None if document is None else list(load_plan(document, "draft").inputs)

@@ -17,7 +17,7 @@ from webapp.web.doors import ApiDoors
 from webapp.web.jsons import dump
 from webapp.web.paging import asked_by
 from webapp.workflows import drafting, publishing, service
-from webapp.workflows.plans import Finding, findings
+from webapp.workflows.plans import Finding
 from webapp.workflows.queries import Overview
 from webapp.workflows.schemas import (
     CheckShown,
@@ -70,9 +70,7 @@ def show(ctx: Context, workflow: str) -> WorkflowOpened:
     """Return a workflow with the plan of its draft."""
     opened = service.get_workflow(ctx, _id(workflow))
     draft = drafting.get_draft(ctx, opened.workflow.id)
-    return WorkflowOpened(
-        **_shown(opened).model_dump(), checks=_checks(findings(draft.plan)), plan=draft.plan
-    )
+    return WorkflowOpened(**_saved(ctx, opened).model_dump(), plan=draft.plan)
 
 
 @api.put(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from markupsafe import Markup, escape
 
+from webapp.engine.callees import Callees
 from webapp.engine.plan import Plan, Step
 from webapp.engine.steps import KINDS
 from webapp.engine.tools import TOOLS
@@ -52,7 +53,7 @@ class Row:
     note_href: str = ""
 
 
-def rows_of(doc: Doc, plan: Plan, findings: list[Finding]) -> list[Row]:
+def rows_of(doc: Doc, plan: Plan, findings: list[Finding], callees: Callees) -> list[Row]:
     """Return the rows of the root block, with those inside them."""
     steps = {step.id: step for step in plan.walk()}
     marks: dict[str, str] = {}
@@ -60,6 +61,7 @@ def rows_of(doc: Doc, plan: Plan, findings: list[Finding]) -> list[Row]:
         if finding.kind != "look":
             marks.setdefault(finding.step, "Broken" if finding.kind == "broken" else "To do")
     titles = {step.id: step.name or step.kind for step in steps.values()}
+    titles |= {workflow: callee.name for (workflow, _), callee in callees.items()}
     numbers = iter(range(1, 1_000))
     return _rows(doc.get("steps") or [], ROOT, "", _Known(steps, marks, titles, numbers))
 

@@ -13,10 +13,10 @@ from uuid import UUID
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.kernel.errors import Conflict
-from webapp.workflows import blocks, history, queries
+from webapp.workflows import blocks, callees, history, queries
 from webapp.workflows.blocks import Slot
 from webapp.workflows.models import Draft
-from webapp.workflows.plans import Doc, Finding, digest, findings, structural
+from webapp.workflows.plans import Doc, Finding, digest, findings, read
 from webapp.workflows.starting import new_step
 from webapp.workflows.wording import step_title
 
@@ -41,7 +41,9 @@ def check(ctx: Context, workflow_id: UUID, plan: Doc | None = None) -> list[Find
         Invalid: `plan` is no plan at all.
     """
     queries.overview(ctx, workflow_id)
-    return findings(structural(plan) if plan else queries.draft_of(ctx, workflow_id).plan)
+    doc = plan or queries.draft_of(ctx, workflow_id).plan
+    found = read(doc)
+    return findings(found, doc, callees.known_to(ctx, found, workflow_id))
 
 
 @requires(Permission.EDIT_WORKFLOWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from webapp.engine.callees import Callees
 from webapp.engine.checks import Check as Finding
 from webapp.engine.checks import check
 from webapp.engine.plan import Plan, PlanError, PlanTooNew, load_plan, plan_sha
@@ -44,14 +45,9 @@ def digest(doc: Doc) -> str:
     return plan_sha(doc)
 
 
-def findings(doc: Doc) -> list[Finding]:
-    """Return what is left to do, to look at or broken in a document that a draft holds."""
-    return findings_of(read(doc), doc)
-
-
-def findings_of(plan: Plan, doc: Doc) -> list[Finding]:
-    """As `findings`, for a document that was read already."""
-    return [*check(plan), *_unknown_values(doc)]
+def findings(plan: Plan, doc: Doc, callees: Callees) -> list[Finding]:
+    """Return what is left to do, to look at or broken in a draft's document, read as `plan`."""
+    return [*check(plan, callees=callees), *_unknown_values(doc)]
 
 
 def _unknown_values(doc: Doc) -> list[Finding]:
@@ -81,4 +77,4 @@ def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{at}.{key}" if at else str(key))
 
 
-__all__ = ["EMPTY", "Doc", "Finding", "digest", "findings", "findings_of", "read", "structural"]
+__all__ = ["EMPTY", "Doc", "Finding", "digest", "findings", "read", "structural"]

@@ -15,9 +15,9 @@ from webapp.audit.service import record
 from webapp.engine.plan import PlanError, load_plan
 from webapp.kernel.errors import Conflict, FieldError, Invalid, NotFound
 from webapp.kernel.ids import public_id
-from webapp.workflows import history, queries
+from webapp.workflows import drafting, history, queries
 from webapp.workflows.models import Draft, Gate, Version, Workflow
-from webapp.workflows.plans import Doc, Finding, findings
+from webapp.workflows.plans import Doc, Finding
 from webapp.workflows.schemas import PutLive
 
 
@@ -30,7 +30,7 @@ def put_live(ctx: Context, workflow_id: UUID, live: PutLive) -> Version:
     """
     workflow = queries.overview(ctx, workflow_id).workflow
     draft = queries.draft_of(ctx, workflow_id, to_change=True)
-    refuse_unready(draft.plan)
+    _refuse_unready(ctx, draft)
     before = _version(ctx, workflow.live_version_id)
     if before is not None and before.plan_sha == draft.plan_sha:
         return before
@@ -48,11 +48,12 @@ def put_live(ctx: Context, workflow_id: UUID, live: PutLive) -> Version:
     return version
 
 
-def refuse_unready(plan: Doc) -> None:
-    """Raise `Invalid` with everything that keeps `plan` from running."""
-    left = [finding for finding in findings(plan) if finding.kind != "look"]
+def _refuse_unready(ctx: Context, draft: Draft) -> None:
+    """Raise `Invalid` with everything that keeps the draft from running."""
+    found = drafting.check(ctx, draft.workflow_id)
+    left = [finding for finding in found if finding.kind != "look"]
     if not left:
-        left = _unreadable(plan)
+        left = _unreadable(draft.plan)
     if left:
         errors = [FieldError(pointer(one), one.code, one.text) for one in left]
         checks = [asdict(finding) for finding in left]
@@ -214,7 +215,7 @@ def _copy_of_draft(ctx: Context, workflow_id: UUID) -> Version:
     found = ctx.session.scalars(same).one_or_none()
     if found is not None:
         return found
-    refuse_unready(draft.plan)
+    _refuse_unready(ctx, draft)
     version = Version(
         workflow_id=workflow_id,
         plan=draft.plan,

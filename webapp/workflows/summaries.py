@@ -138,6 +138,9 @@ def _each(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
 
 
 def _wait(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
+    if isinstance(signal := settings.get("signal"), dict):
+        name = signal.get("name")
+        return [(f"For the signal “{name}”", False)] if name else []
     if settings.get("until") is not None:
         return [("Until ", False), *value_pieces(settings["until"], titles)]
     seconds = settings.get("for_s")
@@ -183,6 +186,21 @@ def _stop(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
     return [(f"{word}: " if message else word, False), *message]
 
 
+def _repeat(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
+    most = settings.get("most", 10)
+    return [(f"At most {most} rounds", False)]
+
+
+def _workflow(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
+    name = titles.get(str(settings.get("workflow") or ""))
+    if not name:
+        return []
+    version = settings.get("version", "live")
+    which = "" if version == "live" else f", version {version}"
+    alone = "" if settings.get("wait", True) else ", and goes on at once"
+    return [("Runs ", False), (name, True), (f"{which}{alone}", False)]
+
+
 _SAY: Final[dict[str, Callable[[Doc, Mapping[str, str]], list[Piece]]]] = {
     "agent": _agent,
     "approval": _approval,
@@ -191,9 +209,11 @@ _SAY: Final[dict[str, Callable[[Doc, Mapping[str, str]], list[Piece]]]] = {
     "if": _if,
     "list": _list,
     "parallel": _parallel,
+    "repeat": _repeat,
     "set": _set,
     "stop": _stop,
     "text": _text,
     "tool": _tool,
     "wait": _wait,
+    "workflow": _workflow,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from webapp.engine.callees import Callee, Callees, call_of
 from webapp.engine.grammar import Field
 from webapp.engine.plan import Plan, Step
 from webapp.engine.sight import NOW, RUN, Seen, given, walk
@@ -33,18 +34,25 @@ _LAST: Final = ("run", "now")
 class Sights:
     """What each place of one draft can see; one walk answers for all of them."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, callees: Callees) -> None:
+        self._callees = callees
         self._steps = {step.id: step for step in plan.walk()}
         self._inputs = list(plan.inputs)
         self._seen: dict[str, Seen] = {}
         self._inside: dict[str, Seen] = {}
         self._fields: dict[str, list[Field]] = {}
-        self._end = walk(plan, self._look)
+        self._end = walk(plan, self._look, callees)
         self.titles = {step.id: _title(step) for step in plan.walk()}
         self.titles |= {"start": "Start", "run": "Run", "now": "Now", "item": "Row"}
 
     def _look(self, step: Step, seen: Seen, inside: Seen) -> None:
         self._seen[step.id], self._inside[step.id] = seen, inside
+
+    def callee(self, step: dict[str, Any]) -> Callee | None:
+        """Return what is known of the workflow that the step runs."""
+        found = self._steps.get(str(step.get("id")))
+        call = call_of(found) if found is not None else None
+        return self._callees.get(call) if call is not None else None
 
     def names(self, step_id: str = "", *, inside: bool = False) -> Names:
         """Return the names for a step's settings; without a step, for the result.
@@ -120,7 +128,7 @@ class Sights:
         if root not in self._fields:
             self._fields[root] = []  # a step that refers to itself gets nothing
             if root in self._steps:
-                self._fields[root] = self._known(root, given(self._steps[root])[0])
+                self._fields[root] = self._known(root, given(self._steps[root], self._callees)[0])
             else:
                 self._fields[root] = {"start": self._inputs, "run": RUN, "now": NOW}.get(root, [])
         return self._fields[root]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from webapp.engine.callees import Callee
 from webapp.engine.tools import TOOLS
 from webapp.workflows.forms.approvals import parts_of_approval
+from webapp.workflows.forms.calls import parts_of_call
 from webapp.workflows.forms.cards import Cards, Label, name_from
 from webapp.workflows.forms.computed import COMPUTED, TYPES, NamedValues
 from webapp.workflows.forms.conditions import ConditionPart
@@ -155,8 +157,12 @@ _METHODS: Final = tuple((word, word) for word in ("GET", "POST", "PUT", "PATCH",
 _BODIES: Final = (("none", "Nothing"), ("json", "JSON"), ("form", "Form fields"), ("text", "Text"))
 
 
-def parts_of(step: Doc) -> Sequence[Part]:
-    """Return the fields of this step; some kinds show fewer, depending on a choice."""
+def parts_of(step: Doc, callee: Callee | None = None) -> Sequence[Part]:
+    """Return the fields of this step; some kinds show fewer, depending on a choice.
+
+    Args:
+        callee: the workflow that the step runs, if it runs one that is known.
+    """
     kind, settings = step.get("kind", ""), step.get("with") or {}
     if kind == "http":
         return _http(settings)
@@ -168,6 +174,8 @@ def parts_of(step: Doc) -> Sequence[Part]:
         return _parallel(settings)
     if kind == "approval":
         return parts_of_approval(settings)
+    if kind == "workflow":
+        return parts_of_call(settings, callee)
     return KINDS_OF_FORM.get(kind, ())
 
 

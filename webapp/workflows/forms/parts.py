@@ -87,6 +87,7 @@ class Env:
         rows: names for the operations of a list step, its row included.
         wrong: filled while reading: what could not be read, by field name.
         people: members of the organization, id and name, for fields that name some.
+        workflows, versions: those that can be run, and the numbers of the chosen one.
     """
 
     names: Names
@@ -96,6 +97,8 @@ class Env:
     errors: Mapping[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     people: Sequence[tuple[str, str]] = ()
+    workflows: Sequence[tuple[str, str]] = ()
+    versions: Sequence[int] = ()
     in_rows: bool = False
 
     @property

@@ -96,6 +96,18 @@ def _hardly_fails(step: Doc) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Around:
+    """What some forms offer beside earlier values: see `Env`."""
+
+    people: Sequence[tuple[str, str]] = ()
+    workflows: Sequence[tuple[str, str]] = ()
+    versions: Sequence[int] = ()
+
+
+NOTHING: Final = Around()
+
+
+@dataclass(frozen=True, slots=True)
 class StepForm:
     """What the template draws of the open step."""
 
@@ -112,10 +124,10 @@ def show_step(
     *,
     more: Mapping[str, int] | None = None,
     errors: Mapping[str, str] | None = None,
-    people: Sequence[tuple[str, str]] = (),
+    around: Around = NOTHING,
 ) -> StepForm:
     env = env_of(step, sights, more, errors)
-    env.people = people
+    env.people, env.workflows, env.versions = around.people, around.workflows, around.versions
     settings = step.get("with") or {}
     failure = step.get("on_failure") or {}
     inside = Env(sights.names(step["id"], inside=True), more=env.more, errors=env.errors)
@@ -127,7 +139,7 @@ def show_step(
         handling = None
     return StepForm(
         name=NAME.show(step, "step", env),
-        settings=show_all(parts_of(step), settings, AT, env),
+        settings=show_all(parts_of(step, sights.callee(step)), settings, AT, env),
         collect=last.show(settings, AT, inside) if last is not None else None,
         failure=handling,
         more=more_of_it,
@@ -159,11 +171,11 @@ def read_step(step: Doc, sights: Sights, given: Given) -> Doc:
     env = env_of(step, sights)
     read: Doc = {**deepcopy(step), "with": own_settings(deepcopy(step))}
     # The plan must not lose the steps inside; `drafting.change_step` puts them back.
-    shown = read_all(parts_of(step), given, AT, read["with"], env)
+    shown = read_all(parts_of(step, sights.callee(step)), given, AT, read["with"], env)
     if (last := _OF_THE_END.get(step.get("kind", ""))) is not None:
         inside = Env(sights.names(step["id"], inside=True), wrong=env.wrong)
         shown = read_all((last,), given, AT, shown, inside)
-    read["with"] = _of_other_tool(shown, read["with"])
+    read["with"] = _of_another(shown, read["with"])
     read = read_all((NAME, _common(step)), given, "step", read, env)
     if may_fail(step):
         _read_failure(read, given, env)
@@ -171,10 +183,13 @@ def read_step(step: Doc, sights: Sights, given: Given) -> Doc:
     return read
 
 
-def _of_other_tool(settings: Doc, old: Doc) -> Doc:
-    """Drop the arguments of a tool that is no longer chosen."""
+def _of_another(settings: Doc, old: Doc) -> Doc:
+    """Drop what a tool or a workflow gets that is no longer chosen."""
     if old.get("tool") and settings.get("tool") != old.get("tool"):
         return {**settings, "args": {}}
+    if old.get("workflow") and settings.get("workflow") != old.get("workflow"):
+        kept = {"inputs", "version"}
+        return {key: value for key, value in settings.items() if key not in kept}
     return settings
 
 

@@ -28,7 +28,7 @@ def check_live(ctx: Context, workflow: str) -> str:
 def _check_page(ctx: Context, workflow: str, form: object, template: str = "live") -> str:
     bench = Workbench.open(ctx, id_of(workflow))
     live = publishing.live_plan(ctx, bench.workflow_id)
-    rows = board.rows_of(bench.doc, bench.plan, bench.findings)
+    rows = board.rows_of(bench.doc, bench.plan, bench.findings, bench.callees)
     values = frame(bench.opened)
     return render_template(
         f"workflows/{template}.html",

@@ -10,15 +10,16 @@ from uuid import UUID
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
+from webapp.engine.callees import Callees
 from webapp.engine.plan import Plan
 from webapp.kernel.ids import public_id
 from webapp.organizations.service import members_of
-from webapp.workflows import blocks, board, drafting, history, service
+from webapp.workflows import blocks, board, callees, drafting, history, service
 from webapp.workflows.adjusting import offered
 from webapp.workflows.drafting import ENDS
-from webapp.workflows.forms.step import element_names, show_end, show_step
+from webapp.workflows.forms.step import NOTHING, Around, element_names, show_end, show_step
 from webapp.workflows.pages.frame import frame
-from webapp.workflows.plans import Doc, Finding, findings_of, read
+from webapp.workflows.plans import Doc, Finding, findings, read
 from webapp.workflows.queries import Overview
 from webapp.workflows.tokens import TOKEN, Names
 from webapp.workflows.visible import Sights
@@ -53,12 +54,16 @@ class Workbench:
         return read(self.doc)
 
     @cached_property
+    def callees(self) -> Callees:
+        return callees.known_to(self.ctx, self.plan, self.workflow_id)
+
+    @cached_property
     def sights(self) -> Sights:
-        return Sights(self.plan)
+        return Sights(self.plan, self.callees)
 
     @cached_property
     def findings(self) -> list[Finding]:
-        return findings_of(self.plan, self.doc)
+        return findings(self.plan, self.doc, self.callees)
 
     def has(self, step_id: str) -> bool:
         return any(step.id == step_id for step in self.plan.walk())
@@ -68,14 +73,22 @@ class Workbench:
         if step in ENDS:
             return element_names(show_end(self.doc, step, self.sights))
         one = blocks.step_of(self.doc, step)
-        return element_names(show_step(one, self.sights, people=self._people(one)))
+        return element_names(show_step(one, self.sights, around=self._around(one)))
 
-    def _people(self, step: Doc) -> list[tuple[str, str]]:
-        """Return id and name of those whom the step may ask."""
-        if step.get("kind") != "approval":
-            return []
-        found = members_of(self.ctx)
-        return [(public_id("usr", member.id), member.person.name) for member in found]
+    def _around(self, step: Doc) -> Around:
+        """Return whom the step may ask, or which workflows it may run."""
+        match step.get("kind"):
+            case "approval":
+                found = members_of(self.ctx)
+                people = [(public_id("usr", member.id), member.person.name) for member in found]
+                return Around(people=people)
+            case "workflow":
+                chosen = str((step.get("with") or {}).get("workflow") or "")
+                return Around(
+                    workflows=callees.choices(self.ctx, self.workflow_id),
+                    versions=callees.numbers_of(self.ctx, chosen),
+                )
+        return NOTHING
 
     def shown(
         self,
@@ -92,7 +105,7 @@ class Workbench:
         """Return the values of the builder's templates."""
         values = frame(self.opened)
         base = values["base"]
-        rows = board.rows_of(self.doc, self.plan, self.findings)
+        rows = board.rows_of(self.doc, self.plan, self.findings, self.callees)
         for row in board.flat(rows):
             row.href = f"{base}?step={row.id}#edit-{row.id}"
             row.move_href = f"{base}?move={row.id}#move"
@@ -138,8 +151,8 @@ class Workbench:
             gives = self.sights.gives("start") if step == "start" else []
         else:
             one = blocks.step_of(self.doc, step)
-            people = self._people(one)
-            form = show_step(one, self.sights, more=more, errors=errors, people=people)
+            around = self._around(one)
+            form = show_step(one, self.sights, more=more, errors=errors, around=around)
             names = self.sights.names(step)
             rows = self.sights.names_of_rows(step) if one.get("kind") == "list" else None
             gives = self.sights.gives(step)
