@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import engine, live, pages
+from bench import cache, engine, live, pages
 from bench.load import start_runs
 from bench.measure import cpu_s, memory_mib, quantile, report
 from bench.plans import chain, five_steps, lanes, long_chain
@@ -168,6 +168,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "live": lambda: _with_house(live.commit_to_client),
     "pages": lambda: _with_house(pages.weigh),
     "memory": idle_memory,
+    "cache": cache.adaptive_cache,
     "start": time_to_first_answer,
     **engine.PARTS,
 }
