@@ -16,6 +16,7 @@ from webapp.runs.doubting import Doubt
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.relations import Relation
+from webapp.runs.standing import MOST_COUNTED, Standing
 from webapp.runs.watching import Watched
 from webapp.web.formats import cost, duration, words
 from webapp.web.shapes import shape
@@ -43,6 +44,7 @@ class RunView:
     neighbors: tuple[UUID | None, UUID | None] = (None, None)
     doubts: list[Doubt] = field(default_factory=list)
     doubts_in_all: int = 0
+    standing: Standing | None = None
     approvals: list[ApprovalView] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
 
@@ -70,7 +72,7 @@ class RunView:
     def refreshes(self) -> bool:
         """Whether it comes anew by itself without script; never while somebody is to write."""
         writes = self.run.state == "needs_review" or any(a.found.can_answer for a in self.approvals)
-        return self.active and not self.still and not writes
+        return self.active and not self.still and not writes and "signal" not in self.pane
 
     @property
     def ways(self) -> list[tuple[str, str, str]]:
@@ -84,6 +86,32 @@ class RunView:
         done = "The step counts as done, and later steps get no values from it."
         again = "The same is sent once more. Choose this only when you are sure."
         return [("happened", "It happened", done), ("again", "Do it again", again)]
+
+    @property
+    def can_pause(self) -> bool:
+        paused = self.run.state == "paused" and self.row.lease.wait_reason == "run"
+        return self.active and not (paused or self.row.pausing or self.run.state == "needs_review")
+
+    @property
+    def can_resume(self) -> bool:
+        held = self.run.state == "paused" or self.row.pausing
+        return held and self.row.lease is not None and self.row.lease.wait_reason == "run"
+
+    @property
+    def held_by_workflow(self) -> bool:
+        return self.standing is not None and "this workflow" in self.standing.held
+
+    @property
+    def standing_text(self) -> str:
+        """Return where the run stands, as a sentence."""
+        found = self.standing
+        if found is None or found.held or found.ahead is None:
+            return found.held if found is not None else ""
+        if found.ahead >= MOST_COUNTED:
+            return f"More than {MOST_COUNTED:,} runs are before it in line."
+        who = {0: "It is next in line.", 1: "One run is before it in line."}
+        place = who.get(found.ahead, f"{found.ahead:,} runs are before it in line.")
+        return f"{place} It begins in about {duration(found.wait_s)}." if found.wait_s else place
 
     @property
     def has_pane(self) -> bool:
@@ -180,7 +208,11 @@ class RunView:
         """Return the views of the chosen step: (key, words)."""
         chosen = self.watched.chosen
         kind = chosen.step.kind if chosen is not None else ""
-        more = {"each": [("items", "Items")], "agent": [("talk", "Talk")]}.get(kind, [])
+        more = {
+            "each": [("items", "Items")],
+            "repeat": [("items", "Rounds")],
+            "agent": [("talk", "Talk")],
+        }.get(kind, [])
         return [("out", "Came out"), ("in", "Went in"), *more, ("details", "Details")]
 
     @property
@@ -240,6 +272,18 @@ class RunView:
             (one.before, short(public_id("run", one.run_id)), self._run_url(one.run_id), one.after)
             for one in self.relations
         ]
+
+    @property
+    def child(self) -> tuple[str, str]:
+        """Return the run that the chosen step has started: its short name and address."""
+        run = str(self.pane.get("child") or "")
+        return (short(run), f"{self.list_url}/{run}") if run else ("", "")
+
+    @property
+    def signal_field(self) -> dict[str, Any]:
+        """Return the field for what goes with the signal that the chosen step waits for."""
+        typed, wrong = self.pane.get("typed", ""), self.pane.get("wrong", [])
+        return {"id": "signal-data", "name": "data", "value": typed, "errors": wrong}
 
     def _run_url(self, run_id: UUID) -> str:
         return f"{self.list_url}/{public_id('run', run_id)}"

@@ -135,6 +135,15 @@ class Pace(Draft):
         title="When it is started while it runs",
         description="`parallel` runs both, `single` refuses the new start, `queued` runs one "
         "after the other, `restart` cancels the old run.",
+        json_schema_extra={
+            "widget": "radios",
+            "labels": {
+                "parallel": "Let both run",
+                "queued": "Run them one after the other",
+                "single": "Refuse the new start",
+                "restart": "Cancel the old run and begin anew",
+            },
+        },
     )
     most_running: MostRunning = None
 

@@ -25,6 +25,7 @@ PAGES: dict[str, dict[str, str]] = {
         "runs": "{home}/runs",
         "runs-none-match": "{home}/runs?state=needs_review",
     },
+    "/o/<org>/queue": {"queue": "{home}/queue"},
     "/o/<org>/workflows": {
         "workflows": "{home}/workflows",
         "workflows-none-match": "{home}/workflows?q=nothing+like+this",

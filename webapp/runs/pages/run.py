@@ -12,21 +12,36 @@ from webapp.access.permissions import Permission
 from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
 from webapp.kernel import jsons
-from webapp.kernel.errors import Conflict, NotFound
+from webapp.kernel.drafts import validated
+from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.kernel.ids import parse_id
 from webapp.live.texts import text_so_far
-from webapp.runs import approvals, deciding, looking, panes, seeing, service, showing, watching
+from webapp.runs import (
+    approvals,
+    deciding,
+    looking,
+    panes,
+    pausing,
+    seeing,
+    service,
+    showing,
+    signals,
+    watching,
+)
 from webapp.runs.doubting import doubt_of
 from webapp.runs.pages.approvals import view_of
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, whole_number, zone
 from webapp.runs.relations import relations
-from webapp.runs.schemas import StepDecision
+from webapp.runs.schemas import SignalSent, StepDecision
 from webapp.runs.showing import RunView
+from webapp.runs.signals import read_json
+from webapp.runs.standing import standing_of
 from webapp.runs.watching import Watched
 from webapp.web.forms import DraftForm, posted
 from webapp.web.htmx import done, wants_part
 
 STOP_POLLING = 286
+MOST_PATH = 400
 
 
 @doors.get("/o/<org>/runs/<run>", permission=Permission.VIEW_RUNS)
@@ -36,8 +51,9 @@ def show(ctx: Context, run: str) -> Response | str:
     if wants_part("items"):
         return _items(ctx, run_id)
     after = whole_number(request.args.get("after", "")) if wants_part("live") else None
-    watched = watching.watch(ctx, run_id, request.args.get("step", "")[:400], after)
+    watched = watching.watch(ctx, run_id, request.args.get("step", "")[:MOST_PATH], after)
     view = _view(watched)
+    view.standing = standing_of(ctx, watched.row)
     if after is not None:
         return _live(ctx, view)
     _fill(ctx, view)
@@ -53,7 +69,7 @@ def _page(ctx: Context, view: RunView) -> str:
 
 
 def _view(watched: Watched) -> RunView:
-    step, view = request.args.get("step", "")[:400], request.args.get("view", "")
+    step, view = request.args.get("step", "")[:MOST_PATH], request.args.get("view", "")
     return RunView(
         watched,
         run_url(watched.row),
@@ -115,7 +131,10 @@ def _fill_pane(ctx: Context, view: RunView) -> list[Any]:
         return []
     if view.view not in {name for name, _ in view.views}:
         view.view = "out"
-    if chosen.step.kind == "each":
+    view.pane |= panes.waits_for(chosen) if view.active else {}
+    if chosen.step.kind == "workflow":
+        view.pane["child"] = panes.child_of(chosen, watching.request_of(ctx, view.watched))
+    if chosen.step.kind in {"each", "repeat"}:
         start = whole_number(request.args.get("from", ""))
         _, lines, whole = watching.items_page(ctx, view.run.id, chosen.path, start)
         view.pane |= {"lines": lines, "start": start, "whole": whole}
@@ -143,7 +162,10 @@ def _live(ctx: Context, view: RunView) -> Response:
 
 
 def _items(ctx: Context, run_id: UUID) -> str:
-    each, start = request.args.get("step", "")[:400], whole_number(request.args.get("from", ""))
+    each, start = (
+        request.args.get("step", "")[:MOST_PATH],
+        whole_number(request.args.get("from", "")),
+    )
     watched, lines, whole = watching.items_page(ctx, run_id, each, start)
     view = _view(watched)
     view.pane = {"lines": lines, "start": start, "whole": whole, "path": each}
@@ -159,12 +181,25 @@ def cancel(ctx: Context, run: str) -> Response:
     return done(run_url(row), say=say)
 
 
+@doors.post("/o/<org>/runs/<run>/pause", permission=Permission.CONTROL_RUNS)
+def pause(ctx: Context, run: str) -> Response:
+    row = pausing.pause_run(ctx, parse_id("run", run))
+    at_once = row.run.state == "paused"
+    say = "The run is paused." if at_once else "Pausing. What has begun is finished and kept."
+    return done(run_url(row), say=say)
+
+
+@doors.post("/o/<org>/runs/<run>/resume", permission=Permission.CONTROL_RUNS)
+def resume(ctx: Context, run: str) -> Response:
+    return done(run_url(pausing.resume_run(ctx, parse_id("run", run))), say="The run goes on.")
+
+
 @doors.post("/o/<org>/runs/<run>/decide", permission=Permission.CONTROL_RUNS)
 def decide(ctx: Context, run: str) -> Response:
     """Hear what a person found out about a step in doubt."""
     run_id, path, form = (
         parse_id("run", run),
-        request.form.get("path", "")[:400],
+        request.form.get("path", "")[:MOST_PATH],
         posted(StepDecision),
     )
     try:
@@ -177,6 +212,25 @@ def decide(ctx: Context, run: str) -> Response:
         return _ask_again(ctx, run_id, path, form)
     say = f"{left:,} more to decide." if left else "Decided. The run is back in line."
     return done(f"{list_url()}/{run}", say=say)
+
+
+@doors.post("/o/<org>/runs/<run>/signals", permission=Permission.CONTROL_RUNS)
+def send_signal(ctx: Context, run: str) -> Response:
+    """Send the signal that a step waits for."""
+    run_id, name = parse_id("run", run), request.form.get("name", "")[:80]
+    typed, step = request.form.get("data", ""), request.form.get("step", "")[:MOST_PATH]
+    url = f"{list_url()}/{run}"
+    try:
+        sent = validated(SignalSent, {"name": name, "data": read_json(typed)})
+        signals.send_signal(ctx, run_id, sent)
+    except Conflict as answered:
+        return done(url, say=answered.text)
+    except Invalid as wrong:
+        view = _view(watching.watch(ctx, run_id, step))
+        _fill(ctx, view)
+        view.pane |= {"typed": typed, "wrong": [one.detail for one in wrong.errors] or [wrong.text]}
+        return make_response(_page(ctx, view), 422)
+    return done(url, say=f"The signal “{name}” is sent.")
 
 
 def _ask_again(ctx: Context, run_id: UUID, path: str, form: DraftForm[StepDecision]) -> Response:
@@ -201,7 +255,7 @@ def download_result(ctx: Context, run: str, name: str, suffix: str) -> Response:
 @doors.get("/o/<org>/runs/<run>/values.json", permission=Permission.VIEW_RUNS)
 def download_values(ctx: Context, run: str) -> Response:
     """Return what one step gave, whole, as JSON."""
-    found = looking.task(ctx, parse_id("run", run), request.args.get("step", "")[:400])
+    found = looking.task(ctx, parse_id("run", run), request.args.get("step", "")[:MOST_PATH])
     name = f"{found.attempts[-1].step_id}.json"
     return attachment(jsons.pretty(found.output), name, "application/json")
 

@@ -7,7 +7,7 @@ from typing import Any, Final, cast, get_args
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Response, current_app, render_template, request
+from flask import Response, current_app, g, make_response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
@@ -15,14 +15,14 @@ from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
 from webapp.kernel.ids import public_id
 from webapp.web.forms import form_of, posted
-from webapp.web.htmx import done, invalid, wants_part
+from webapp.web.htmx import done, invalid, is_htmx, wants_part
 from webapp.web.paging import asked
-from webapp.workflows import drafting, service
+from webapp.workflows import drafting, pace, service
 from webapp.workflows.pages.doors import doors, id_of, list_url, url_of
 from webapp.workflows.pages.frame import frame
 from webapp.workflows.plans import read
 from webapp.workflows.queries import Overview, State
-from webapp.workflows.schemas import LastRun, NewWorkflow, WorkflowSettings
+from webapp.workflows.schemas import LastRun, NewWorkflow, Pace, WorkflowSettings
 
 LastRuns = Callable[[Context, Sequence[UUID]], dict[UUID, LastRun]]
 MOST_IN_CSV: Final = 10_000
@@ -143,13 +143,19 @@ def create(ctx: Context) -> Response:
 @doors.get("/o/<org>/workflows/<workflow>/settings", permission=Permission.VIEW_WORKFLOWS)
 def settings(ctx: Context, workflow: str) -> str:
     opened = service.get_workflow(ctx, id_of(workflow))
-    form = form_of(WorkflowSettings, name=opened.workflow.name, about=opened.workflow.about)
-    return render_template("workflows/settings.html", form=form, **_settings_of(ctx, opened))
+    return render_template("workflows/settings.html", **_settings_of(ctx, opened))
 
 
 def _settings_of(ctx: Context, opened: Overview) -> dict[str, Any]:
-    limits = read(drafting.get_draft(ctx, opened.workflow.id).plan).limits
-    return {**frame(opened), "limits": limits}
+    """Return the values of the page; each form stands in it as it is stored."""
+    workflow, gate = opened.workflow, pace.gate_of(ctx, opened.workflow.id)
+    return {
+        **frame(opened),
+        "form": form_of(WorkflowSettings, name=workflow.name, about=workflow.about),
+        "pace": form_of(Pace, run_mode=gate.run_mode, most_running=gate.most_running),
+        "gate": gate,
+        "limits": read(drafting.get_draft(ctx, workflow.id).plan).limits,
+    }
 
 
 @doors.post("/o/<org>/workflows/<workflow>/settings", permission=Permission.EDIT_WORKFLOWS)
@@ -159,9 +165,21 @@ def change_settings(ctx: Context, workflow: str) -> Response:
     changed = form.submit(lambda draft: service.change_settings(ctx, workflow_id, draft))
     if changed is None:
         opened = service.get_workflow(ctx, workflow_id)
-        return invalid(
-            form, "workflows/settings.html", "workflows/_settings.html", **_settings_of(ctx, opened)
-        )
+        shown = _settings_of(ctx, opened)
+        del shown["form"]
+        return invalid(form, "workflows/settings.html", "workflows/_settings.html", **shown)
+    return done(url_of(workflow_id, "/settings"), say="Saved.")
+
+
+@doors.post("/o/<org>/workflows/<workflow>/settings/pace", permission=Permission.EDIT_WORKFLOWS)
+def change_pace(ctx: Context, workflow: str) -> Response:
+    """Say how the workflow's runs go beside each other."""
+    form, workflow_id = posted(Pace), id_of(workflow)
+    if form.submit(lambda draft: pace.change_pace(ctx, workflow_id, draft)) is None:
+        shown = _settings_of(ctx, service.get_workflow(ctx, workflow_id)) | {"pace": form}
+        g.invalid_form = form
+        page = "workflows/_pace.html" if is_htmx() else "workflows/settings.html"
+        return make_response(render_template(page, **shown), 422)
     return done(url_of(workflow_id, "/settings"), say="Saved.")
 
 
