@@ -69,6 +69,7 @@ INSIDE = {
     "webapp.runs.service.runs_room",
     "webapp.runs.service.wake",
     "webapp.runs.signals.send",
+    "webapp.runs.starting.accept",
     "webapp.workflows.history.change",
     "webapp.workflows.pace.gate_to_change",
 }

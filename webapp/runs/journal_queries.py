@@ -21,9 +21,10 @@ def shown_steps(
     The values (`result`, `request`) come with the path `chosen` only: they may be large.
     """
     here = (Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+    repeated = or_(Step.path.contains("["), Step.path.contains("#"))
     in_items = (
         select(Step.path)
-        .where(*here, Step.state.in_(["failed", "intent", "unknown"]), Step.path.contains("["))
+        .where(*here, Step.state.in_(["failed", "intent", "unknown"]), repeated)
         .limit(failed_most)
     )
     is_chosen = Step.path == chosen

@@ -10,7 +10,16 @@ from typing import Any, Final
 from webapp.engine.plan import FAILURE, Step
 from webapp.kernel.ids import public_id
 from webapp.runs.labels import item_label
-from webapp.runs.paths import ITEM, ITEMS_SHOWN, Places, element_id, item_of, prefix_of
+from webapp.runs.paths import (
+    ITEM,
+    ITEMS_SHOWN,
+    Places,
+    element_id,
+    item_of,
+    prefix_of,
+    round_of,
+    round_prefix,
+)
 from webapp.runs.presenting import label_of
 from webapp.runs.queries import RunRow
 from webapp.runs.words import Word, step_word
@@ -126,6 +135,8 @@ class Lines:
             line.seconds = self._seconds(row)
             line.cost_nano = row.cost_nano
             line.note = self._note(row, path)
+            if not line.note and (signal := awaited(step, row)):
+                line.note = f"Waits for the signal “{signal}”"
             line.due_at, line.begun = row.due_at, True
         elif self.over:
             line.note = "Not started"
@@ -133,6 +144,7 @@ class Lines:
             "each": self._each,
             "if": self._branches,
             "parallel": self._lanes,
+            "repeat": self._rounds,
         }
         if step.kind in inside:
             inside[step.kind](step, path, line)
@@ -143,7 +155,7 @@ class Lines:
     def _word(self, row: Any) -> Word:
         if row is None:
             return _NOT_STARTED if self.over else _QUEUED
-        word = step_word(row.state, row.error)
+        word = step_word(row.state, row.error, row.kind)
         if word.mark == "running" and self.over:  # the run ended while it worked
             return Word("cancelled", "Cancelled")
         return word
@@ -246,6 +258,32 @@ class Lines:
         lines.sort(key=lambda line: order.get(line.state, 2))
         return lines
 
+    def _rounds(self, step: Step, path: str, line: Line) -> None:
+        """Show the rounds in their order: of many the newest."""
+        found = {round_of(key, path) for key in self.journal.rows} - {None}
+        last, most = max((n for n in found if n is not None), default=0), int(step.config.most)
+        rounds = self.rounds_from(step, path, 1, last)
+        line.items, line.items_done = most, sum(not one.is_open for one in rounds)
+        line.cost_nano += sum(one.cost_nano for one in rounds)
+        if last and line.is_open:
+            line.note = f"Round {last:,} of at most {most:,}"
+        elif last and not line.note:
+            line.note = "1 round" if last == 1 else f"{last:,} rounds"
+        if self._unfolds(line, rounds):
+            line.lines = rounds[-ITEMS_SHOWN:]
+        if last > len(line.lines):
+            line.more = "Show the round" if last == 1 else f"Show all {last:,} rounds"
+
+    def rounds_from(self, step: Step, path: str, first: int, last: int) -> list[Line]:
+        """Return lines of these rounds, as far as they have begun."""
+        block = step.blocks.get(ITEM, [])
+        found = {round_of(key, path) for key in self.journal.rows}
+        return [
+            self._group(f"Round {number:,}", block, round_prefix(path, number), is_item=True)
+            for number in range(first, last + 1)
+            if number in found
+        ]
+
     def items_from(self, step: Step, path: str, start: int, most: int) -> list[Line]:
         """Return lines of the items from number `start` on, in the list's order."""
         labels = self.journal.labels.get(path, ())
@@ -292,7 +330,13 @@ class Lines:
             return True
         if any(one.state in {"failed", "attention"} for one in inner):
             return True
-        return self.chosen.startswith((f"{line.path}[", f"{line.path}:"))
+        return self.chosen.startswith((f"{line.path}[", f"{line.path}:", f"{line.path}#"))
+
+
+def awaited(step: Step, row: Any) -> str:
+    """Return the name of the signal that a step waits for; "" when it waits for none."""
+    asked = getattr(step.config, "signal", None) if step.kind == "wait" else None
+    return asked.name if asked and row is not None and row.state == "waiting" else ""
 
 
 def _lead(lines: Sequence[Line], journal: Journal) -> Line | None:

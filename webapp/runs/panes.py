@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from webapp.engine.steps import KINDS
 from webapp.kernel import jsons
+from webapp.kernel.asking import id_pattern
+from webapp.runs.lines import awaited
 from webapp.runs.presenting import asked, took_ms
 from webapp.runs.watching import Chosen
 from webapp.runs.words import step_word
@@ -16,6 +19,7 @@ from webapp.web.shapes import shape
 
 PREVIEW_ROWS: Final = 10
 _RAW_BYTES: Final = 20_000
+_RUN: Final = re.compile(id_pattern("run"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,25 @@ def details(chosen: Chosen, zone: str) -> list[tuple[str, str]]:
     return facts + [(name, value) for name, value in pairs if value]
 
 
+def waits_for(chosen: Chosen) -> dict[str, Any]:
+    """Return the name of the signal that the step waits for, if it does."""
+    signal = awaited(chosen.step, chosen.row)
+    return {"signal": signal} if signal else {}
+
+
+def child_of(chosen: Chosen, request: bytes | None) -> str:
+    """Return the id of the run that a `workflow` step has started; "" while it has not."""
+    row = chosen.row
+    if row is None or chosen.step.kind != "workflow":
+        return ""
+    facts = (row.error or {}).get("facts") or {}
+    for said in (chosen.output, facts, asked(request)):
+        run = (said.get("run") or said.get("child")) if isinstance(said, dict) else None
+        if isinstance(run, str) and _RUN.fullmatch(run):
+            return run
+    return ""
+
+
 def _decided(said: dict[str, Any]) -> str:
     """Return what a person said of a step in doubt."""
     words = {"happened": "it happened", "again": "it shall be done again"}
@@ -147,5 +170,5 @@ def pane_state(chosen: Chosen) -> tuple[str, str]:
     row = chosen.row
     if row is None:
         return "queued", "Not started"
-    word = step_word(row.state, row.error)
+    word = step_word(row.state, row.error, row.kind)
     return word.mark, word.text

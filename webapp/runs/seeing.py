@@ -18,11 +18,13 @@ from webapp.kernel.ids import public_id
 from webapp.runs import journal_queries
 from webapp.runs.labels import labels_of
 from webapp.runs.lines import Journal
-from webapp.runs.paths import Places, item_of
+from webapp.runs.paths import Places, item_of, round_of, round_prefix
 from webapp.runs.queries import RunRow
 
 _HIDDEN: Final = "•••• (a secret, never shown)"
 _MOST_LABELS: Final = 16
+_MOST_ROUNDS: Final = 20
+"""Of later rounds a page does not work out what was handed on: each takes a question."""
 _lock = threading.Lock()
 _known_labels: OrderedDict[tuple[UUID, str], list[str]] = OrderedDict()
 
@@ -63,7 +65,10 @@ def _scope(
     for root in wanted & places.steps.keys():
         around = places.path_of(root, path)
         index = item_of(path, around) if around else None
-        if around is not None and index is not None and depth < 4:
+        number = round_of(path, around) if around else None
+        if around is not None and number is not None and depth < 4:
+            roots[root] = _round(ctx, row, places, around, number, depth + 1)
+        elif around is not None and index is not None and depth < 4:
             items = _items(ctx, row, places, around, depth + 1)
             item = items[index] if index < len(items) else None
             roots[root] = {"item": item, "index": index}
@@ -73,6 +78,24 @@ def _scope(
         results = journal_queries.results_at(ctx, row.run.id, list(paths.values()))
         roots.update({root: results.get(place) for root, place in paths.items()})
     return Scope(roots)
+
+
+def _round(
+    ctx: Context, row: RunRow, places: Places, repeat: str, number: int, depth: int
+) -> dict[str, Any]:
+    """Return what steps in one round see of their `repeat`: its number, and what was handed on."""
+    step = places.step_at(repeat)
+    carried = step.config.carry if step is not None and step.config is not None else []
+    if step is None or not carried or number > _MOST_ROUNDS:
+        return {"round": number, "carry": {}}
+    scope = _scope(ctx, row, places, repeat, [one.first for one in carried], depth)
+    carry = {one.name: _rendered(one.first, scope) for one in carried}
+    for earlier in range(1, number):
+        prefix = round_prefix(repeat, earlier)
+        seen = _scope(ctx, row, places, prefix, [one.value for one in carried], 4).roots
+        scope = Scope({**seen, step.id: {"round": earlier, "carry": carry}})
+        carry = {one.name: _rendered(one.value, scope) for one in carried}
+    return {"round": number, "carry": carry}
 
 
 def _items(ctx: Context, row: RunRow, places: Places, each: str, depth: int = 0) -> list[Any]:

@@ -46,6 +46,18 @@ def send_signal(ctx: Context, run_id: UUID, sent: SignalSent) -> Signal:
     return deliver(ctx, lease, "signal", sent.name, sent.data)
 
 
+def read_json(typed: str) -> Any:
+    """Return what a person typed as data: JSON when it is a list or a record, else the text."""
+    text = typed.strip()
+    if text[:1] in {"{", "["}:
+        try:
+            return jsons.loads(text)
+        except ValueError:
+            said = "This begins like JSON and is none. Correct it, or begin with a word."
+            raise Invalid.at("/data", "E-FIELD", what="The data", text=said) from None
+    return text or None
+
+
 def send(ctx: Context, run_id: UUID, kind: str, key: str, data: Any) -> Signal | None:
     """Write down what a part of ours has for a run; None: the run is over, nobody waits.
 

@@ -18,7 +18,7 @@ from webapp.kernel.clock import now
 from webapp.runs import journal_queries, queries
 from webapp.runs.lines import Count, Journal, Line, Lines
 from webapp.runs.looking import plan_of_run
-from webapp.runs.paths import Places, element_id, outermost
+from webapp.runs.paths import MOST_PATHS, Places, element_id, outermost
 from webapp.runs.queries import RunRow
 from webapp.runs.seeing import labels_in
 
@@ -180,6 +180,18 @@ def find_line(lines: Sequence[Line], path: str) -> Line | None:
 
 
 @requires(Permission.VIEW_RUNS)
+def request_of(ctx: Context, watched: Watched) -> bytes | None:
+    """Return the frozen request of the chosen step."""
+    chosen = watched.chosen
+    if chosen is None or chosen.row is None:
+        return None
+    if chosen.row.request is None:
+        rows = journal_queries.requests_at(ctx, watched.row.run.id, [chosen.path])
+        return rows[0].request if rows else None
+    return bytes(chosen.row.request)
+
+
+@requires(Permission.VIEW_RUNS)
 def calls_in(ctx: Context, watched: Watched) -> Sequence[Any]:
     """Return the tool calls of the chosen agent's step, in order."""
     chosen = watched.chosen
@@ -192,13 +204,17 @@ def calls_in(ctx: Context, watched: Watched) -> Sequence[Any]:
 def items_page(
     ctx: Context, run_id: UUID, each: str, start: int
 ) -> tuple[Watched, list[Line], int]:
-    """Return the lines of up to 100 items of a list from number `start` on, and how many it has."""
+    """Return the lines of up to 100 items of a list from number `start` on, and how many it has;
+    of a repetition its rounds.
+    """
     row = queries.find(ctx, run_id)
     places = places_of(ctx, row)
     step = places.step_at(each)
     watched = Watched(row, places)
-    if step is None or step.kind != "each":
+    if step is None or step.kind not in {"each", "repeat"}:
         return watched, [], 0
+    if step.kind == "repeat":
+        return watched, *_rounds_page(ctx, row, places, each)
     indexes = range(start, start + ITEMS_A_PAGE)
     paths = [inner for index in indexes for inner in places.in_item(each, index)]
     found = journal_queries.shown_steps(ctx, run_id, [each, *paths], "", 0)
@@ -207,6 +223,17 @@ def items_page(
     lines = Lines(places, journal, row, now()).items_from(step, each, start, ITEMS_A_PAGE)
     known = len(journal.labels.get(each, ()))
     return watched, lines, max(known, start + len(lines))
+
+
+def _rounds_page(ctx: Context, row: RunRow, places: Places, repeat: str) -> tuple[list[Line], int]:
+    """Return the lines of all rounds; there are at most a hundred."""
+    step = places.step_at(repeat)
+    assert step is not None
+    most = int(step.config.most)
+    paths = [inner for number in range(1, most + 1) for inner in places.in_item(repeat, number)]
+    found = journal_queries.shown_steps(ctx, row.run.id, [repeat, *paths[:MOST_PATHS]], "", 0)
+    lines = Lines(places, Journal.of(found), row, now()).rounds_from(step, repeat, 1, most)
+    return lines, len(lines)
 
 
 @requires(Permission.VIEW_RUNS)
