@@ -82,7 +82,8 @@ def clocks(place: Place, times: int) -> Figures:
         for _ in range(times):
             broken += _jump(stack, sink, wrong)
         verdict = place.verdict(stack, sink)
-        return {"runs": len(runs), "jumps": times} | verdict | {"broken": broken}
+        verdict["broken"] += broken
+        return {"runs": len(runs), "jumps": times} | verdict
 
 
 def _jump(stack: Any, sink: Any, wrong: Path) -> list[str]:

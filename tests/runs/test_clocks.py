@@ -11,12 +11,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from jobs.base import make_machine
 from webapp.access.tenancy import across_organizations
 from webapp.kernel import clock
 from webapp.kernel.ids import parse_id
-from webapp.runs.execution.claims import Claims
+from webapp.kernel.settings import Settings
+from webapp.runs.execution import claims
 from webapp.runs.execution.runner import Runner
 from webapp.runs.models import Event, Lease, Step
+from webapp.runs.upkeep import take_back_runs
 
 DAY = timedelta(days=1)
 Jump = Callable[[timedelta], None]
@@ -38,6 +41,7 @@ def jump(monkeypatch: pytest.MonkeyPatch) -> Jump:
 
         monkeypatch.setattr(clock, "datetime", Wrong)
 
+    claims._WALL.jumped()  # since the test before, whose clock was wrong
     return by
 
 
@@ -128,10 +132,29 @@ def test_after_a_reboot_the_wall_clock_tells_how_much_of_a_span_is_left(
     runner.wake()
     run.parked(1)
     [step] = run.read(select(Step).where(Step.run_id == run.run_id))
-    claims = Claims(runner.engine, "another", 15)
+    another = claims.Claims(runner.engine, "another", 15)
 
-    due, left_s = claims._due(step.due_at, 99, "a boot of the past")
+    due, left_s = another._due(step.due_at, 99, "a boot of the past")
 
     on_postgres = runner.engine.dialect.name == "postgresql"
     assert due is None
     assert left_s == 0.099 if on_postgres else 3500 < left_s <= 3600
+
+
+def test_the_steward_notices_too(
+    make_live: Any, start: Any, jump: Jump, runner: Runner, watch: Any, settings: Settings
+) -> None:
+    moment = (datetime.now(UTC) + timedelta(hours=20)).isoformat()
+    run = watch(start(make_live(waits(until=moment))).get_json()["id"])
+    runner.wake()
+    run.parked(1)
+    runner.drain(5)  # no worker is left that could notice
+    machine = make_machine(settings)
+    take_back_runs(machine.sessions, machine.bell)
+    assert run.events()[-1] == "run.waiting"
+
+    jump(DAY)
+
+    take_back_runs(machine.sessions, machine.bell)
+    machine.close()
+    assert run.events()[-1] == "run.requeued"

@@ -26,6 +26,8 @@ from webapp.runs.execution.gates import Gates
 
 MOST_LOSSES: Final = 10
 """Workers may be lost over a run so often while it makes no progress: it may be what ends them."""
+_WALL: Final = WallWatch()
+"""Of the process, since the steward makes its claims anew each time it sweeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,6 @@ class Claims:
         self._queue = queue
         self._gates = Gates(self._sql)
         self._looking: Connection | None = None
-        self._wall = WallWatch()
 
     def claim(self, most: int, hints: Hints) -> list[Claimed]:
         """Take up to `most` runs that may go on, in the order of their virtual time."""
@@ -343,7 +344,7 @@ class Claims:
         Returns how many.
         """
         boot = {"boot": boot_id()}
-        if self._wall.jumped():
+        if _WALL.jumped():
             with self._engine.connect() as connection, connection.begin():
                 self._cursor(connection).execute(self._sql(st.LOOK_AGAIN))
         if not self._any(st.ANY_LOST, boot):
