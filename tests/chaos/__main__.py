@@ -25,6 +25,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D5": (processes.same_key, 100),
     "D6": (services_away.redis_away, 45),
     "D7": (services_away.database_away, 45),
+    "D7cut": (services_away.connections_cut, 100),
     "D7full": (services_away.disk_full, 1),
     "D7locked": (services_away.database_locked, 1),
     "D8": (processes.commits, 200),
@@ -39,7 +40,7 @@ ROWS: dict[str, tuple[Row, int]] = {
 """Each row with the number of faults that it is asked for."""
 
 
-ELSEWHERE = {True: {"D7full", "D7locked", "D8", "D17"}, False: {"D7", "D9"}}
+ELSEWHERE = {True: {"D7full", "D7locked", "D8", "D17"}, False: {"D7", "D7cut", "D9"}}
 """Rows that are about the other database, by whether this one is PostgreSQL."""
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.chaos.sink import Sink
 from tests.chaos.stack import Stack
-from tests.services import Postgres
+from tests.services import OWNER, Postgres
 
 
 @dataclass
@@ -77,6 +77,19 @@ class Server(Postgres):
     def restart(self) -> None:
         self._process = subprocess.Popen(**self._how)
         self._admin = self._connect()
+
+    def cut(self, most: int) -> int:
+        """End the sessions of Deckhand, up to so many; return how many."""
+        cut = (
+            "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
+            " WHERE usename = %s ORDER BY random() LIMIT %s) AS some"
+        )
+        found = self._admin.execute(cut, (OWNER, most)).fetchone()
+        return int(found[0]) if found else 0
+
+    def let_in(self, sessions: int) -> None:
+        """Allow Deckhand so many sessions; -1 is as many as it likes."""
+        self._admin.execute(f"ALTER ROLE {OWNER} CONNECTION LIMIT {sessions}")
 
     def stop(self) -> None:
         if self._process.poll() is None:

@@ -82,6 +82,26 @@ def database_away(place: Place, times: int) -> Figures:
         return figures | _away(place.verdict(stack, sink), back)
 
 
+def connections_cut(place: Place, times: int) -> Figures:
+    """D7: PostgreSQL cuts a connection every moment, and then lets only eight in."""
+    assert place.postgres, "this row is about PostgreSQL"
+    with place.stack(lease_s=4) as (stack, sink):
+        server: Server = stack.server
+        workflow = stack.live("Mixed", plans.mixed(sink.url))
+        cut = 0
+        with loaded(stack, workflow, "c", clients=4, pause_s=0.05) as load:
+            for _ in range(times):
+                time.sleep(0.2)
+                cut += server.cut(1)
+            server.let_in(8)
+            cut += server.cut(1000)
+            time.sleep(20)
+            server.let_in(-1)
+            back = [stack.answers_again()]
+        figures = {"cut": cut, "runs": len(load.runs), "failed": load.failures}
+        return figures | _away(place.verdict(stack, sink), back)
+
+
 def database_locked(place: Place, times: int) -> Figures:
     """D7: somebody else holds SQLite's lock for 20 s."""
     assert not place.postgres, "this row is about SQLite"
