@@ -172,16 +172,29 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
+MORE_SETTINGS = [
+    ("wait", {"signal": {"name": "paid", "timeout_s": 90, "at_timeout": "continue"}}),
+    ("wait", {"signal": {"name": "paid"}}),
+    ("repeat", {**SETTINGS["repeat"], "carry": [
+        {"name": "a", "label": "A", "type": "text", "first": EVERYTHING,
+         "value": [{"value": ["s_1", "carry", "a"]}, {"value": ["s_8", "text"]}]},
+        {"name": "b", "first": 0},
+    ]}),
+    ("parallel", {**SETTINGS["parallel"], "until": {"n": 2}}),
+    ("parallel", {**SETTINGS["parallel"], "until": "first"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "given"), [*SETTINGS.items(), *MORE_SETTINGS])
 def test_a_form_sent_back_as_it_came_changes_nothing(
-    owner: Any, make: Any, plan_now: Any, kind: str
+    owner: Any, make: Any, plan_now: Any, kind: str, given: Any
 ) -> None:
     step = {
         "id": "s_1",
         "kind": kind,
         "name": "Mine",
         "note": "Why.",
-        "with": SETTINGS[kind],
+        "with": given,
     }
     if kind in {"http", "agent", "tool"}:
         step |= {"retry": {"times": 3, "wait_s": 5}, "timeout_s": 60}
@@ -597,3 +610,76 @@ def test_a_repetition_is_built_until_a_value_of_its_own_steps_is_right(
     assert step["with"]["until"] == {"all": [row]}
     assert [inner["id"] for inner in step["with"]["steps"]] == ["s_2"]
     assert "Each round" in owner.get(url).text
+
+
+def test_a_round_hands_a_value_to_the_next_and_later_steps_find_it(
+    owner: Any, make: Any, plan_now: Any, program: Any
+) -> None:
+    row = {"value": [{"value": ["s_1", "round"]}], "is": "at_least", "to": 3}
+    inner = text("s_2", "a", "Try")
+    repeat = {"id": "s_1", "kind": "repeat", "with": {"until": {"all": [row]}, "steps": [inner]}}
+    workflow = make(plan_of(repeat, inputs=[WHO]))
+    url = f"{ROOT}/{workflow}?step=s_1"
+    send(owner, form_at(owner, url, "edit-s_1"), ("add", "with-carry:"))
+
+    form = form_at(owner, url, "edit-s_1")
+    send(owner, form, **{"with-carry-0-label": "So far", "with-carry-0-type": "text",
+                         "with-carry-0-first": "[[Start: Who]]"})  # fmt: skip
+    form = form_at(owner, url, "edit-s_1")
+    offered = [value for name, value in form.buttons if name == "insert"]
+    assert "with-carry-0-value=[[Try: Text]]" in offered
+    assert "with-carry-0-value=[[Repeat: Handed on: So far]]" in offered
+    assert "with-carry-0-first=[[Try: Text]]" not in offered
+    send(owner, form, **{"with-carry-0-value": "[[Repeat: Handed on: So far]] [[Try: Text]]"})
+
+    [step] = plan_now(workflow)["steps"]
+    assert step["with"]["carry"] == [
+        {
+            "label": "So far",
+            "type": "text",
+            "name": "so_far",
+            "first": [{"value": ["start", "who"]}],
+            "value": [
+                {"value": ["s_1", "carry", "so_far"]},
+                {"text": " "},
+                {"value": ["s_2", "text"]},
+            ],
+        }
+    ]
+    assert program.post(f"/api/v1/workflows/{workflow}/validate", json={}).get_json()["ok"]
+    assert "[[Repeat: So far]]" in owner.get(f"{ROOT}/{workflow}?step=result").text
+
+
+def test_a_wait_is_for_a_signal_or_for_a_time(owner: Any, make: Any, plan_now: Any) -> None:
+    workflow = make(plan_of({"id": "s_1", "kind": "wait", "with": {}}))
+    url = f"{ROOT}/{workflow}?step=s_1"
+    typed = {"with-signal-name": "Order paid", "with-signal-timeout_s": "2",
+             "with-signal-timeout_s-unit": "3600", "with-signal-at_timeout": "continue"}  # fmt: skip
+
+    send(owner, form_at(owner, url, "edit-s_1"), **typed)
+    asked = {"name": "order_paid", "timeout_s": 7200, "at_timeout": "continue"}
+    assert plan_now(workflow)["steps"][0]["with"] == {"signal": asked}
+    assert "For the signal “order_paid”" in owner.get(f"{ROOT}/{workflow}").text
+    refused = send(owner, form_at(owner, url, "edit-s_1"), **{"with-for_s": "5"})
+    assert refused.status_code == 422
+    assert "for a time or for a signal, not for both" in refused.text
+    assert plan_now(workflow)["steps"][0]["with"] == {"signal": asked}
+    send(owner, form_at(owner, url, "edit-s_1"), **{"with-for_s": "5", "with-signal-name": ""})
+
+    assert plan_now(workflow)["steps"][0]["with"] == {"for_s": 5}
+
+
+def test_lanes_go_on_when_so_many_are_done(owner: Any, make: Any, plan_now: Any) -> None:
+    lanes = [{"id": name, "label": name.upper(), "steps": []} for name in "abc"]
+    workflow = make(plan_of({"id": "s_1", "kind": "parallel", "with": {"lanes": lanes}}))
+    url = f"{ROOT}/{workflow}?step=s_1"
+
+    send(owner, form_at(owner, url, "edit-s_1"), **{"with-until": "n", "with-until-n": "2"})
+    assert plan_now(workflow)["steps"][0]["with"]["until"] == {"n": 2}
+    refused = send(owner, form_at(owner, url, "edit-s_1"), **{"with-until-n": "99"})
+    assert refused.status_code == 422
+    assert "Enter how many lanes, from 1 to 64." in refused.text
+    send(owner, form_at(owner, url, "edit-s_1"), **{"with-until": "first"})
+
+    assert plan_now(workflow)["steps"][0]["with"]["until"] == "first"
+    assert "Goes on when the first lane is done." in owner.get(f"{ROOT}/{workflow}").text

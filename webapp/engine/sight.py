@@ -212,7 +212,9 @@ class _Walk:
 
     def round(self, step: Step) -> Sight:
         carried = [
-            Field(name=str(one.get("name")), label=str(one.get("label") or ""), type="any")
+            Field.model_construct(
+                name=one["name"], label=str(one.get("label") or ""), type=one.get("type", "any")
+            )
             for one in carries(step)
             if isinstance(one.get("name"), str)
         ]
@@ -251,7 +253,7 @@ def given(step: Step, callees: Callees = NOBODY) -> tuple[list[Field], bool]:
 def carries(step: Step) -> list[dict[str, Any]]:
     """Return what a `repeat` hands from round to round; also of a draft."""
     if step.config is not None:
-        return [one.model_dump(include={"name", "label"}) for one in step.config.carry]
+        return [one.model_dump(include={"name", "label", "type"}) for one in step.config.carry]
     found = step.with_.get("carry") if isinstance(step.with_, dict) else None
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 

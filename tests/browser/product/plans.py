@@ -65,8 +65,26 @@ def asking(step_id: str, text: Any, due: Any = None) -> Step:
 OWED = (("Müller GmbH", 120), ("Schmidt AG", 80))
 
 
-def one_of_each() -> dict[str, Any]:
-    """A plan with a step of every kind, and a value of Start in some."""
+def counting(step_id: str, inner: str) -> Step:
+    """A step that repeats another one and hands on what it said."""
+    said = [{"value": [step_id, "carry", "said"]}, {"text": " "}, {"value": [inner, "text"]}]
+    carry = {"name": "said", "label": "Said so far", "type": "text", "first": "", "value": said}
+    row = {"value": [{"value": [step_id, "round"]}], "is": "at_least", "to": 3}
+    settings = {"until": {"all": [row]}, "steps": [text(inner, "Again", "Say it")]}
+    return {
+        "id": step_id,
+        "kind": "repeat",
+        "name": "Three times",
+        "with": {**settings, "carry": [carry]},
+    }
+
+
+def one_of_each(other: str = "") -> dict[str, Any]:
+    """A plan with a step of every kind, and a value of Start in some.
+
+    Args:
+        other: a workflow that is live, for the step that runs one.
+    """
     who = [{"text": "Dear "}, {"value": ["start", "who"]}]
     row = {"value": [{"value": ["start", "who"]}], "is": "equal", "to": "Ada"}
     stop = {"id": "s_5", "kind": "stop", "with": {"as": "done", "message": "Nothing to do."}}
@@ -92,6 +110,9 @@ def one_of_each() -> dict[str, Any]:
         {"id": "s_13", "kind": "tool", "name": "Add up", "with": sums},
         wait("s_14", 60, "A minute"),
         asking("s_15", who, {"in_s": 86_400}),
+        counting("s_16", "s_19"),
+        {"id": "s_17", "kind": "workflow", "name": "Invoices", "with": {"workflow": other}},
+        {"id": "s_18", "kind": "wait", "with": {"signal": {"name": "paid", "timeout_s": 7200}}},
     ]
     asked = {"name": "who", "label": "Who", "type": "text", "required": True}
     return plan(*steps, inputs=[asked])

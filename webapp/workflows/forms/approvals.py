@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from webapp.engine.steps.approval import LONGEST_S
 from webapp.workflows.forms.cards import Cards, Label
@@ -104,9 +104,10 @@ class Need(Part):
 
 
 class Seconds(Part):
-    """A span of time of a minute or more, kept as seconds."""
+    """A span of time up to a year, kept as seconds."""
 
-    units: Final = Span.units[1:]
+    units: ClassVar[Sequence[tuple[str, str]]] = Span.units[1:]
+    least: ClassVar[tuple[int, str]] = (60, "1 minute")
 
     def show(self, settings: Doc, at: str, env: Env) -> Element:
         value, unit = settings.get(self.key), self.units[0][0]
@@ -123,8 +124,9 @@ class Seconds(Part):
             return ABSENT
         is_whole = text.isdecimal() and text.isascii() and len(text) < 8
         seconds = int(text) * int(unit) if is_whole and unit in dict(self.units) else 0
-        if not 60 <= seconds <= LONGEST_S:
-            env.wrong[name] = f"{self.label} must be a time between 1 minute and 365 days."
+        least, word = self.least
+        if not least <= seconds <= LONGEST_S:
+            env.wrong[name] = f"{self.label} must be a time between {word} and 365 days."
             return old.get(self.key, ABSENT)
         return seconds
 

@@ -63,7 +63,9 @@ def _asked(field: Field) -> Part:
     words = [field.help, _HINTS.get(field.type, "")]
     if field.type == "oneof":
         words.append(f"One of: {', '.join(field.of)}.")
-    if field.default is not None:
+    if field.default is not None and field.type == "file":
+        words.append("It has one of its own when empty.")
+    elif field.default is not None:
         words.append(f"{_plain(field.default)} when empty.")
     elif not field.required:
         words.append("It may stay empty.")

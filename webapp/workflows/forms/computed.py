@@ -52,7 +52,7 @@ class Computed(Part):
         lines = settings.get("of") or [] if op else [settings.get("value")]
         text = "\n".join(env.here.show(one) for one in lines)
         return self._element(
-            "computed", at, env, value=text, op=op, ops=_COMPUTE, groups=env.here.groups, rows=2
+            "computed", at, env, value=text, op=op, ops=_COMPUTE, offers=env.tokens, rows=2
         )
 
     def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:

@@ -27,6 +27,7 @@ from webapp.workflows.forms.parts import (
     Words,
 )
 from webapp.workflows.forms.rows import Cell, Rows
+from webapp.workflows.forms.signals import Signal
 from webapp.workflows.forms.single import PAIR, Form, Needs, Span, StatusRanges, Until
 from webapp.workflows.starting import new_branch
 
@@ -122,8 +123,9 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
         ), radios=True),
     ),
     "wait": (
-        Span("for_s", "Wait for", "Leave it empty to wait until a moment."),
+        Span("for_s", "Wait for", "Leave it empty to wait until a moment, or for a signal."),
         Value("until", "Or wait until", "A date such as 2026-03-04, or an earlier value.", rows=1),
+        Signal("signal", "Or wait for a signal"),
     ),
     "agent": (
         Inside("inline", "Agent", "", (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from webapp.workflows.tokens import Names
@@ -85,6 +85,7 @@ class Env:
         more: how many empty rows to show at a list, by its name.
         errors: sentence by field name.
         rows: names for the operations of a list step, its row included.
+        outer: at the end of a step's own block, the names outside of it; else None.
         wrong: filled while reading: what could not be read, by field name.
         people: members of the organization, id and name, for fields that name some.
         workflows, versions: those that can be run, and the numbers of the chosen one.
@@ -92,6 +93,7 @@ class Env:
 
     names: Names
     rows: Names | None = None
+    outer: Names | None = None
     columns: Sequence[str] = ()
     more: Mapping[str, int] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +110,14 @@ class Env:
     @property
     def tokens(self) -> str:
         """The id of the list of tokens that one-line fields offer."""
-        return "row-tokens" if self.in_rows and self.rows is not None else "tokens"
+        if self.in_rows and self.rows is not None:
+            return "row-tokens"
+        return "tokens" if self.outer is None else "end-tokens"
+
+    @property
+    def outside(self) -> Env:
+        """The same outside of the step's own block."""
+        return self if self.outer is None else replace(self, names=self.outer, outer=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +208,7 @@ class Value(Part):
             env,
             value=env.here.show(settings.get(self.key)),
             rows=self.rows,
-            groups=env.here.groups,
+            offers=env.tokens,
             kept=is_unsayable(settings.get(self.key)),
         )
 
@@ -208,6 +217,17 @@ class Value(Part):
         if value is None and is_unsayable(old.get(self.key)):
             return old[self.key]
         return ABSENT if value is None else value
+
+
+@dataclass(frozen=True, slots=True)
+class Outside(Value):
+    """Among settings of the end of a step's own block, one that is worked out before it."""
+
+    def show(self, settings: Doc, at: str, env: Env) -> Element:
+        return Value.show(self, settings, at, env.outside)
+
+    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
+        return Value.read(self, given, at, old, env.outside)
 
 
 def is_unsayable(value: Any) -> bool:
@@ -319,7 +339,7 @@ class Lines(Part):
 
     def show(self, settings: Doc, at: str, env: Env) -> Element:
         value = "\n".join(env.here.show(one) for one in settings.get(self.key) or [])
-        return self._element("values", at, env, value=value, rows=self.rows, groups=env.here.groups)
+        return self._element("values", at, env, value=value, rows=self.rows, offers=env.tokens)
 
     def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
         before = {env.here.show(one): one for one in old.get(self.key) or []}

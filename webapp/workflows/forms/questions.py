@@ -12,6 +12,7 @@ from webapp.workflows.forms.parts import (
     Choose,
     Doc,
     Filled,
+    Outside,
     Part,
     Text,
     Value,
@@ -43,6 +44,17 @@ INPUTS: Final = Cards(
 )  # fmt: skip
 RESULT: Final = Cards(
     "result", "Values", "", (Label("label", "Name"), Value("value", "Value", rows=1)),
+    add_label="Add a value", one="value", named=True,
+    fresh=lambda word, present: {"label": "", "type": "any"},
+)  # fmt: skip
+CARRY: Final = Cards(
+    "carry", "Hand on to the next round", "Values that the steps inside find under this step.",
+    (
+        Label("label", "Name"),
+        Choose("type", "Type", "", TYPES),
+        Outside("first", "In the first round", rows=1),
+        Value("value", "In each later round", "Worked out when a round has ended.", rows=1),
+    ),
     add_label="Add a value", one="value", named=True,
     fresh=lambda word, present: {"label": "", "type": "any"},
 )  # fmt: skip

@@ -28,7 +28,7 @@ from webapp.workflows.forms.parts import (
     read_all,
     show_all,
 )
-from webapp.workflows.forms.questions import COLLECT, INPUTS, RESULT
+from webapp.workflows.forms.questions import CARRY, COLLECT, INPUTS, RESULT
 from webapp.workflows.visible import Sights
 
 AT: Final = "with"
@@ -70,9 +70,9 @@ _TIMES: Final = (
 )
 
 
-_OF_THE_END: Final[Mapping[str, Part]] = {
-    "each": COLLECT,
-    "repeat": ConditionPart("until", "Until", "Looked at after each round."),
+_OF_THE_END: Final[Mapping[str, Sequence[Part]]] = {
+    "each": (COLLECT,),
+    "repeat": (ConditionPart("until", "Until", "Looked at after each round."), CARRY),
 }
 """What is settled at the end of the steps inside, and so can use their values."""
 
@@ -113,7 +113,7 @@ class StepForm:
 
     name: Element
     settings: list[Element]
-    collect: Element | None
+    at_end: list[Element]
     failure: Element | None
     more: Element
 
@@ -130,8 +130,7 @@ def show_step(
     env.people, env.workflows, env.versions = around.people, around.workflows, around.versions
     settings = step.get("with") or {}
     failure = step.get("on_failure") or {}
-    inside = Env(sights.names(step["id"], inside=True), more=env.more, errors=env.errors)
-    last = _OF_THE_END.get(step.get("kind", ""))
+    end = _end_of(step, sights, env)
     more_of_it = _common(step).show(step, "step", env)
     handling = _FAILURE.show(failure, "failure", env) if may_fail(step) else None
     if handling is not None and not failure and _hardly_fails(step):
@@ -140,7 +139,7 @@ def show_step(
     return StepForm(
         name=NAME.show(step, "step", env),
         settings=show_all(parts_of(step, sights.callee(step)), settings, AT, env),
-        collect=last.show(settings, AT, inside) if last is not None else None,
+        at_end=show_all(_OF_THE_END.get(step.get("kind", ""), ()), settings, AT, end),
         failure=handling,
         more=more_of_it,
     )
@@ -162,6 +161,12 @@ def env_of(
     )
 
 
+def _end_of(step: Doc, sights: Sights, env: Env) -> Env:
+    """Return what fields need that are about the end of the step's own block."""
+    names = sights.names(step["id"], inside=True)
+    return Env(names, outer=env.names, more=env.more, errors=env.errors, wrong=env.wrong)
+
+
 def read_step(step: Doc, sights: Sights, given: Given) -> Doc:
     """Return the step as the form says; what the form does not show stays.
 
@@ -172,9 +177,8 @@ def read_step(step: Doc, sights: Sights, given: Given) -> Doc:
     read: Doc = {**deepcopy(step), "with": own_settings(deepcopy(step))}
     # The plan must not lose the steps inside; `drafting.change_step` puts them back.
     shown = read_all(parts_of(step, sights.callee(step)), given, AT, read["with"], env)
-    if (last := _OF_THE_END.get(step.get("kind", ""))) is not None:
-        inside = Env(sights.names(step["id"], inside=True), wrong=env.wrong)
-        shown = read_all((last,), given, AT, shown, inside)
+    if last := _OF_THE_END.get(step.get("kind", "")):
+        shown = read_all(last, given, AT, shown, _end_of(step, sights, env))
     read["with"] = _of_another(shown, read["with"])
     read = read_all((NAME, _common(step)), given, "step", read, env)
     if may_fail(step):
@@ -270,8 +274,8 @@ def element_names(form: StepForm | Element) -> list[str]:
     """Return the names and kinds of all fields, to tell whether a change needs another form."""
     found: list[str] = []
     if isinstance(form, StepForm):
-        waiting = [form.name, *form.settings, form.more]
-        waiting += [one for one in (form.collect, form.failure) if one is not None]
+        waiting = [form.name, *form.settings, *form.at_end, form.more]
+        waiting += [form.failure] if form.failure is not None else []
     else:
         waiting = [form]
     while waiting:

@@ -156,16 +156,18 @@ class Workbench:
             names = self.sights.names(step)
             rows = self.sights.names_of_rows(step) if one.get("kind") == "list" else None
             gives = self.sights.gives(step)
-            elements = [form.name, *form.settings, form.more]
-            elements += [part for part in (form.collect, form.failure) if part is not None]
+            elements = [form.name, *form.settings, *form.at_end, form.more]
+            elements += [form.failure] if form.failure is not None else []
         if typed:
             _as_typed(elements, typed)
-        nearest = self.sights.names(step, inside=True) if _collects(form) else names
+        end = self.sights.names(step, inside=True) if getattr(form, "at_end", None) else None
+        nearest = names if end is None else end
         return {
             "form": form,
             "gives": gives,
             "was": drafting.fingerprint(self.doc, step),
-            "picker": picker_of(nearest),
+            "picker": picker_of(names),
+            "end_picker": picker_of(end) if end is not None else [],
             "row_picker": picker_of(rows) if rows is not None else [],
             "pick": pick,
             "is_few": sum(len(group.choices) for group in nearest.groups) <= _FEW,
@@ -182,10 +184,6 @@ def _about(findings: list[Finding], place: str) -> list[Finding]:
         return [one for one in findings if one.step == place]
     key, _ = ENDS[place]
     return [one for one in findings if not one.step and one.field.split(".")[0] == key]
-
-
-def _collects(form: Any) -> bool:
-    return getattr(form, "collect", None) is not None
 
 
 def picker_of(names: Names) -> list[dict[str, Any]]:
