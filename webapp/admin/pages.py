@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response, current_app, render_template
+from flask import Response, current_app, g, render_template
 
+from webapp.access.context import NOWHERE, Context
 from webapp.access.permissions import Permission
 from webapp.admin import service
 from webapp.admin.schemas import Alive, MachineState, Ready
+from webapp.runs import pausing, traffic
+from webapp.runs.schemas import QueueDraft
+from webapp.runs.starting import MOST_WAITING
 from webapp.web import jsons
-from webapp.web.database import brief_reading
+from webapp.web.database import brief_reading, db
 from webapp.web.doors import Doors
+from webapp.web.forms import form_of, posted
+from webapp.web.htmx import done, invalid
+from webapp.web.identities import places
 
 doors = Doors("admin", __name__)
 
@@ -39,6 +46,55 @@ def status() -> Response:
     with brief_reading() as session:
         found: dict[str, Any] = service.machine_status(session, current_app.extensions["redis"])
     return jsons.answer(found, 503 if found["status"] == "down" else 200)
+
+
+STAFF = Permission.USE_STAFF_PAGES
+
+
+def _context() -> Context:
+    """Return the context of somebody who looks after the machine, in their own organization."""
+    home = places()[0].organization_id if places() else NOWHERE
+    settings = current_app.extensions["settings"]
+    return Context(db.session(), home, g.actor, settings, g.get("request_id", ""))
+
+
+@doors.get("/admin/queues", permission=STAFF)
+def queues() -> str:
+    """Show what waits and works on this machine, and how the queue is kept."""
+    ctx = _context()
+    setting = traffic.queue_setting(ctx)
+    form = form_of(QueueDraft, mode=setting.mode, max_waiting=setting.max_waiting)
+    return render_template("admin/queues.html", form=form, **_queue(ctx))
+
+
+def _queue(ctx: Context) -> dict[str, Any]:
+    return {
+        "setting": traffic.queue_setting(ctx),
+        "traffic": traffic.traffic_of_queue(ctx),
+        "shares": traffic.shares(ctx),
+        "most": MOST_WAITING,
+    }
+
+
+@doors.post("/admin/queues", permission=STAFF)
+def change_queue() -> Response:
+    """Say in which order the queue is worked off, and how much may wait in it."""
+    ctx, form = _context(), posted(QueueDraft)
+    if form.submit(lambda draft: pausing.change_queue(ctx, draft)) is None:
+        return invalid(form, "admin/queues.html", "admin/_queue_form.html", **_queue(ctx))
+    return done("/admin/queues", say="Saved. Runs that are in line keep their places.")
+
+
+@doors.post("/admin/queues/pause", permission=STAFF)
+def pause_queue() -> Response:
+    pausing.pause_queue(_context())
+    return done("/admin/queues", say="The queue is paused. New starts wait.")
+
+
+@doors.post("/admin/queues/resume", permission=STAFF)
+def resume_queue() -> Response:
+    pausing.resume_queue(_context())
+    return done("/admin/queues", say="The queue goes on.")
 
 
 @doors.get("/admin/ui", permission=Permission.USE_STAFF_PAGES)

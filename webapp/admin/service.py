@@ -15,7 +15,9 @@ from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
 from webapp.kernel.db import is_away
 from webapp.live.presence import PARTS, present
-from webapp.runs.models import Lease, WorkerSeen
+from webapp.runs.models import QueueSetting, WorkerSeen
+from webapp.runs.starting import QUEUE
+from webapp.runs.traffic import traffic_of_machine
 
 _SILENT: Final = timedelta(seconds=30)
 _MOST: Final = 1000
@@ -91,7 +93,12 @@ def _workers(session: Session) -> Part:
 
 
 def _queue(session: Session) -> Part:
-    some = select(Lease.run_id).where(Lease.state == "ready").limit(_MOST).subquery()
-    waiting = session.scalar(select(func.count()).select_from(some)) or 0
-    shown = f"{_MOST:,}+" if waiting == _MOST else f"{waiting:,}"
-    return Part("ok" if waiting < _MOST else "slow", f"{shown} runs wait.")
+    found = traffic_of_machine(session)
+    said = f"{found.waiting:,} runs wait, {found.running:,} are at work"
+    said += f", {found.begun_a_minute:,} began in the last minute"
+    if found.oldest_s is not None:
+        said += f"; the oldest in line has waited for {found.oldest_s:,} s"
+    setting = session.get(QueueSetting, QUEUE)
+    if setting is not None and setting.paused_at is not None:
+        return Part("slow", f"Paused by {setting.paused_by}. {said}.")
+    return Part("ok" if found.waiting < _MOST else "slow", f"{said}.")

@@ -22,6 +22,7 @@ from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
 from webapp.runs.models import Fair, Lease, QueueSetting, Run
+from webapp.runs.schemas import QueueDraft
 from webapp.runs.service import add_event, lease_now, lock_lease
 from webapp.runs.starting import QUEUE, TURNS
 from webapp.runs.words import run_word
@@ -161,18 +162,38 @@ def resume_organization(ctx: Context) -> Gate:
 @requires(Permission.USE_STAFF_PAGES)
 def pause_queue(ctx: Context, queue: str = QUEUE) -> None:
     """Let no run of a queue begin anything more, whosever it is."""
-    with across_organizations(ctx.session, "pause a queue"):
-        _pause(ctx, _of_queue(queue_to_change(ctx, queue)))
+    _change_queue(ctx, queue, _pause)
 
 
 @requires(Permission.USE_STAFF_PAGES)
 def resume_queue(ctx: Context, queue: str = QUEUE) -> None:
-    with across_organizations(ctx.session, "resume a queue"):
-        _resume(ctx, _of_queue(queue_to_change(ctx, queue)))
+    _change_queue(ctx, queue, _resume)
+
+
+def _change_queue(ctx: Context, queue: str, change: Callable[[Context, Scope], bool]) -> None:
+    setting = _queue_to_change(ctx, queue)
+    with across_organizations(ctx.session, "pause or resume a queue"):
+        is_news = change(ctx, _of_queue(setting))
+    if is_news:
+        record(ctx, "queue.paused" if setting.paused_at else "queue.resumed", queue)
 
 
 @requires(Permission.USE_STAFF_PAGES)
-def queue_to_change(ctx: Context, queue: str) -> QueueSetting:
+def change_queue(ctx: Context, draft: QueueDraft, queue: str = QUEUE) -> QueueSetting:
+    """Say in which order a queue is worked off, and how much may wait in it.
+
+    Runs that are in line already keep their places.
+    """
+    setting = _queue_to_change(ctx, queue)
+    before = {"mode": setting.mode, "max_waiting": setting.max_waiting}
+    setting.mode, setting.max_waiting = draft.mode, draft.max_waiting
+    if before != draft.model_dump():
+        record(ctx, "queue.changed", queue, before=before, after=draft.model_dump())
+    ctx.session.flush()
+    return setting
+
+
+def _queue_to_change(ctx: Context, queue: str) -> QueueSetting:
     """Return how a queue is kept, as a row that can be changed."""
     found = ctx.session.get(QueueSetting, queue, with_for_update=True)
     if found is None:

@@ -300,6 +300,9 @@ class RunSummary(BaseModel):
     problems: bool
     workflow: Reference
     version: int | None = Field(description="null is a copy of the draft")
+    kind: str = Field(
+        description="normal; tryout (of a draft); rehearsal (sends nothing); child (of a run)"
+    )
     queued_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -326,6 +329,35 @@ class QueueOut(PaceShown):
     running: int = Field(description="Runs at work.")
     oldest_s: int | None = Field(description="How many seconds the oldest in line has waited.")
     begun_a_minute: int = Field(description="How many began in the last minute, about.")
+
+
+def _most_waiting(value: Any) -> Any:
+    """Take digits of a form and whole numbers of JSON."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 9:
+        return int(value)
+    return value if value is None else whole(value)
+
+
+class QueueDraft(Draft):
+    """How a queue of the machine is kept."""
+
+    mode: Literal["fifo", "lifo", "priority"] = Field(
+        "fifo",
+        title="Order",
+        json_schema_extra={
+            "widget": "radios",
+            "labels": {
+                "fifo": "In turn: every organization gets its share",
+                "lifo": "The newest first",
+                "priority": "By priority, then the oldest first",
+            },
+        },
+    )
+    max_waiting: Annotated[
+        Annotated[int, Field(ge=1, le=1_000_000)] | None,
+        BeforeValidator(_most_waiting),
+        Field(title="Most runs of one organization in line"),
+    ] = None
 
 
 class RunOut(RunSummary):

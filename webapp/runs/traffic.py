@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
+from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
 from webapp.kernel.ids import time_of
 from webapp.organizations.models import Organization
@@ -44,6 +45,12 @@ def traffic_here(ctx: Context) -> Traffic:
     here = Lease.organization_id == ctx.organization_id
     rows = ctx.session.scalars(select(Fair).where(Fair.organization_id == ctx.organization_id))
     return _measure(ctx.session, rows.all(), here)
+
+
+@requires(Permission.USE_STAFF_PAGES)
+def traffic_of_queue(ctx: Context, queue: str = QUEUE) -> Traffic:
+    with across_organizations(ctx.session, "a queue"):
+        return traffic_of_machine(ctx.session, queue)
 
 
 def traffic_of_machine(session: Session, queue: str = QUEUE) -> Traffic:
@@ -94,9 +101,11 @@ def shares(ctx: Context, queue: str = QUEUE) -> list[Share]:
         .order_by(Fair.waiting.desc(), Organization.name)
         .limit(ORGANIZATIONS_SHOWN)
     )
+    with across_organizations(ctx.session, "the organizations of a queue"):
+        rows = ctx.session.execute(query).all()
     return [
         Share(org.name, org.slug, fair.waiting, count, round(begun_a_minute(fair)))
-        for fair, org, count in ctx.session.execute(query).all()
+        for fair, org, count in rows
     ]
 
 

@@ -16,6 +16,7 @@ PAGES: dict[str, dict[str, str]] = {
     "/docs": {"docs": "/docs"},
     "/redoc": {"redoc": "/redoc"},
     "/admin/ui": {"catalogue": "/admin/ui"},
+    "/admin/queues": {"admin-queues": "/admin/queues"},
     "/problems/<code>": {"problem": "/problems/E-LOGIN-WAIT", "not-found": "/problems/nothing"},
     "/o/<org>/menu": {"menu": "{home}/menu"},
     "/o/<org>/approvals": {"approvals": "{home}/approvals"},
@@ -43,8 +44,8 @@ PAGES: dict[str, dict[str, str]] = {
         "builder-limits": "{example}?step=limits",
         **{f"builder-{kind}": f"{{every_kind}}?step={step}" for kind, step in {
             "text": "s_1", "set": "s_2", "list": "s_3", "if": "s_4", "lanes": "s_6",
-            "each": "s_9", "http": "s_11", "agent": "s_12", "tool": "s_13", "wait": "s_14", "approval": "s_15",
-            "stop": "s_5",
+            "each": "s_9", "http": "s_11", "agent": "s_12", "tool": "s_13", "wait": "s_14",
+            "approval": "s_15", "stop": "s_5", "repeat": "s_16", "workflow": "s_17", "signal": "s_18",
         }.items()},
     },
     f"{WORKFLOW}/live": {"live-first": "{every_kind}/live", "live-same": "{example}/live"},
@@ -68,6 +69,7 @@ PAGES: dict[str, dict[str, str]] = {
         "run-step-details": "{done}?step=s_1&view=details",
         "run-items": "{done}?step=s_4&view=items",
         "run-waiting": "{waiting}",
+        "run-paused": "{paused}",
         "run-asks": "{asks}",
         "run-failed": "{failed}",
         "run-cancelled": "{cancelled}",
@@ -93,6 +95,7 @@ NO_PAGES: dict[str, str] = {
     "/o/<org>/workflows.csv": "CSV",
     "/o/<org>/runs/<run>/result/<name>.<suffix>": "a download",
     "/o/<org>/runs/<run>/values.json": "JSON",
+    "/o/<org>/runs/<run>/would-send.<suffix>": "a download",
 }
 
 

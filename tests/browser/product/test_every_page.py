@@ -37,20 +37,22 @@ def places(account: Account, silent: str) -> dict[str, str]:
     """Workflows and runs in the states that pages show, by the names in `addresses`."""
     home, call = account.home, account.house.until
     example = account.run(account.example_run)["workflow"]["id"]
-    every_kind = account.make_workflow("One of each kind", plans.one_of_each(), live=False)
+    every_kind = account.make_workflow("One of each kind", plans.one_of_each(example), live=False)
     empty = account.make_workflow("Nothing yet", plans.plan(), live=False)
     waiting = account.start(account.make_workflow("Long wait", plans.plan(plans.wait("s_1", 9000))))
     failed = account.start(account.make_workflow("Refused", plans.plan(plans.refused("s_1"))))
     talked = account.start(account.make_workflow("Talk", plans.plan(plans.agent("s_1", "2 + 2"))))
     cancelled = account.start(account.make_workflow("Given up", plans.plan(plans.wait("s_1", 900))))
     call("POST", f"/api/v1/runs/{cancelled}/cancel")
+    paused = account.start(account.make_workflow("On hold", plans.plan(plans.wait("s_1", 900))))
+    call("POST", f"/api/v1/runs/{paused}/pause")
     doubt = account.start(account.make_workflow("Orders", plans.plan(plans.order("s_1", silent))))
     letter = plans.plan(plans.asking("s_1", "Dear Ms. Ada,\nplease pay.", {"in_s": 86_400}))
     asks = account.start(account.make_workflow("Letters", letter))
     account.until_over(failed, talked, cancelled, doubt)
     [approval] = account.until_asked(asks)
     runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
-    runs |= {"doubt": doubt, "asks": asks}
+    runs |= {"doubt": doubt, "asks": asks, "paused": paused}
     runs["done"] = account.example_run
     workflows = {"example": example, "every_kind": every_kind, "empty": empty}
     return (
