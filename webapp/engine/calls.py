@@ -112,6 +112,7 @@ class Calls:
         finally:
             self.holding -= once
         record.state = "succeeded"
+        self.work.notes.extend(f"{tool}: {note}" for note in inner.notes)
         self._count(record, inner)
         await self._tell(record, "done", tool)
         return record.result

@@ -47,7 +47,7 @@ from webapp.engine.moments import now_values
 from webapp.engine.pen import Pen
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Journal, Ports
-from webapp.engine.recovery import CALL
+from webapp.engine.recovery import CALL, held_s
 from webapp.engine.scheduler import Scheduler
 from webapp.engine.steps import KINDS
 from webapp.engine.timers import Timers
@@ -293,7 +293,7 @@ class Driver:
             start.path, start.attempt, step.id, step.kind_name, "intent", step.effect,
             key or idem_key(self.run_id, start.path), request,
         )  # fmt: skip
-        resumed = found is not None and found.state == "intent"
+        resumed = found is not None and found.state in {"intent", "waiting"}
         self.requests[start.path] = record
         self.pen.write(record, self.loop.time(), resumed=resumed)
         self.launching[start.path] = (start, record)
@@ -323,7 +323,10 @@ class Driver:
     def _due(self, path: str) -> None:
         record = self.timers.take_wait(path)
         now = str(self.scheduler.now["time"])
-        outcome: Outcome = Due() if record is None else waited(record, now)
+        if record is None or held_s(record) is not None:
+            outcome: Outcome = Due()
+        else:
+            outcome = waited(record, now)
         self.todo.extend(self.scheduler.take(path, outcome))
 
     def _hear(self) -> None:

@@ -38,5 +38,33 @@ class StepError(Exception):
         self.facts = facts or {}
 
 
+class ServiceAway(StepError):
+    """A service has failed so often that it is not asked for a while: the step waits, and the
+    attempt does not count.
+
+    Args:
+        host: the service, as people know it.
+        again_s: after so long it may be asked again.
+        most_s: a step waits at most so long in all, then it fails.
+    """
+
+    def __init__(self, host: str, again_s: float, most_s: float) -> None:
+        text = f"{host} failed several times in a row, so it is left alone until it recovers."
+        super().__init__(
+            "E-BREAKER",
+            f"{text} Nothing was sent.",
+            proven=True,
+            retry_after_s=again_s,
+            facts={"host": host},
+        )
+        self.again_s = again_s
+        self.most_s = most_s
+
+    def give_up(self) -> StepError:
+        """Return the error of a step that has waited long enough."""
+        text = f"{self.facts['host']} did not recover in time. Nothing was sent."
+        return StepError(self.code, text, proven=True, retryable=False, facts=self.facts)
+
+
 class Cancelled(BaseException):
     """The run was cancelled. Not an Exception, so that no step can swallow it."""

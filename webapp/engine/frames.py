@@ -42,7 +42,7 @@ class Task:
     """One step at one path, from the moment its block reaches it until it is settled."""
 
     __slots__ = (
-        "attempt", "block", "counted", "found", "frame", "meter", "path", "state", "step",
+        "attempt", "block", "counted", "found", "frame", "held_s", "meter", "path", "state", "step",
     )  # fmt: skip
 
     def __init__(self, step: StepPlan, path: str, block: Block, meter: Meter) -> None:
@@ -57,6 +57,8 @@ class Task:
         """It takes one of the run's `at_once` places."""
         self.frame: Frame | None = None
         self.found: Record | None = None
+        self.held_s = 0.0
+        """How long it was told to wait for a service to recover."""
 
     @property
     def scope(self) -> Scope:

@@ -105,6 +105,30 @@ class Runs(Protocol):
 
 class Emit(Protocol):
     def __call__(self, path: str, attempt: int, offset: int, text: str) -> None:
+@dataclass(frozen=True, slots=True)
+class KeptAnswer:
+    result: dict[str, Any]
+    age_s: float
+
+
+class Answers(Protocol):
+    """Answers of one organization that may be given again for a while."""
+
+    async def find(self, group: str, request: bytes) -> KeptAnswer | None:
+        """Return an answer to these bytes that is still declared fresh."""
+        ...
+
+    async def keep(
+        self, group: str, request: bytes, result: dict[str, Any], fresh_s: float
+    ) -> None:
+        """Keep an answer that was just got; may decide not to.
+
+        Args:
+            group: whose answers change alike: one tool, one model.
+        """
+        ...
+
+
         """Show a piece of streaming text. May be lost, is never journaled, must not block.
 
         Args:
@@ -137,6 +161,7 @@ class Ports:
     runs: Runs | None = None
     emit: Emit = _keep_quiet
     crash: Callable[[str], None] = _go_on
+    answers: Answers | None = None
     """Called at durable boundaries with a crash point's name; a test may die there."""
 
 

@@ -91,6 +91,15 @@ def in_doubt(record: Record) -> bool:
     return record.state == "intent" and record.effect == "at_most_once"
 
 
+def held_s(record: Record) -> float | None:
+    """Return for how long in all the step at a row has been told to wait for a service to
+    recover; None: it doesn't wait for one.
+    """
+    if record.state != "waiting" or "held_s" not in (record.error or {}):
+        return None
+    return float((record.error or {})["held_s"])
+
+
 def restored(step: StepPlan, record: Record, found: Found) -> dict[str, Any]:
     """Return the values, by step id, that can be seen of a finished step's blocks.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from webapp.engine.canonical import to_bytes
 from webapp.engine.commands import Spent
-from webapp.engine.errors import StepError
+from webapp.engine.errors import ServiceAway, StepError
 from webapp.engine.journal import End, Record, State
 from webapp.engine.ports import WaitFor
 
@@ -63,6 +63,15 @@ def problem(task: Task, error: StepError) -> dict[str, Any]:
         "path": task.path,
         **facts,
     }
+
+
+def held_row(task: Task, error: ServiceAway, spent: Spent) -> Record:
+    """The row of a step that waits for a service to recover, its request kept as it was."""
+    wait_s = min(error.again_s, error.most_s - task.held_s)
+    facts = {**problem(task, error), "held_s": task.held_s + wait_s}
+    record = row(task, "waiting", spent, error=facts)
+    record.due_s = wait_s
+    return record
 
 
 def wait_request(what: WaitFor) -> bytes:

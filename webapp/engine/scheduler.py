@@ -33,7 +33,7 @@ from webapp.engine.commands import (
     Waits,
 )
 from webapp.engine.compiled import StepPlan, compiled, nano
-from webapp.engine.errors import StepError
+from webapp.engine.errors import ServiceAway, StepError
 from webapp.engine.frames import (
     Block,
     Closing,
@@ -48,8 +48,16 @@ from webapp.engine.holders import FRAMES
 from webapp.engine.journal import End, Record
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter, WaitFor
-from webapp.engine.recovery import TOO_MANY, Found, in_doubt, restored, seen_at_end
-from webapp.engine.rows import closed_row, doubtful_row, ending_of, problem, row, wait_request
+from webapp.engine.recovery import TOO_MANY, Found, held_s, in_doubt, restored, seen_at_end
+from webapp.engine.rows import (
+    closed_row,
+    doubtful_row,
+    ending_of,
+    held_row,
+    problem,
+    row,
+    wait_request,
+)
 from webapp.engine.tree import Tree
 from webapp.engine.values import Scope, render
 
@@ -273,7 +281,7 @@ class Scheduler(Tree):
                 self._tasks.pop(task.path, None)
                 task.frame.go_on()
             case Due():
-                task.attempt += 1
+                task.attempt += task.state == "retrying"  # else it waited for a service
                 self._start(task)
             case Succeeded() if task.step.kind_name == "stop" and self._ending is not None:
                 self._stopped(task, False, outcome.spent)  # another one was first
@@ -293,6 +301,13 @@ class Scheduler(Tree):
         if not (task.step.may_repeat or error.proven):
             self._in_doubt(task, error, spent)
             return
+        if isinstance(error, ServiceAway) and not task.block.closing:
+            if task.held_s < error.most_s:
+                held = held_row(task, error, spent)
+                self.settle(held)
+                self._await(task, held)
+                return
+            error = error.give_up()
         facts = problem(task, error)
         after_s = None
         if not task.block.closing:
@@ -353,6 +368,8 @@ class Scheduler(Tree):
 
     def _await(self, task: Task, record: Record) -> None:
         task.state = "waiting"
+        if (held := held_s(record)) is not None:
+            task.held_s, task.found = held, record
         self._tasks[task.path] = task
         self.commands.append(Wait(task.path, record))
 

@@ -11,8 +11,9 @@ from typing import Literal
 from webapp.engine.journal import Park, Record
 from webapp.engine.mailbox import awaited
 from webapp.engine.ports import Clock
+from webapp.engine.recovery import held_s
 
-Reason = Literal["time", "retry", "signal", "person", "child"]
+Reason = Literal["time", "retry", "signal", "person", "child", "breaker"]
 
 
 class Timers:
@@ -57,7 +58,7 @@ class Timers:
     def wait(self, path: str, record: Record) -> None:
         """Be due at `path` when the waiting row says."""
         self._waits[path] = record
-        if (what := awaited(record)) is not None:
+        if held_s(record) is None and (what := awaited(record)) is not None:
             self._awaited[path] = what
         times = []
         if record.due_s is not None:
@@ -126,6 +127,8 @@ class Timers:
     def _reason(self) -> Reason:
         if self._awaited:
             return self._outside()
+        if any(held_s(record) is not None for record in self._waits.values()):
+            return "breaker"
         return "time" if self._waits or self._pauses else "retry"
 
     def _outside(self) -> Reason:

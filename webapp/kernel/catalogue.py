@@ -270,6 +270,7 @@ CATALOGUE: dict[str, Entry] = {
     "E-PROVIDER-KEY": Entry("The AI provider rejected the key.", "{text}"),
     "E-PROVIDER-CREDIT": Entry("Your AI account has no credit left.", "{text}"),
     "E-PROVIDER-BUSY": Entry("The AI provider is busy.", "{text}", retryable=True),
+    "E-BREAKER": Entry("A service did not recover.", "{text}", retryable=True),
     "E-PROVIDER-DOWN": Entry("The AI provider does not answer.", "{text}", retryable=True),
     "E-PROVIDER-MODEL": Entry("The AI provider does not know this model.", "{text}"),
     "E-PROVIDER-REFUSED": Entry("The AI provider did not accept the question.", "{text}"),

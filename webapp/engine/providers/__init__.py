@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from webapp.engine.errors import StepError
 from webapp.engine.providers.asking import Answer, Ask, Hooks, Provider, ToolOffer
 from webapp.engine.providers.offline import NAME as PRACTICE
@@ -47,6 +49,11 @@ class Providers:
     async def close(self) -> None:
         if self.server is not None:
             await self.server.close()
+
+    def host_for(self, model: str) -> str | None:
+        """Return the host that a question for `model` goes to; None: it stays here."""
+        server = self._provider(model) if model else None
+        return urlsplit(server.base_url).netloc if isinstance(server, OpenAiCompatible) else None
 
     def _provider(self, model: str) -> Provider:
         if model == PRACTICE or (model == "default" and not (self.server and self.name)):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import model_validator
 
+from webapp.engine.answers import kept_or_asked
 from webapp.engine.canonical import from_bytes, to_bytes
 from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field, Strict, Value, refuse, unfinished
@@ -63,6 +64,11 @@ class Config(Strict):
     most_calls: Annotated[int, pydantic.Field(ge=0, le=100)] = pydantic.Field(
         default=10, title="At most this many tool calls"
     )
+    fresh_s: Annotated[int, pydantic.Field(ge=1, le=2_592_000)] | None = pydantic.Field(
+        default=None,
+        title="Use an earlier answer for",
+        description="To exactly the same question, in seconds. Empty: always ask.",
+    )
 
     @model_validator(mode="after")
     def _is_one_of_two(self) -> Config:
@@ -70,6 +76,8 @@ class Config(Strict):
             raise refuse("Choose an agent or describe one here, not both")
         if not self.agent and not self.inline:
             raise unfinished("Choose an agent or describe one here")
+        if self.fresh_s and self.inline and self.inline.tools:
+            raise refuse("An agent that uses tools always has to be asked")
         if isinstance(self.gives, list) and any(field.name is None for field in self.gives):
             raise unfinished("Name each field of the answer")
         return self
@@ -97,12 +105,20 @@ def prepare(config: Config, scope: Scope) -> bytes:
             "files": [render(file, scope) for file in config.files],
             "gives": [field.model_dump(exclude_defaults=True) for field in wanted],
             "most_calls": config.most_calls,
+            **({"fresh_s": config.fresh_s} if config.fresh_s else {}),
         }
     )
 
 
 async def perform(request: bytes, work: Work) -> dict[str, Any]:
     frozen = from_bytes(request)
+    group = f"agent:{frozen['model']}"
+    return await kept_or_asked(
+        group, request, frozen.get("fresh_s"), work, lambda: _asked(frozen, work)
+    )
+
+
+async def _asked(frozen: dict[str, Any], work: Work) -> dict[str, Any]:
     ask = Ask(
         model=frozen["model"],
         instructions=frozen["instructions"],

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import pydantic
 
+from webapp.engine.answers import kept_or_asked
 from webapp.engine.canonical import from_bytes, to_bytes
 from webapp.engine.effects import Effect
 from webapp.engine.errors import StepError
@@ -43,13 +44,21 @@ def prepare(config: Config, scope: Scope) -> bytes:
     """
     args = {name: render(value, scope) for name, value in config.args.items()}
     checked(known(TOOLS, config.tool), args)
-    return to_bytes({"tool": config.tool, "args": args})
+    through = {"connection": config.connection} if config.connection else {}
+    return to_bytes({"tool": config.tool, "args": args, **through})
 
 
 async def perform(request: bytes, work: Work) -> dict[str, Any]:
     frozen = from_bytes(request)
     tool = known(work.ports.tools or TOOLS, frozen["tool"])
-    return await tool.run(checked(tool, frozen["args"]), work.ports)
+    fresh_s = tool.fresh_s if tool.effect is Effect.NONE else None
+    return await kept_or_asked(
+        f"tool:{tool.name}",
+        request,
+        fresh_s,
+        work,
+        lambda: tool.run(checked(tool, frozen["args"]), work.ports),
+    )
 
 
 def known(tools: Mapping[str, Tool], name: str) -> Tool:

@@ -293,4 +293,5 @@ TOOL = Tool(
     ),
     effect=Effect.NONE,
     run=run,
+    fresh_s=600,
 )

@@ -20,6 +20,10 @@ class Tool:
 
     `args` is checked before `run` is called; its titles and descriptions are the form's labels
     and what a model is told.
+
+    Attributes:
+        fresh_s: for so long an answer stays right, so that the same call needs not be made
+            again. Counts only for tools without effect.
     """
 
     name: str
@@ -29,6 +33,7 @@ class Tool:
     gives: tuple[Field, ...]
     effect: Effect
     run: Callable[[Any, Ports], Awaitable[dict[str, Any]]]
+    fresh_s: float | None = None
 
 
 def checked(tool: Tool, args: dict[str, Any]) -> BaseModel:
