@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from bench.measure import quantile, report
 from bench.plans import chain
@@ -31,6 +31,7 @@ from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.claims import Claims
 from webapp.runs.models import Event, Lease, Run, Step
+from webapp.workflows.models import Gate
 
 STEPS = 1_000
 
@@ -166,13 +167,28 @@ def _resumed_ms(place: Yard) -> float:
 
 
 def claim_cost() -> None:
-    """Milliseconds of one claim with nothing else queued and with 100,000 queued runs."""
+    """Milliseconds of one claim with nothing else queued, with 100,000 queued runs, and beside
+    100,000 paused runs and a workflow that has a limit.
+    """
     for database in ("sqlite", "postgresql"):
         with yard(database, chain(1)) as place:
             for queued in (0, 100_000):
                 _queue(place, queued)
                 times = [_claim_ms(place) for _ in range(50)]
                 report(f"claim.{database}.at_{queued}", quantile(times, 0.5), "ms", len(times))
+            _pause_all(place)
+            times = [_claim_ms(place) for _ in range(50)]
+            report(f"claim.{database}.beside_paused", quantile(times, 0.5), "ms", len(times))
+
+
+def _pause_all(place: Yard) -> None:
+    """Let everything in line be paused, and limit the workflow of what is claimed."""
+    with place.sessions() as session:
+        bind_organization(session, place.organization)
+        held = update(Lease).where(Lease.state == "ready")
+        session.execute(held.values(state="paused", wait_reason="workflow"))
+        session.add(Gate(scope_id=place.workflow, run_mode="parallel", most_running=1_000))
+        session.commit()
 
 
 def _claim_ms(place: Yard) -> float:
@@ -196,7 +212,7 @@ def _queue(place: Yard, count: int) -> None:
                 "started_by_kind": "system", "started_by_name": "bench",
             }  # fmt: skip
             session.execute(insert(Run), [run | {"id": one} for one in ids])
-            lease = same | {"state": "ready"}
+            lease = same | {"state": "ready", "workflow_id": place.workflow}
             session.execute(
                 insert(Lease),
                 [lease | {"run_id": one, "vtime": int(one.int >> 80)} for one in ids],

@@ -78,7 +78,7 @@ class Yard:
             )
             session.flush()
             turn = int(run_id.int >> 80)
-            session.add(Lease(run_id=run_id, state="ready", vtime=turn))
+            session.add(Lease(run_id=run_id, workflow_id=self.workflow, state="ready", vtime=turn))
             session.add(Event(run_id=run_id, seq=1, at=now(), type="run.queued", data={}))
             fair = session.get(Fair, ("runs", self.organization))
             assert fair is not None
