@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.chaos import control, kill, migrations, processes, services_away, stops
+from tests.chaos import control, kill, migrations, money, processes, services_away, stops
 from tests.chaos.places import Place
 
 Row = Callable[[Place, int], dict[str, Any]]
@@ -33,6 +33,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D10web": (stops.web_ends, 60),
     "D10worker": (stops.worker_ends, 60),
     "D12": (control.cancels, 100),
+    "D15": (money.deaths, 60),
     "D17": (migrations.killed, 20),
     "clock": (control.clocks, 1),
     "D20": (processes.everything, 10),

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from http.client import HTTPException
 from typing import Any
 
 PATIENCE_S = 60.0
@@ -46,7 +47,7 @@ class Client:
             if error.code == 503 and not error.headers.get("Retry-After"):
                 self.answers["503 without Retry-After"] += 1
             return error.code, _json(error)
-        except (OSError, ValueError):
+        except (OSError, ValueError, HTTPException):  # the last: it died while it answered
             return 0, None
 
     def until(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
@@ -91,5 +92,5 @@ class Client:
 def _json(error: urllib.error.HTTPError) -> Any:
     try:
         return json.loads(error.read() or b"null")
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return None

@@ -52,10 +52,16 @@ class Place:
                 if server is not None:
                     server.stop()
 
-    def verdict(self, stack: Stack, sink: Sink, seconds: float = 75.0) -> dict[str, Any]:
-        """Return what the books say in the end, and how clients were answered."""
+    def verdict(
+        self, stack: Stack, sink: Sink, seconds: float = 75.0, failed: list[str] | None = None
+    ) -> dict[str, Any]:
+        """Return what the books say in the end, and how clients were answered.
+
+        Args:
+            failed: what went wrong for clients already.
+        """
         began = time.monotonic()
-        broken = stack.books(sink, seconds)
+        broken = stack.books(sink, seconds) + (failed or [])
         return {
             "acknowledged": len(stack.starts),
             "sent": len(sink.all()),

@@ -42,14 +42,15 @@ def one_round(yard: Yard, point: str, nth: int, name: str) -> None:
 
 
 def worker(yard: Yard, point: str, nth: int, name: str) -> None:
-    """The only worker dies; the next one finishes its run."""
+    """The only worker dies; the next one finishes its runs, of which each passes the point once."""
     stack = yard.stack
     stack.end("worker")
     stack.begin("worker", CRASH_AT=f"{point}#{nth}")
-    run = yard.start(name)
+    runs = [yard.start(f"{name}-{n}") for n in range(nth)]
     stack.gone("worker")
     stack.begin("worker")
-    yard.is_settled(run)
+    for run in runs:
+        yard.is_settled(run)
 
 
 def cancelled(yard: Yard, point: str, nth: int, name: str) -> None:

@@ -41,8 +41,8 @@ def starts(place: Place, times: int) -> Figures:
                 time.sleep(random.uniform(0.3, 1.5))
                 stack.kill("web")
                 stack.begin("web")
-        figures = {"kills": times, "starts": len(load.runs), "failed": load.failures}
-        return figures | place.verdict(stack, sink, seconds=180)
+        figures = {"kills": times, "starts": len(load.runs)}
+        return figures | place.verdict(stack, sink, 180, load.failures)
 
 
 def effects(place: Place, times: int) -> Figures:
@@ -125,8 +125,8 @@ def commits(place: Place, times: int) -> Figures:
                 if number % 5 == 4:
                     corrupt += _integrity(stack.database.removeprefix("sqlite:///"))
         figures = {"kills": times, "checks": times // 5, "corrupt": corrupt}
-        figures |= {"runs": len(load.runs), "failed": load.failures}
-        return figures | place.verdict(stack, sink, seconds=180)
+        figures |= {"runs": len(load.runs)}
+        return figures | place.verdict(stack, sink, 180, load.failures)
 
 
 def _integrity(path: str) -> list[str]:

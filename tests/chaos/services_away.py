@@ -51,9 +51,9 @@ def redis_away(place: Place, times: int) -> Figures:
                 looks += _pages_work(stack)
                 client.replicaof("NO", "ONE")
         figures = {"deaths": times, "wipes": 10, "pages_looked_at": looks}
-        figures |= {"runs": len(load.runs), "failed": load.failures}
+        figures |= {"runs": len(load.runs)}
         figures["slowest_start_s"] = round(load.slowest_s, 2)
-        return figures | place.verdict(stack, sink)
+        return figures | place.verdict(stack, sink, failed=load.failures)
 
 
 def _pages_work(stack: Stack) -> int:
@@ -78,8 +78,8 @@ def database_away(place: Place, times: int) -> Figures:
                 time.sleep(40 if number == times - 1 else 5 if number % 9 == 4 else 0.2)
                 server.restart()
                 back.append(stack.answers_again())
-        figures = {"crashes": times, "runs": len(load.runs), "failed": load.failures}
-        return figures | _away(place.verdict(stack, sink), back)
+        figures = {"crashes": times, "runs": len(load.runs)}
+        return figures | _away(place.verdict(stack, sink, failed=load.failures), back)
 
 
 def connections_cut(place: Place, times: int) -> Figures:
@@ -98,8 +98,8 @@ def connections_cut(place: Place, times: int) -> Figures:
             time.sleep(20)
             server.let_in(-1)
             back = [stack.answers_again()]
-        figures = {"cut": cut, "runs": len(load.runs), "failed": load.failures}
-        return figures | _away(place.verdict(stack, sink), back)
+        figures = {"cut": cut, "runs": len(load.runs)}
+        return figures | _away(place.verdict(stack, sink, failed=load.failures), back)
 
 
 def database_locked(place: Place, times: int) -> Figures:
@@ -118,8 +118,8 @@ def database_locked(place: Place, times: int) -> Figures:
                 other.execute("ROLLBACK")
                 other.close()
                 back.append(_starts_again(stack, workflow, len(back)))
-        figures = {"locks": times, "runs": len(load.runs), "failed": load.failures}
-        return figures | _away(place.verdict(stack, sink), back)
+        figures = {"locks": times, "runs": len(load.runs)}
+        return figures | _away(place.verdict(stack, sink, failed=load.failures), back)
 
 
 def disk_full(place: Place, times: int) -> Figures:
@@ -136,8 +136,8 @@ def disk_full(place: Place, times: int) -> Figures:
                 time.sleep(20)
                 filler.unlink()
                 back.append(_starts_again(stack, workflow, len(back)))
-        figures = {"full": times, "runs": len(load.runs), "failed": load.failures}
-        return figures | _away(place.verdict(stack, sink), back)
+        figures = {"full": times, "runs": len(load.runs)}
+        return figures | _away(place.verdict(stack, sink, failed=load.failures), back)
 
 
 @contextmanager

@@ -67,8 +67,8 @@ def web_ends(place: Place, times: int) -> Figures:
                 slowest = max(slowest, stack.end("web"))
                 stack.begin("web")
                 stack.answers_again()
-        figures = {"ends": times, "slowest_end_s": round(slowest, 2), "failed": load.failures}
-        verdict = place.verdict(stack, sink, seconds=180)
+        figures = {"ends": times, "slowest_end_s": round(slowest, 2)}
+        verdict = place.verdict(stack, sink, 180, load.failures)
         lost = {s: n for s, n in verdict["answers"].items() if s.startswith(("0", "5"))}
         if lost:
             verdict["broken"].append(f"accepted requests failed: {lost}")
@@ -85,10 +85,10 @@ def worker_ends(place: Place, times: int) -> Figures:
                 time.sleep(random.uniform(0.2, 0.8))
                 ends.append(stack.end("worker"))
                 stack.begin("worker")
-        verdict = place.verdict(stack, sink)
+        verdict = place.verdict(stack, sink, failed=load.failures)
         if max(ends) > LEFT_S:
             verdict["broken"].append(f"a worker took {max(ends):.1f} s to go")
         told = stack.history()["runs"]
         again = sum(1 for run in told for step in run["steps"] if step["fence"] > 1)
         figures = {"ends": times, "slowest_end_s": round(max(ends), 2), "steps_handed_on": again}
-        return figures | {"runs": len(load.runs), "failed": load.failures} | verdict
+        return figures | {"runs": len(load.runs)} | verdict
