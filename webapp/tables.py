@@ -14,6 +14,7 @@ MODULES: Final = (
     "webapp.kernel.outbox",
     "webapp.organizations.models",
     "webapp.runs.models",
+    "webapp.spending.models",
     "webapp.workflows.models",
 )
 

@@ -13,7 +13,7 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-OWNED = ("signal", "approval", "approval_person", "gate")
+OWNED = ("signal", "approval", "approval_person", "gate", "ledger")
 
 
 def upgrade() -> None:
@@ -38,12 +38,15 @@ def upgrade() -> None:
         op.add_column("step", column)
     _approvals()
     _queues()
+    _money()
     if op.get_bind().dialect.name == "postgresql":
         for table in OWNED:
             _separate_organizations(table)
 
 
 def downgrade() -> None:
+    op.drop_table("ledger")
+    op.drop_table("price")
     _drop_queues()
     op.drop_table("approval_person")
     op.drop_table("approval")
@@ -125,6 +128,41 @@ def _approvals() -> None:
         sa.PrimaryKeyConstraint("approval_id", "person_id", name=op.f("approval_person_pkey")),
         sqlite_with_rowid=False,
     )
+
+
+def _money() -> None:
+    op.create_table(
+        "price",
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("kind", sa.String(length=6), nullable=False),
+        sa.Column("from_at", db.UtcDateTime(), nullable=False),
+        sa.Column("nano_usd_per_token", sa.String(length=30), nullable=False),
+        sa.PrimaryKeyConstraint("model", "kind", "from_at", name=op.f("price_pkey")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "ledger",
+        sa.Column("organization_id", db.Id(), nullable=False),
+        sa.Column("id", db.Id(), nullable=False),
+        sa.Column("run_id", db.Id(), nullable=False),
+        sa.Column("path", sa.String(length=400), nullable=False),
+        sa.Column("attempt", sa.SmallInteger(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=11), nullable=False),
+        sa.Column("model", sa.String(length=200), nullable=False),
+        sa.Column("tokens_in", sa.Integer(), nullable=False),
+        sa.Column("tokens_out", sa.Integer(), nullable=False),
+        sa.Column("tokens_cached", sa.Integer(), nullable=False),
+        sa.Column("amount_nano", sa.BigInteger(), nullable=True),
+        sa.Column("price", db.Json(), nullable=True),
+        sa.Column("estimate", sa.Boolean(), nullable=False),
+        sa.Column("at", db.UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("ledger_pkey")),
+        sqlite_with_rowid=False,
+    )
+    call = ["run_id", "path", "attempt", "n", "kind"]
+    op.create_index("ledger_call", "ledger", call, unique=True)
+    op.create_index("ledger_org_at", "ledger", ["organization_id", "at"])
 
 
 def _step_columns() -> list[sa.Column[Any]]:

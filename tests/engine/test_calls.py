@@ -14,10 +14,11 @@ from webapp.engine.driver import drive
 from webapp.engine.effects import Effect
 from webapp.engine.errors import StepError
 from webapp.engine.journal import End, HandBack, idem_key
+from webapp.engine.ledger import Usage
 from webapp.engine.plan import Plan
 from webapp.engine.ports import Ports
 from webapp.engine.providers import Ask, Hooks
-from webapp.engine.testing import Died, MemoryJournal, ScriptedModels, fake_ports
+from webapp.engine.testing import Died, MemoryJournal, ScriptedModels, facts_of, fake_ports, priced
 from webapp.engine.tools.tool import Tool
 
 
@@ -231,10 +232,9 @@ def test_a_cancel_in_a_call_that_must_not_repeat_waits_for_it() -> None:
 
 def test_money_spent_is_recorded_and_the_limit_is_never_retried() -> None:
     async def dear(ask: Ask, hooks: Hooks) -> str:
-        hooks.may_spend()
-        hooks.spent(1000, 10, "m")
-        hooks.may_spend()
-        hooks.spent(1000, 10, "m")
+        for _ in range(2):
+            await hooks.money.reserve("m", 1000, 10)
+            hooks.money.settle(Usage(1000, 10))
         return "done"
 
     journal = MemoryJournal()
@@ -242,11 +242,8 @@ def test_money_spent_is_recorded_and_the_limit_is_never_retried() -> None:
     plan = plan_of(agent(cost_usd="0.001", on_failure={"do": "continue"}), text("s_2", "a"))
 
     async def story() -> object:
-
-        facts = {"run": {"id": "run_1"}, "price": lambda model, t_in, t_out: 1_000_000}
-        return await drive(
-            plan, {}, facts, [], journal, fake_ports(models=models, tools=Post().tools)
-        )
+        ports = fake_ports(models=models, tools=Post().tools, prices=priced(1000, 0))
+        return await drive(plan, {}, facts_of(), [], journal, ports)
 
     end = asyncio.run(story())
 
@@ -259,8 +256,8 @@ def test_money_spent_is_recorded_and_the_limit_is_never_retried() -> None:
 
 def test_money_spent_before_a_crash_counts_against_the_limit() -> None:
     async def dear(ask: Ask, hooks: Hooks) -> str:
-        hooks.may_spend()
-        hooks.spent(1, 1, "m")
+        await hooks.money.reserve("m", 1, 1)
+        hooks.money.settle(Usage(1, 1))
         return "done"
 
     journal = MemoryJournal()
@@ -268,12 +265,11 @@ def test_money_spent_before_a_crash_counts_against_the_limit() -> None:
     plan = plan_of(agent(), second, limits={"cost_usd": "0.001"})
 
     async def story() -> object:
+        models = ScriptedModels([dear, dear])
+        ports = fake_ports(models=models, tools=Post().tools, prices=priced(1_000_000, 0))
+        return await drive(plan, {}, facts_of(), journal.records(), journal, ports)
 
-        facts = {"run": {"id": "run_1"}, "price": lambda model, t_in, t_out: 1_000_000}
-        ports = with_post(Post(), dear, dear)
-        return await drive(plan, {}, facts, journal.records(), journal, ports)
-
-    journal.dies_at = 2
+    journal.dies_at, journal.dies_after = 3, True
     with pytest.raises(Died):
         asyncio.run(story())
     end = asyncio.run(story())

@@ -18,6 +18,7 @@ from webapp.engine.grammar import Field
 from webapp.engine.providers.asking import Answer, Ask, Hooks, ToolOffer
 from webapp.engine.providers.openai_compatible import OpenAiCompatible
 from webapp.engine.providers.openai_talk import Patience
+from webapp.engine.testing import Till
 
 Reply = Callable[["Handler"], None]
 
@@ -139,14 +140,14 @@ HELLO = Ask(model="default", instructions="Be kind.", message="Greet Ada.")
 def test_an_answer_comes_in_pieces_with_its_tokens_counted(server: Server) -> None:
     server.replies = [says("Hello", " Ada", ".")]
     pieces: list[str] = []
-    spent: list[tuple[int, int, str]] = []
+    till = Till()
 
-    answer = ask(server, HELLO, Hooks(emit=pieces.append, spent=lambda *all: spent.append(all)))
+    answer = ask(server, HELLO, Hooks(emit=pieces.append, money=till))
 
     assert answer.text == "Hello Ada."
     assert "".join(pieces) == "Hello Ada."
     assert len(pieces) > 1
-    assert spent == [(12, 3, "small")]
+    assert till.told == [("settle", 12, 3, 0)]
 
 
 def test_the_server_gets_instructions_message_settings_and_key(server: Server) -> None:
@@ -276,13 +277,34 @@ def test_a_busy_provider_says_how_long_to_wait(server: Server) -> None:
 
 def test_a_stream_that_is_cut_is_no_answer(server: Server) -> None:
     server.replies = [stream(piece({"role": "assistant", "content": "Hel"}), ends=False)]
-    spent: list[tuple[int, int, str]] = []
+    till = Till()
 
     with pytest.raises(StepError) as failure:
-        ask(server, HELLO, Hooks(spent=lambda *all: spent.append(all)))
+        ask(server, HELLO, Hooks(money=till))
 
     assert failure.value.code == "E-PROVIDER-DOWN"
-    assert len(spent) == 1, "what was streamed was paid for"
+    assert till.told == [("interrupted", 4, 0, 0)], "what was streamed was paid for"
+
+
+def test_what_a_provider_refuses_costs_nothing(server: Server) -> None:
+    server.replies = [refuse(500, {"message": "broken"})]
+    till = Till()
+
+    with pytest.raises(StepError):
+        ask(server, HELLO, Hooks(money=till))
+
+    assert till.told == [("release", 0, 0, 0)]
+
+
+def test_what_the_server_had_in_its_cache_is_counted_apart(server: Server) -> None:
+    counted = usage(12, 3)
+    counted["usage"]["prompt_tokens_details"] = {"cached_tokens": 8}
+    server.replies = [stream(piece({"content": "Hello."}), piece({}, "stop"), counted)]
+    till = Till()
+
+    ask(server, HELLO, Hooks(money=till))
+
+    assert till.told == [("settle", 12, 3, 8)]
 
 
 def raw(content: bytes, media_type: str = "text/event-stream") -> Reply:
@@ -414,11 +436,8 @@ def test_an_address_that_may_not_be_reached_keeps_its_own_error(server: Server) 
 
 
 def test_nothing_is_asked_when_the_limit_is_reached(server: Server) -> None:
-    def may_spend() -> None:
-        raise StepError("E-COST-RUN", "The limit is reached.", proven=True)
-
     with pytest.raises(StepError, match="E-COST-RUN"):
-        ask(server, HELLO, Hooks(may_spend=may_spend))
+        ask(server, HELLO, Hooks(money=Till(refuses=True)))
 
     assert server.requests == []
 

@@ -11,6 +11,7 @@ import pytest
 from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field
 from webapp.engine.providers import Answer, Ask, Hooks, Providers, ToolOffer
+from webapp.engine.testing import Till
 
 MAIL = """From: ada@acme.example
 Subject: Printer
@@ -101,12 +102,13 @@ def test_it_does_sums_with_the_calculator() -> None:
 
 
 def test_it_counts_its_tokens() -> None:
-    spent: list[tuple[int, int, str]] = []
+    till = Till()
 
-    ask(Ask("practice", "", "A text of some length."), Hooks(spent=lambda *all: spent.append(all)))
+    ask(Ask("practice", "", "A text of some length."), Hooks(money=till))
 
-    assert spent[0][2] == "practice"
-    assert spent[0][0] > 0
+    ((what, tokens_in, _, _),) = till.told
+    assert what == "count"
+    assert tokens_in > 0
 
 
 def test_default_is_the_practice_model_where_no_server_is_set_up() -> None:

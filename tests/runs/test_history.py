@@ -50,6 +50,7 @@ def test_it_tells_what_each_run_did_and_under_which_key_it_began(
         "ledger_cost_usd": 0,
         "audit_ok": True,
         "outbox_pending": 0,
+        "reserved_usd": 0,
         "deliveries": [],
         "quota": {"reserved": 0, "used": 0, "limit": None},
     }

@@ -11,6 +11,7 @@ COMMANDS = {
     "keys": "webapp.commands.keys",
     "db": "webapp.commands.db",
     "history": "webapp.commands.history",
+    "prices": "webapp.commands.prices",
 }
 
 

@@ -8,7 +8,7 @@ N+1"), and only then starts what was written as an intent.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -42,6 +42,7 @@ from webapp.engine.journal import (
     Record,
     idem_key,
 )
+from webapp.engine.ledger import Entry, catch_up
 from webapp.engine.mailbox import Arrival, Mailbox, frozen_of
 from webapp.engine.moments import now_values
 from webapp.engine.pen import Pen
@@ -51,6 +52,8 @@ from webapp.engine.recovery import CALL, held_s
 from webapp.engine.scheduler import Scheduler
 from webapp.engine.steps import KINDS
 from webapp.engine.timers import Timers
+
+Waiting = tuple[Record | Entry, asyncio.Future[None]]
 
 QUICK = 32
 """Steps without intent in one commit."""
@@ -128,8 +131,17 @@ class Driver:
         self.rehearses = bool(facts["run"].get("rehearsal"))
         self.journal = journal
         self.ports = ports
+        interrupted = catch_up(records)  # first: the scheduler counts what they cost
         self.scheduler = Scheduler(plan, inputs, facts, records, limits)
         self.pen = Pen(records, self.loop.time())
+        self.pen.entries += interrupted
+        self.unpriced: set[str] = set()
+        self.calls_of: Counter[tuple[str, int]] = Counter()
+        """Calls of models by path and attempt, as the ledger numbers them."""
+        for record in records:
+            for entry in record.entries:
+                place = (entry.path, entry.attempt)
+                self.calls_of[place] = max(self.calls_of[place], entry.n)
         self.timers = Timers(self.loop, ports.clock, self.wake)
         self.mailbox = mailbox or Mailbox()
         self.mailbox.forget_taken(records)
@@ -140,8 +152,8 @@ class Driver:
         self.requests: dict[str, Record] = {}
         """Intents by path, with their frozen bytes, until the path is settled."""
         self.flights = Flights(ports, facts, self, self.wake)
-        self.commits: list[tuple[Record, asyncio.Future[None]]] = []
-        """Rows of tool calls that wait for the next commit."""
+        self.commits: list[Waiting] = []
+        """Rows of tool calls and reservations that wait for the next commit."""
         self.stuck: set[str] = set()
         """Agents that can't go on because the worker is to go."""
         self.overfull = False
@@ -358,6 +370,35 @@ class Driver:
         """Write the row of a tool call without waiting for it."""
         self.pen.put_call(record)
 
+    # Calls of models
+
+    def next_call(self, path: str, attempt: int) -> int:
+        self.calls_of[path, attempt] += 1
+        return self.calls_of[path, attempt]
+
+    async def commit_entry(self, entry: Entry) -> None:
+        """Write a reservation and return when it is durable."""
+        durable: asyncio.Future[None] = self.loop.create_future()
+        if self.stopping or self.cancel_asked:
+            self.stuck.add(entry.path)
+            self.wake()
+            await durable  # never: this attempt is about to be cancelled
+        self.leave_entry(entry)
+        self.commits.append((entry, durable))
+        try:
+            await durable
+        except BaseException:
+            if not self.pen.drop_entry(entry) and (
+                self.pen.is_on_its_way(entry) or not durable.cancelled()
+            ):
+                self.leave_entry(entry.released())
+            raise
+
+    def leave_entry(self, entry: Entry) -> None:
+        """Write an entry of the ledger with the next commit."""
+        self.pen.entries.append(entry)
+        self.wake()
+
     # The journal
 
     async def _commit(self) -> None:
@@ -400,22 +441,25 @@ class Driver:
         if self.end is not None:
             self.ports.crash("worker.before_terminal")
 
-    def _refused(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> None:
+    def _refused(self, calls: list[Waiting]) -> None:
         """The run is to be cancelled: keep what was done, begin nothing."""
         self._keep_done(calls)
         self.cancel_asked = True
 
-    def _held(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> None:
+    def _held(self, calls: list[Waiting]) -> None:
         """The run is to pause: keep what was done, let what is at work finish."""
         self.stuck |= self._keep_done(calls)
         self._rest_soon()
 
-    def _keep_done(self, calls: list[tuple[Record, asyncio.Future[None]]]) -> set[str]:
-        """Take a refused batch back; return the agents whose tool calls don't begin."""
+    def _keep_done(self, calls: list[Waiting]) -> set[str]:
+        """Take a refused batch back; return the agents that don't go on."""
         self.pen.take_back()
         stuck = set()
         for record, durable in calls:
-            if record.state == "intent":
+            if isinstance(record, Entry):
+                self.pen.drop_entry(record)
+                stuck.add(record.path)
+            elif record.state == "intent":
                 self.pen.drop(record)  # its attempt is cancelled and never gets an answer
                 stuck.add(record.path[: record.path.rindex(CALL)])
             else:

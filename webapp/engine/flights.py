@@ -6,16 +6,21 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from webapp.engine.attempts import attempt, spent
 from webapp.engine.calls import CallHost, Calls
 from webapp.engine.commands import Outcome, Start, Stopped
 from webapp.engine.journal import Record
 from webapp.engine.ports import Ports, Work
+from webapp.engine.purse import Purse, PurseHost
 
 GRACE_S = 5.0
 """How long an effect that must not be in doubt may still finish when it isn't wanted any more."""
+
+
+class FlightHost(CallHost, PurseHost, Protocol):
+    """The driver."""
 
 
 class Flights:
@@ -24,12 +29,12 @@ class Flights:
     Args:
         ports: everything outside.
         facts: what tools and providers may know; `run` has the run's `id`.
-        host: commits the rows of agents' tool calls.
+        host: commits the rows of agents' tool calls, and what goes into the ledger.
         wake: called when an outcome has come.
     """
 
     def __init__(
-        self, ports: Ports, facts: Mapping[str, Any], host: CallHost, wake: Callable[[], None]
+        self, ports: Ports, facts: Mapping[str, Any], host: FlightHost, wake: Callable[[], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._ports = ports
@@ -57,12 +62,21 @@ class Flights:
             self._ports, start.meter, self._facts,
         )  # fmt: skip
         if start.step.kind_name == "agent":
+            self._give_purse(work, start.found)
             work.caller = Calls(self._host, start, work, self._calls.pop(path, []) or earlier())
         assert intent.request is not None
         task = self._loop.create_task(self._fly(start, intent.request, work))
         self._tasks[path] = task
         self._works[path] = work
         task.add_done_callback(partial(self._give_up, path))
+
+    def _give_purse(self, work: Work, found: Record | None) -> None:
+        """Let the attempt pay, and know what it has spent before its worker was lost."""
+        work.purse = Purse(self._host, work)
+        if found is None or found.attempt != work.attempt:
+            return
+        work.cost_nano = found.cost_nano
+        work.tokens_in, work.tokens_out = found.tokens_in, found.tokens_out
 
     async def _fly(self, start: Start, request: bytes, work: Work) -> None:
         self._land(start.path, await attempt(start, request, work))

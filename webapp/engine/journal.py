@@ -12,6 +12,8 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal
 
+from webapp.engine.ledger import Entry, spent_nano
+
 State = Literal[
     "intent", "succeeded", "failed", "unknown", "waiting", "skipped", "cancelled", "reused"
 ]
@@ -52,6 +54,8 @@ class Record:
     """Sentences for the details pane; told with the event, no column of the row."""
     reason: str = ""
     """Why skipped: off, branch, not_needed, failed_before."""
+    entries: list[Entry] = field(default_factory=list)
+    """What the ledger had of it when it was read back; written by `Batch.entries` only."""
 
     @property
     def ends_path(self) -> bool:
@@ -107,8 +111,8 @@ class Batch:
     events: list[Event] = field(default_factory=list)
     done_delta: int = 0
     """Steps that became final in this commit."""
-    cost_nano: int = 0
-    """Spent by what this commit records."""
+    entries: list[Entry] = field(default_factory=list)
+    """What goes into the ledger."""
     ran_s: float = 0.0
     """Running time since the commit before; counts against the run's `limits.seconds`."""
     end: End | None = None
@@ -119,7 +123,16 @@ class Batch:
         """Whether the commit must be refused once the run is to be cancelled: it begins something,
         or parks the run for a time in which nobody would hear of the cancel.
         """
-        return self.park is not None or any(row.state == "intent" for row in self.records)
+        return (
+            self.park is not None
+            or any(row.state == "intent" for row in self.records)
+            or any(entry.kind == "reserve" for entry in self.entries)
+        )
+
+    @property
+    def cost_nano(self) -> int:
+        """Spent by what this commit records."""
+        return spent_nano(self.entries)
 
 
 class LostLease(Exception):

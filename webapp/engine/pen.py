@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from webapp.engine.journal import Batch, End, Event, Park, Record
+from webapp.engine.ledger import Entry
 from webapp.engine.recovery import CALL
 
 Key = tuple[str, int]
@@ -25,6 +26,8 @@ class Pen:
     def __init__(self, records: Iterable[Record], started_at: float) -> None:
         self.rows: dict[Key, Record] = {}
         self._sent: dict[Key, Record] = {}
+        self.entries: list[Entry] = []
+        self._sent_entries: list[Entry] = []
         self._sent_events: dict[tuple[str, int, str], Event] = {}
         self.quick = 0
         """Rows of steps that never had an intent: the reason to commit before others wait."""
@@ -79,9 +82,19 @@ class Pen:
             for word in ("step.started", "step.resumed", "step.tool started"):
                 self._events.pop((*key, word), None)
 
+    def drop_entry(self, entry: Entry) -> bool:
+        """Unwrite a reservation that was not committed, and what closes it; tell if it was here."""
+        was_here = entry in self.entries
+        self.entries = [other for other in self.entries if not entry.is_same_call(other)]
+        return was_here
+
+    def is_on_its_way(self, entry: Entry) -> bool:
+        """Whether the last batch holds the entry, and it is not known to be refused."""
+        return entry in self._sent_entries
+
     @property
     def is_empty(self) -> bool:
-        return not self.rows and not self._events
+        return not self.rows and not self._events and not self.entries
 
     def batch(self, at: float, end: End | None = None, park: Park | None = None) -> Batch:
         """Return what the next commit says; `take_back` undoes that, should it be refused."""
@@ -94,7 +107,7 @@ class Pen:
             records=rows,
             events=events,
             done_delta=sum(1 for row in rows if row.ends_path and CALL not in row.path),
-            cost_nano=sum(row.cost_nano for row in rows),
+            entries=self.entries,
             ran_s=at - self._last_commit,
             end=end,
             park=park,
@@ -102,6 +115,7 @@ class Pen:
         self._sent_at, self._last_commit = self._last_commit, at
         self._sent, self.rows = self.rows, {}
         self._sent_events, self._events = self._events, {}
+        self._sent_entries, self.entries = self.entries, []
         self.quick = 0
         for key, record in self._sent.items():
             if record.ends_path:
@@ -122,6 +136,7 @@ class Pen:
             record.new = key not in self._kept
         self.rows = self._sent | self.rows
         self._events = self._sent_events | self._events
+        self.entries, self._sent_entries = self._sent_entries + self.entries, []
 
     def _say(self, key: Key, word: str, data: dict[str, Any]) -> None:
         self._events[(*key, word)] = Event(word.partition(" ")[0], data)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from webapp.engine.journal import Batch
+from webapp.engine.ledger import Rates
 
 
 class Journal(Protocol):
@@ -103,8 +105,6 @@ class Runs(Protocol):
         ...
 
 
-class Emit(Protocol):
-    def __call__(self, path: str, attempt: int, offset: int, text: str) -> None:
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
     result: dict[str, Any]
@@ -129,6 +129,8 @@ class Answers(Protocol):
         ...
 
 
+class Emit(Protocol):
+    def __call__(self, path: str, attempt: int, offset: int, text: str) -> None:
         """Show a piece of streaming text. May be lost, is never journaled, must not block.
 
         Args:
@@ -159,9 +161,11 @@ class Ports:
     files: Files | None = None
     secrets: Secrets | None = None
     runs: Runs | None = None
-    emit: Emit = _keep_quiet
-    crash: Callable[[str], None] = _go_on
     answers: Answers | None = None
+    emit: Emit = _keep_quiet
+    prices: Callable[[str], Awaitable[Rates | None]] | None = None
+    """What a model costs at this moment; None: that is unknown."""
+    crash: Callable[[str], None] = _go_on
     """Called at durable boundaries with a crash point's name; a test may die there."""
 
 
@@ -185,32 +189,71 @@ Perform = Callable[[bytes, "Work"], Awaitable[dict[str, Any] | WaitFor]]
 
 
 class Meter:
-    """Money: what a step and everything inside it may cost, and has cost."""
+    """Money: what a step and everything inside it may cost, has cost, and has reserved."""
 
-    __slots__ = ("limit_nano", "parent", "spent_nano")
+    __slots__ = ("_waiting", "held_nano", "limit_nano", "parent", "spent_nano")
 
     def __init__(self, limit_nano: int | None = None, parent: Meter | None = None) -> None:
         self.limit_nano = limit_nano
         self.parent = parent
         self.spent_nano = 0
+        self.held_nano = 0
+        self._waiting: list[asyncio.Future[None]] = []
 
-    def add(self, nano: int) -> None:
+    def _around(self) -> Iterator[Meter]:
         meter: Meter | None = self
         while meter is not None:
-            meter.spent_nano += nano
+            yield meter
             meter = meter.parent
+
+    def add(self, nano: int) -> None:
+        for meter in self._around():
+            meter.spent_nano += nano
+
+    def hold(self, nano: int) -> None:
+        """Reserve what is about to be spent."""
+        for meter in self._around():
+            meter.held_nano += nano
+
+    def free(self, nano: int) -> None:
+        """Give back what was reserved, whatever was spent of it."""
+        for meter in self._around():
+            meter.held_nano -= nano
+            waiting, meter._waiting = meter._waiting, []
+            for one in waiting:
+                if not one.done():
+                    one.set_result(None)
+
+    async def change(self) -> None:
+        """Wait until something that was reserved under a limit around comes back."""
+        told = asyncio.get_running_loop().create_future()
+        for meter in self._around():
+            meter._waiting.append(told)
+        await told
 
     @property
     def left_nano(self) -> int | None:
-        """What may still be spent under the smallest limit around; None: no limit."""
-        left: int | None = None
-        meter: Meter | None = self
-        while meter is not None:
-            if meter.limit_nano is not None:
-                here = meter.limit_nano - meter.spent_nano
-                left = here if left is None else min(left, here)
-            meter = meter.parent
-        return left
+        """What may still be reserved under the smallest limit around; None: no limit."""
+        return min(
+            (
+                meter.limit_nano - meter.spent_nano - meter.held_nano
+                for meter in self._around()
+                if meter.limit_nano is not None
+            ),
+            default=None,
+        )
+
+    @property
+    def unspent_nano(self) -> int | None:
+        """The same, if everything that is reserved came back."""
+        return min(
+            (
+                meter.limit_nano - meter.spent_nano
+                for meter in self._around()
+                if meter.limit_nano is not None
+            ),
+            default=None,
+        )
 
 
 @dataclass(slots=True)
@@ -228,6 +271,8 @@ class Work:
     facts: Mapping[str, Any]
     """`run`, `zone`, and what execution adds for tools and providers."""
     caller: ToolCall | None = None
+    purse: Any = None
+    """Pays for what it asks of models: `purse.Purse`."""
     cost_nano: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -236,9 +281,9 @@ class Work:
     """Sentences for the details pane; kept with the result's event."""
 
     def emit(self, text: str) -> None:
-        """Stream `text` to whoever looks."""
+        """Stream `text` to whoever looks; "" says that something came that is not shown."""
+        self.ports.crash("worker.in_llm_stream")
         if text:
-            self.ports.crash("worker.in_llm_stream")
             self.ports.emit(self.path, self.attempt, self._emitted, text)
             self._emitted += len(text)
 
@@ -253,11 +298,6 @@ class Work:
     def rehearses(self) -> bool:
         """Whether what changes something outside is only written down."""
         return bool(self.facts.get("run", {}).get("rehearsal"))
-
-    @property
-    def left_nano(self) -> int | None:
-        """What may still be spent here; None: no limit. 0 or less: fail with E-COST-RUN."""
-        return self.meter.left_nano
 
     def left_s(self) -> float | None:
         """Seconds until the attempt is stopped."""

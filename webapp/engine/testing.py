@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from time import monotonic
 from typing import Any
 
 from webapp.engine.canonical import from_bytes, to_bytes
+from webapp.engine.errors import StepError
 from webapp.engine.journal import (
     Batch,
     CancelRequested,
@@ -21,6 +23,7 @@ from webapp.engine.journal import (
     Park,
     Record,
 )
+from webapp.engine.ledger import Entry, Rates, Usage
 from webapp.engine.ports import Emit, HttpAnswer, Ports
 from webapp.engine.providers import Answer, Ask, Hooks
 from webapp.engine.recovery import CALL
@@ -50,6 +53,7 @@ class MemoryJournal:
         self.commits = 0
         self.done = 0
         self.cost_nano = 0
+        self.entries: list[Entry] = []
         self.end: End | None = None
         self.park: Park | None = None
         self.dies_at: int | None = None
@@ -74,6 +78,8 @@ class MemoryJournal:
     def _keep(self, batch: Batch) -> None:
         for record in batch.records:
             self._keep_row(record)
+        for entry in batch.entries:
+            self._keep_entry(entry)
         for event in batch.events:
             assert len(json.dumps(event.data)) <= 2048
         self.batches.append(batch)
@@ -92,6 +98,16 @@ class MemoryJournal:
                 record = replace(record, request=kept.request)
         self.rows[key] = replace(record)
 
+    def _keep_entry(self, entry: Entry) -> None:
+        kinds = [kept.kind for kept in self.entries if kept.is_same_call(entry)]
+        is_first = entry.kind == "reserve"
+        assert kinds == ([] if is_first else ["reserve"]), f"{kinds} before {entry}"
+        self.entries.append(entry)
+
+    def ledger(self) -> list[tuple[str, int, str, int | None]]:
+        """Return path, number, kind and amount of each entry, in the order of writing."""
+        return [(one.path, one.n, one.kind, one.amount_nano) for one in self.entries]
+
     def records(self) -> list[Record]:
         """Return the rows as a claim reads them."""
         return [self._read(record) for record in self.rows.values()]
@@ -103,6 +119,11 @@ class MemoryJournal:
             result=from_bytes(to_bytes(record.result)),
             error=from_bytes(to_bytes(record.error)),
             request=record.request if open_ended else None,
+            entries=[
+                entry
+                for entry in self.entries
+                if (entry.path, entry.attempt) == (record.path, record.attempt)
+            ],
         )
 
     def states(self) -> dict[str, str]:
@@ -205,6 +226,49 @@ class ScriptedModels:
         return said if isinstance(said, Answer) else Answer(model="scripted", text=str(said))
 
 
+class Till:
+    """Money that is only counted: (what, tokens in, tokens out, cached) of each call.
+
+    Attributes: refuses: nothing is left to spend.
+    """
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.told: list[tuple[str, int, int, int]] = []
+        self.refuses = refuses
+
+    def may_spend(self) -> None:
+        if self.refuses:
+            raise StepError("E-COST-RUN", "The limit is reached.", proven=True)
+
+    async def reserve(self, model: str, tokens_in: int, most_out: int | None) -> int | None:
+        self.may_spend()
+        return most_out
+
+    def settle(self, usage: Usage, *, estimate: bool = False) -> None:
+        self._tell("settle", usage)
+
+    def interrupt(self, usage: Usage) -> None:
+        self._tell("interrupted", usage)
+
+    def release(self) -> None:
+        self._tell("release", Usage())
+
+    def count(self, usage: Usage) -> None:
+        self._tell("count", usage)
+
+    def _tell(self, what: str, usage: Usage) -> None:
+        self.told.append((what, usage.tokens_in, usage.tokens_out, usage.tokens_cached))
+
+
+def priced(tokens_in: int, tokens_out: int) -> Callable[[str], Awaitable[Rates]]:
+    """Return prices, in nano-dollars a token, that are the same for every model."""
+
+    async def prices(model: str) -> Rates:
+        return Rates(Decimal(tokens_in), Decimal(tokens_out), Decimal(tokens_in))
+
+    return prices
+
+
 class FakeFiles:
     """Files in memory."""
 
@@ -246,6 +310,7 @@ def fake_ports(
     crash: Callable[[str], None] | None = None,
     clock: FakeClock | None = None,
     emit: Emit | None = None,
+    prices: Callable[[str], Awaitable[Rates | None]] | None = None,
 ) -> Ports:
     made = Ports(
         clock=clock or FakeClock(),
@@ -254,6 +319,7 @@ def fake_ports(
         tools=tools,
         files=files or FakeFiles(),
         crash=crash or (lambda name: None),
+        prices=prices,
     )
     return made if emit is None else replace(made, emit=emit)
 

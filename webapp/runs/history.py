@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from webapp.access.context import Context, system_only
 from webapp.access.tenancy import across_organizations
@@ -20,6 +20,7 @@ from webapp.audit.service import verify_all
 from webapp.kernel.ids import public_id
 from webapp.kernel.outbox import count_pending
 from webapp.runs.models import Lease, Run, Step
+from webapp.spending.service import machine_totals
 
 _AT_ONCE: Final = 500
 _NANO: Final = Decimal(10) ** 9
@@ -30,15 +31,17 @@ class Totals:
     """What the machine holds beside its runs.
 
     Attributes:
-        ledger_cost_usd: what all attempts and tool calls have cost, added up from their own rows.
+        ledger_cost_usd: what all calls of models have cost, by the ledger.
         audit_ok: whether nobody rewrote the record of who did what.
         outbox_pending: deliveries that are still to be made.
+        reserved_usd: what is reserved for calls of models that are under way.
         deliveries, quota: nothing yet; webhooks and plans fill them.
     """
 
     ledger_cost_usd: Decimal
     audit_ok: bool
     outbox_pending: int
+    reserved_usd: Decimal = Decimal(0)
     deliveries: list[dict[str, str]] = field(default_factory=list)
     quota: dict[str, Any] = field(default_factory=lambda: {"reserved": 0, "used": 0, "limit": None})
 
@@ -74,9 +77,10 @@ def runs_so_far(ctx: Context) -> Iterator[dict[str, Any]]:
 def totals(ctx: Context) -> Totals:
     """Return what is not about one run."""
     with across_organizations(ctx.session, "export the history of all runs"):
-        cost = ctx.session.scalar(select(func.sum(Step.cost_nano)))
         pending = count_pending(ctx.session)
-    return Totals(_dollars(cost or 0), all(chain.ok for chain in verify_all(ctx)), pending)
+    spent, reserved = machine_totals(ctx)
+    is_whole = all(chain.ok for chain in verify_all(ctx))
+    return Totals(_dollars(spent), is_whole, pending, _dollars(reserved))
 
 
 def _steps(ctx: Context, runs: Sequence[UUID]) -> dict[UUID, list[dict[str, Any]]]:

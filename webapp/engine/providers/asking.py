@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field
+from webapp.engine.ledger import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,63 @@ def _quiet(text: str) -> None:
     return None
 
 
-def _free(tokens_in: int, tokens_out: int, model: str) -> None:
-    return None
+class Money(Protocol):
+    """What a provider says about what its calls cost; one call is open at a time."""
+
+    def may_spend(self) -> None:
+        """Raise E-COST-RUN when nothing is left to spend."""
+        ...
+
+    async def reserve(self, model: str, tokens_in: int, most_out: int | None) -> int | None:
+        """Return, before a call is sent, how many tokens its answer may have.
+
+        Args:
+            model: its name at the server.
+            tokens_in: of the question, by length.
+            most_out: what the answer may have by its own setting.
+
+        Raises:
+            StepError: E-COST-RUN, it could cost more than is left.
+        """
+        ...
+
+    def settle(self, usage: Usage, *, estimate: bool = False) -> None:
+        """The call was answered."""
+        ...
+
+    def interrupt(self, usage: Usage) -> None:
+        """Nobody knows what the call cost: it ended before the server said so."""
+        ...
+
+    def release(self) -> None:
+        """The call cost nothing: it was refused, or never sent."""
+        ...
+
+    def count(self, usage: Usage) -> None:
+        """Tokens that nobody pays for."""
+        ...
+
+
+class Free:
+    """Money for whoever pays for nothing."""
+
+    def may_spend(self) -> None:
+        pass
+
+    async def reserve(self, model: str, tokens_in: int, most_out: int | None) -> int | None:
+        return most_out
+
+    def settle(self, usage: Usage, *, estimate: bool = False) -> None:
+        pass
+
+    def interrupt(self, usage: Usage) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+    def count(self, usage: Usage) -> None:
+        pass
 
 
 async def _no_tools(name: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -65,15 +121,13 @@ async def _no_tools(name: str, args: dict[str, Any]) -> dict[str, Any]:
 class Hooks:
     """What a provider may do while it answers.
 
-    Attributes: emit: show a piece of the answer; call: use a tool; spent: count tokens of one
-    request, also when the answer fails later; may_spend: raises E-COST-RUN when the limit is
-    reached, and is asked before each request.
+    Attributes: emit: show a piece of the answer, "" for one that is not shown; call: use a tool;
+    money: asked before each request, and told how it ended.
     """
 
     emit: Callable[[str], None] = _quiet
     call: Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]] = _no_tools
-    spent: Callable[[int, int, str], None] = _free
-    may_spend: Callable[[], None] = lambda: None
+    money: Money = field(default_factory=Free)
 
 
 class Provider(Protocol):

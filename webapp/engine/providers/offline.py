@@ -14,6 +14,7 @@ from typing import Any
 from webapp.engine.errors import StepError
 from webapp.engine.fields import fit
 from webapp.engine.grammar import Field
+from webapp.engine.ledger import Usage
 from webapp.engine.providers import finding
 from webapp.engine.providers.asking import Answer, Ask, Hooks, format_error
 from webapp.engine.readings import as_number, as_text, as_truth, comparable
@@ -27,7 +28,7 @@ MADE_UP: dict[str, Any] = {"number": 0, "boolean": False, "date": "2000-01-01", 
 
 class Offline:
     async def answer(self, ask: Ask, hooks: Hooks) -> Answer:
-        hooks.may_spend()
+        hooks.money.may_spend()
         if len(ask.message) > MOST_INPUT:
             raise StepError(
                 "E-TOO-LONG-IN",
@@ -37,7 +38,7 @@ class Offline:
             )
         answer = await (_fields(ask) if ask.gives else _text(ask, hooks))
         tokens_in = (len(ask.instructions) + len(ask.message)) // 4
-        hooks.spent(tokens_in, len(answer.text) // 4, NAME)
+        hooks.money.count(Usage(tokens_in, len(answer.text) // 4))
         return answer
 
 

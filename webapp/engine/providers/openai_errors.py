@@ -34,6 +34,13 @@ def step_error(error: AgentRunError, model: str) -> StepError:
     )
 
 
+def cost_nothing(error: BaseException) -> bool:
+    """Whether the server refused the question, or never got it."""
+    if not isinstance(error, StepError):
+        return False
+    return "status" in error.facts or (error.proven and error.code.startswith("E-HTTP-"))
+
+
 def _ours_below(error: BaseException) -> StepError | None:
     below: BaseException | None = error
     for _ in range(10):

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from webapp.engine.canonical import from_bytes, to_bytes
 from webapp.engine.errors import StepError
 from webapp.engine.fields import fit, schema_of
+from webapp.engine.ledger import Usage
 from webapp.engine.providers.asking import Answer, Ask, Hooks, format_error
-from webapp.engine.providers.openai_errors import step_error
+from webapp.engine.providers.openai_errors import cost_nothing, step_error
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse, ToolCallPart
@@ -59,6 +60,14 @@ class Talk:
         self.seen_ids: set[str] = set()
         self.calls = 0
         self.tries = 0
+        self.heard = (
+            len(ask.instructions)
+            + len(ask.message)
+            + sum(len(tool.description) + len(str(tool.schema)) for tool in ask.tools)
+        )
+        """Characters that the model reads in the next turn."""
+        self.said = 0
+        """Characters of the answer under way."""
         # Their names allow no dots.
         self.tool_names = {tool.name.replace(".", "__"): tool.name for tool in ask.tools}
 
@@ -84,49 +93,61 @@ class Talk:
             ) from None
 
     async def _turn(self) -> ModelResponse:
-        """Ask once more and take the answer piece by piece."""
+        """Ask once more, and pay for it however it ends."""
+        money, asked = self.hooks.money, self.heard // CHARACTERS_A_TOKEN
+        most_out = await money.reserve(self.name, asked, self.ask.answer_tokens)
+        self.said = 0
+        try:
+            response = await self._streamed(most_out)
+        except BaseException as error:
+            if not self.said and cost_nothing(error):
+                money.release()
+            else:
+                money.interrupt(Usage(asked, self.said // CHARACTERS_A_TOKEN))
+            raise
+        self._settle(response, asked)
+        if response.finish_reason == "content_filter":
+            raise _blocked()
+        self.heard += self.said
+        self.messages.append(self._with_own_ids(response))
+        return response
+
+    async def _streamed(self, most_out: int | None) -> ModelResponse:
+        """Take the answer piece by piece."""
         from pydantic_ai.direct import model_request_stream
         from pydantic_ai.exceptions import AgentRunError
 
-        self.hooks.may_spend()
-        said, loop = 0, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self.patience.first_event_s) as clock:
                 async with model_request_stream(
                     self.model,
                     self.messages,
-                    model_settings=self._settings(),
+                    model_settings=self._settings(most_out),
                     model_request_parameters=self._parameters(),
                 ) as stream:
                     async for piece, size in _pieces(stream):
                         clock.reschedule(loop.time() + self.patience.idle_s)
-                        said += size
-                        if said > MOST_CHARACTERS:
+                        self.said += size
+                        if self.said > MOST_CHARACTERS:
                             raise _too_much()
-                        if piece and not self.ask.gives:
-                            self.hooks.emit(piece)
-            response = stream.get()
+                        if size:
+                            self.hooks.emit("" if self.ask.gives else piece)
+            return stream.get()
         except AgentRunError as error:
-            self._count(None, said)
             raise step_error(error, self.name) from error
         except UNREADABLE as error:
             log.warning("an answer of model %s cannot be read", self.name, exc_info=True)
-            self._count(None, said)
             raise _garbled() from error
-        self._count(response, said)
-        if response.finish_reason == "content_filter":
-            raise _blocked()
-        self.messages.append(self._with_own_ids(response))
-        return response
 
-    def _settings(self) -> Any:
+    def _settings(self, most_out: int | None) -> Any:
         from pydantic_ai.settings import ModelSettings
 
         settings = ModelSettings(parallel_tool_calls=True) if self.ask.tools else ModelSettings()
         if self.ask.temperature is not None:
             settings["temperature"] = float(self.ask.temperature)
-        if self.ask.answer_tokens is not None:
-            settings["max_tokens"] = self.ask.answer_tokens
+        if most_out is not None:
+            settings["max_tokens"] = most_out
         return settings
 
     def _parameters(self) -> ModelRequestParameters:
@@ -156,16 +177,16 @@ class Talk:
             allow_text_output=False,
         )
 
-    def _count(self, response: ModelResponse | None, said: int) -> None:
-        """Count tokens as the server says, or estimate them by length where it is silent."""
-        tokens_in = max(response.usage.input_tokens, 0) if response else 0
-        tokens_out = max(response.usage.output_tokens, 0) if response else 0
-        if not tokens_in and (response or said):
-            tokens_in = (len(self.ask.instructions) + len(self.ask.message)) // CHARACTERS_A_TOKEN
-        if not tokens_out:
-            tokens_out = said // CHARACTERS_A_TOKEN
-        if tokens_in or tokens_out:
-            self.hooks.spent(tokens_in, tokens_out, self.name)
+    def _settle(self, response: ModelResponse, asked: int) -> None:
+        """Pay for the tokens that the server counted, or by length where it is silent."""
+        said = response.usage
+        tokens_in, tokens_out = max(said.input_tokens, 0), max(said.output_tokens, 0)
+        usage = Usage(
+            tokens_in or asked,
+            tokens_out or self.said // CHARACTERS_A_TOKEN,
+            max(said.cache_read_tokens, 0),
+        )
+        self.hooks.money.settle(usage, estimate=not (tokens_in and tokens_out))
 
     def _with_own_ids(self, response: ModelResponse) -> ModelResponse:
         """Some servers number their tool calls from 0 in each turn; ours are unique."""
@@ -212,6 +233,7 @@ class Talk:
         from pydantic_ai.messages import ModelRequest, ToolReturnPart, UserPromptPart
 
         words = f"Not accepted. {' '.join(problems.values())} Give the answer again."
+        self.heard += len(words)
         last: Any = self.messages[-1]
         parts: list[Any] = [
             ToolReturnPart(call.tool_name, words, tool_call_id=call.tool_call_id)
@@ -240,6 +262,7 @@ class Talk:
             ToolReturnPart(call.tool_name, await self._called(call), tool_call_id=call.tool_call_id)
             for call in calls
         ]
+        self.heard += sum(len(str(part.content)) for part in returned)
         self.messages.append(ModelRequest(parts=returned))
 
     async def _called(self, call: ToolCallPart) -> str:

@@ -181,21 +181,7 @@ def _hooks(work: Work) -> Hooks:
         )
         return result
 
-    def spent(tokens_in: int, tokens_out: int, model: str) -> None:
-        price = work.facts.get("price")
-        nano = price(model, tokens_in, tokens_out) if callable(price) else None
-        work.spend(nano or 0, tokens_in, tokens_out)
-
-    def may_spend() -> None:
-        if work.left_nano is not None and work.left_nano <= 0:
-            raise StepError(
-                "E-COST-RUN",
-                "This step reached its cost limit, so we stopped it.",
-                proven=False,
-                retryable=False,
-            )
-
-    return Hooks(emit=work.emit, call=call, spent=spent, may_spend=may_spend)
+    return Hooks(emit=work.emit, call=call, money=work.purse)
 
 
 def gives(config: Config) -> list[Field]:

@@ -23,6 +23,7 @@ from webapp.kernel.rawsql import Sql, sql_for
 from webapp.runs.execution import gates as at_gates
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.gates import Gates
+from webapp.spending import entries
 
 MOST_LOSSES: Final = 10
 """Workers may be lost over a run so often while it makes no progress: it may be what ends them."""
@@ -241,7 +242,14 @@ class Claims:
             cursor = self._cursor(connection)
             cursor.execute(self._sql(st.STEPS), {"run": self._sql.id(run.run_id)})
             rows = cursor.fetchall()
-        return [self._record(row, shelf) for row in rows]
+            cursor.execute(self._sql(entries.OF_RUN), {"run": self._sql.id(run.run_id)})
+            ledger = [entries.read_entry(row, self._sql) for row in cursor.fetchall()]
+        records = [self._record(row, shelf) for row in rows]
+        if ledger:
+            at = {(record.path, record.attempt): record.entries for record in records}
+            for entry in ledger:
+                at.get((entry.path, entry.attempt), []).append(entry)
+        return records
 
     def signals(self, run: Claimed, shelf: Shelf) -> list[Arrival]:
         """Return what has come for a run so far."""

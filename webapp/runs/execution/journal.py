@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from webapp.engine.journal import Batch, End, Event, HandBack, LostLease, Park, Record
+from webapp.engine.ledger import Entry
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
 from webapp.kernel.clock import boot_id, boot_ms, now
@@ -16,6 +17,7 @@ from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.approvals import Statement, statement_for
 from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.writer import JournalWriter, Write
+from webapp.spending.entries import row_of
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +61,15 @@ class RunJournal:
             ran_ms=round(batch.ran_s * 1000),
             begins=batch.has_intents,
             beside=[found for record in batch.records if (found := self._beside(record))],
+            ledger=[self._entry(entry) for entry in batch.entries],
         )
 
     def _beside(self, record: Record) -> Statement | None:
         claimed = self._claimed
         return statement_for(record, claimed.run_id, claimed.organization_id, self._sql)
+
+    def _entry(self, entry: Entry) -> dict[str, Any]:
+        return row_of(entry, self._claimed.run_id, self._claimed.organization_id, self._sql)
 
     async def hand_back(self, back: HandBack) -> None:
         """Give the run to whoever claims it next, or let it rest while it is paused."""
@@ -81,6 +87,7 @@ class RunJournal:
         ran_ms: int = 0,
         begins: bool = False,
         beside: Sequence[Statement] = (),
+        ledger: Sequence[dict[str, Any]] = (),
     ) -> None:
         loop = asyncio.get_running_loop()
         result_file = None
@@ -104,6 +111,7 @@ class RunJournal:
             future=loop.create_future(),
             result_file=result_file,
             beside=beside,
+            ledger=ledger,
             parent=self._claimed.parent,
             may_have_children=self.may_have_children,
         )

@@ -38,6 +38,7 @@ from webapp.kernel.db import is_away
 from webapp.kernel.ids import new_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
+from webapp.spending import entries
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class Write:
     """The commit made a run ready that nobody works on."""
     beside: Sequence[tuple[str, dict[str, Any]]] = ()
     """Statements of the same commit about other tables."""
+    ledger: Sequence[dict[str, Any]] = ()
+    """Parameters of `entries.ENTER`."""
     seq: int = 0
     refused: Exception | None = None
     renewed_ms: int = 0
@@ -245,7 +248,7 @@ class JournalWriter:
     def _is_written(self, cursor: Any, write: Write) -> bool:
         """Whether a try whose answer was lost had been committed all the same."""
         if not write.rows:
-            return False
+            return bool(write.ledger) and self._is_entered(cursor, write)
         names = ("run", "path", "attempt", "state", "fence")
         first = {name: write.rows[0][name] for name in names}
         cursor.execute(self._sql(st.WRITTEN), first | {"after": write.after})
@@ -254,6 +257,13 @@ class JournalWriter:
             return False
         write.seq = row[0]
         return True
+
+    def _is_entered(self, cursor: Any, write: Write) -> bool:
+        cursor.execute(self._sql(entries.ENTERED), {"id": write.ledger[0]["id"]})
+        row = cursor.fetchone()
+        if row is not None:
+            write.seq = row[0]
+        return row is not None
 
     def _why_not(self, cursor: Any, write: Write) -> Exception:
         cursor.execute(self._sql(st.WHY_NOT), {"run": self._sql.id(write.run)})
@@ -269,6 +279,8 @@ class JournalWriter:
         write.seq, done, cost = row
         for values in write.rows:
             values["seq"] = write.seq
+        if write.ledger:
+            cursor.executemany(self._sql(entries.ENTER), write.ledger)
         if write.cost or any(values["tokens_in"] for values in write.rows):
             crashpoint("worker.in_budget_settle")
         if write.rows:

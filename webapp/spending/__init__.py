@@ -1,0 +1,1 @@
+"""What models cost: their prices, and the ledger of every call."""
