@@ -40,6 +40,7 @@ _PART: Final = re.compile(r"<(?:(?P<kind>\w+)(?:\([^)]*\))?:)?(?P<name>\w+)>")
 _PARTS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "workflow": ("Id of the workflow.", {"type": "string", "pattern": id_pattern("wf")}),
     "run": ("Id of the run.", {"type": "string", "pattern": id_pattern("run")}),
+    "approval": ("Id of the approval.", {"type": "string", "pattern": id_pattern("apr")}),
     "file": ("Id of the file.", {"type": "string", "pattern": id_pattern("file")}),
     "number": ("Number of the version.", {"type": "integer", "minimum": 1}),
     "path": (
@@ -244,7 +245,8 @@ def _parameter(name: str, where: str, schema: dict[str, Any], *, required: bool)
 def _body(route: Route, refs: _Refs) -> dict[str, Any]:
     policy = route.policy
     if policy.body is not None:
-        return {"application/json": {"schema": refs[(policy.body, "validation")]}}
+        content = {"schema": refs[(policy.body, "validation")]}
+        return {"application/json": content} | ({jsons.YAML: content} if policy.yaml else {})
     if policy.upload:
         file = {"type": "string", "format": "binary", "description": "The file, with its name."}
         form = {

@@ -53,7 +53,7 @@ Who = Annotated[
 ]
 
 
-class Some(Strict):
+class SoMany(Strict):
     n: Annotated[int, pydantic.Field(ge=1, le=20)] = pydantic.Field(title="How many people")
 
 
@@ -97,7 +97,7 @@ class Config(Strict):
     who: Annotated[list[Who], pydantic.Field(min_length=1, max_length=20)] = pydantic.Field(
         title="Who is asked"
     )
-    need: Literal["any", "all"] | Some = pydantic.Field(
+    need: Literal["any", "all"] | SoMany = pydantic.Field(
         default="any", title="Who must agree", description="One of them, all, or so many."
     )
     not_starter: bool = pydantic.Field(default=False, title="Not whoever started the run")
@@ -151,7 +151,7 @@ class Config(Strict):
         if starter and self.not_starter and not people:
             raise unfinished("Name somebody else: nobody is left to ask", "/who/0")
         named = len(people) + (starter and not self.not_starter)
-        if isinstance(self.need, Some) and self.need.n > named:
+        if isinstance(self.need, SoMany) and self.need.n > named:
             word = "1 person is" if named == 1 else f"{named} people are"
             raise unfinished(f"{self.need.n} must agree, but only {word} named", "/need/n")
         return self
