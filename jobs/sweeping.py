@@ -7,6 +7,7 @@ import logging
 from jobs.base import Machine
 from webapp.kernel.db import is_away
 from webapp.runs.approvals_keeping import due_approvals, keep_approval
+from webapp.runs.hanging import end_hung_runs
 from webapp.runs.pausing import keep_pauses
 from webapp.runs.upkeep import close_silent_cancels, take_back_runs
 
@@ -17,8 +18,9 @@ def sweep(machine: Machine) -> int:
     """Return how many runs were moved."""
     with machine.unit() as ctx:
         moved = close_silent_cancels(ctx)
-    with machine.unit() as ctx:
-        moved += keep_pauses(ctx)
+    for keep in (keep_pauses, end_hung_runs):
+        with machine.unit() as ctx:
+            moved += keep(ctx)
     return moved + keep_approvals(machine) + take_back_runs(machine.sessions, machine.bell)
 
 

@@ -63,6 +63,7 @@ INSIDE = {
     "webapp.runs.seeing.labels_in",
     "webapp.runs.service.add_event",
     "webapp.runs.service.close_cancelled",
+    "webapp.runs.service.close_run",
     "webapp.runs.service.deliver",
     "webapp.runs.service.lease_now",
     "webapp.runs.service.lock_lease",

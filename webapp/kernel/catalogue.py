@@ -207,6 +207,10 @@ CATALOGUE: dict[str, Entry] = {
         "{count} workers stopped one after the other while they worked on this run.",
         "Tell the keeper of this machine. Their logs may say why; often memory runs out.",
     ),
+    "E-RUN-HUNG": Entry(
+        "Nothing happened in the run for {limit}, so we stopped it.",
+        "Look whether the other system answers, then run again.",
+    ),
     "E-FILE": Entry("“{name}” cannot be read.", "{reason}"),
     "E-FILE-GONE": Entry("The file is no longer here.", "It was kept until {until}."),
     # Steps

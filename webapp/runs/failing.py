@@ -71,6 +71,7 @@ def _remedy(code: str, number: int | None) -> str:
         "E-VALUE-EMPTY": f"Say in {step} what to use when the value is empty.",
         "E-COST-RUN": f"Raise the cost limit of {step}, then run again.",
         "E-STOP": "The workflow itself ended this run. Do what its message says, then run again.",
+        "E-RUN-HUNG": "Look whether the other system answers, then run again.",
         "E-OURS": "Run again. If it stays, tell the keeper of this machine the code.",
     }
     entry = CATALOGUE.get(code)

@@ -183,11 +183,16 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
         lease.fence += 1
         add_event(ctx, lease, "run.needs_review", {"steps": len(doubtful)})
         return
-    transitions.check(run.state, "cancelled")
-    run.state, run.reason, run.finished_at = "cancelled", None, now()
+    close_run(ctx, run, lease, "cancelled", {"by": ctx.actor.name})
+
+
+def close_run(ctx: Context, run: Run, lease: Lease, state: str, data: dict[str, Any]) -> None:
+    """End a run that no worker holds any more: who waits for it hears, what it began is ended."""
+    transitions.check(run.state, state)
+    run.state, run.reason, run.finished_at = state, None, now()
     run.took_ms = _took_ms(run)
     run.cost_nano, run.steps_done = lease.cost_nano, lease.done
-    add_event(ctx, lease, "run.cancelled", {"by": ctx.actor.name})
+    add_event(ctx, lease, f"run.{state}", data)
     run.seq = lease.seq
     if lease.fence == 0:
         _leave_line(ctx, lease.queue)
