@@ -97,6 +97,13 @@ def resume_queue() -> Response:
     return done("/admin/queues", say="The queue goes on.")
 
 
+@doors.get("/admin/services", permission=STAFF)
+def outside_services() -> str:
+    """Show which outside services are left alone, and what was answered from the cache."""
+    found = service.outside(_context(), current_app.extensions["redis"])
+    return render_template("admin/services.html", found=found)
+
+
 @doors.get("/admin/ui", permission=Permission.USE_STAFF_PAGES)
 def catalogue() -> str:
     """Show every piece that pages are made of, in all its states."""

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import redis
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
 from webapp.access.tenancy import across_organizations
+from webapp.kernel.breakers import Breakers
+from webapp.kernel.caches import Figures
+from webapp.kernel.caches.tallies import tallied
 from webapp.kernel.clock import now
 from webapp.kernel.db import is_away
 from webapp.live.presence import PARTS, present
+from webapp.organizations.models import Organization
 from webapp.runs.models import QueueSetting, WorkerSeen
 from webapp.runs.starting import QUEUE
 from webapp.runs.traffic import traffic_of_machine
@@ -50,7 +57,7 @@ def database_answers(session: Session) -> bool:
 
 def machine_status(session: Session, client: redis.Redis | None) -> dict[str, Any]:
     """Return the state of each part of the machine, and one word for all."""
-    parts = {"web": Part("ok", "It answers."), **_redis(client)}
+    parts = {"web": Part("ok", "It answers."), **_redis(client), "services": _services(client)}
     try:
         with across_organizations(session, "machine status"):
             parts["database"] = Part("ok", "It answers.")
@@ -81,6 +88,72 @@ def _redis(client: redis.Redis | None) -> dict[str, Part]:
         else Part("slow", f"Not seen for 30 s. {_MISSED[part]}")
         for part, there in found.items()
     }
+
+
+def _services(client: redis.Redis | None) -> Part:
+    """Count the services that are left alone. They are not ours, so the machine is well."""
+    breakers = Breakers(client)
+    count = len(breakers.shut())
+    if breakers.is_alone:
+        return Part("slow", "Not known while Redis does not answer.")
+    if not count:
+        return Part("ok", "None is left alone.")
+    text = f"{count:,} outside services are" if count > 1 else "One outside service is"
+    return Part("ok", f"{text} left alone until it is well. Steps that need it wait.")
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """An outside service that is not asked now.
+
+    Attributes: again_at: when it may be asked; None: that is being tried.
+    """
+
+    service: str
+    organization: str
+    why: str
+    again_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Attributes: left_alone: None while Redis is away."""
+
+    left_alone: list[LeftAlone] | None
+    cache: Figures | None
+
+
+@requires(Permission.USE_STAFF_PAGES)
+def outside(ctx: Context, client: redis.Redis | None) -> Outside:
+    """Return which outside services are left alone, and what the caches of all workers did."""
+    breakers = Breakers(client)
+    shut = breakers.shut()
+    if client is None or breakers.is_alone:
+        return Outside(None, None)
+    names = _names(ctx, {UUID(one.organization) for one in shut})
+    left_alone = [
+        LeftAlone(
+            one.service,
+            names.get(UUID(one.organization), "An organization that is gone"),
+            one.why,
+            now() + timedelta(seconds=one.wait_s) if one.wait_s else None,
+        )
+        for one in shut
+    ]
+    try:
+        return Outside(left_alone, tallied(client))
+    except (redis.RedisError, OSError):
+        return Outside(left_alone, None)
+
+
+def _names(ctx: Context, ids: set[UUID]) -> dict[UUID, str]:
+    if not ids:
+        return {}
+    with across_organizations(ctx.session, "names beside services that are left alone"):
+        rows = ctx.session.execute(
+            select(Organization.id, Organization.name).where(Organization.id.in_(ids))
+        )
+        return {row.id: row.name for row in rows}
 
 
 def _workers(session: Session) -> Part:

@@ -216,6 +216,11 @@ class Breakers:
                 f"{organization}|{service}", lambda state, _: (abandoned(state, one), None)
             )
 
+    @property
+    def is_alone(self) -> bool:
+        """Redis is away, or there is none: what others know is not known here."""
+        return self.client is None or time.monotonic() < self._away_until
+
     def shut(self) -> list[Shut]:
         """Return the breakers that are not closed, the next to be half-open first."""
         found = self._shared(self._shut_shared)

@@ -139,6 +139,27 @@ class Settings(BaseModel):
         le=36_500,
         description="Days that finished runs are kept, with their steps and values. 0: for ever.",
     )
+    cache_backend: Literal["redis", "memory", "sqlite", "off"] = Field(
+        "redis",
+        description="Where answers of tools and models are kept that may be given again: `redis` "
+        "for all processes, `sqlite` for those of this machine, `memory` for each one alone.",
+    )
+    cache_items: int = Field(
+        2000, ge=1, le=1_000_000, description="Answers that are kept at most, of 32 kB at most."
+    )
+    breaker_open_s: int = Field(
+        30,
+        ge=1,
+        le=600,
+        description="Seconds that a service is left alone after 5 of 10 calls to it failed. Each "
+        "further time in a row takes twice as long, up to 10 minutes.",
+    )
+    breaker_wait_s: int = Field(
+        3600,
+        ge=0,
+        le=604_800,
+        description="Seconds that a step waits at most for such a service. Then the step fails.",
+    )
     log_format: Literal["text", "json"] = Field(
         "text", description="`json` writes one object a line. Production takes json if unset."
     )

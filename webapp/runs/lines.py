@@ -22,7 +22,7 @@ from webapp.runs.paths import (
 )
 from webapp.runs.presenting import label_of
 from webapp.runs.queries import RunRow
-from webapp.runs.words import Word, step_word
+from webapp.runs.words import Word, away_service, step_word
 
 _OPEN: Final = frozenset({"running", "waiting", "retry", "attention", "person"})
 _QUEUED, _NOT_STARTED = Word("queued", "Queued"), Word("skipped", "Not started")
@@ -35,6 +35,7 @@ class Line:
     Attributes:
         id: for the element; path: of the step it leads to.
         seconds: how long it took, or works until now.
+        away: it waits for a service to recover.
         more: what is not shown, with its address.
     """
 
@@ -47,6 +48,7 @@ class Line:
     cost_nano: int = 0
     note: str = ""
     due_at: datetime | None = None
+    away: bool = False
     begun: bool = False
     items: int = 0
     items_done: int = 0
@@ -138,6 +140,7 @@ class Lines:
             if not line.note and (signal := awaited(step, row)):
                 line.note = f"Waits for the signal “{signal}”"
             line.due_at, line.begun = row.due_at, True
+            line.away = row.state == "waiting" and bool(away_service(row.error))
         elif self.over:
             line.note = "Not started"
         inside: dict[str, Callable[[Step, str, Line], None]] = {

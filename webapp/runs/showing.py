@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -13,6 +14,7 @@ from webapp.kernel.ids import public_id, short
 from webapp.runs import failing
 from webapp.runs.approvals_showing import ApprovalView
 from webapp.runs.doubting import Doubt
+from webapp.runs.lines import Line
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.relations import Relation
@@ -134,6 +136,8 @@ class RunView:
     def failed_number(self) -> int | None:
         step = str((self.run.error or {}).get("path", ""))
         return self.watched.places.roots.get(re.split(r"[:/\[!]", step)[0])
+        if run.state == "waiting" and run.reason == "breaker":
+            return _away(self.watched.lines) or word
 
     @property
     def took_s(self) -> float | None:
@@ -334,3 +338,13 @@ def _output(view: RunView, name: str, label: str, value: Any, whole: str) -> Out
     if kind == "table" and len(value) > PREVIEW_ROWS and whole != name:
         return Output(name, label, value, value[:PREVIEW_ROWS], len(value), download)
     return Output(name, label, value, value, 0, download)
+
+
+def _away(lines: Sequence[Line]) -> str:
+    """Return the word of the first step that waits for a service: "… to recover (until 15:00)"."""
+    for line in lines:
+        if line.away and line.due_at is not None:
+            return f"{line.word.text} (until {line.due_at:%H:%M})"
+        if inside := _away(line.lines):
+            return inside
+    return ""

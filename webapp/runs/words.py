@@ -56,6 +56,8 @@ def run_word(
     if pausing and state == "running":
         return Word("paused", "Pausing…")
     if state == "waiting":
+        if reason == "breaker":
+            return Word("waiting", "Waiting for a service to recover")
         person = reason == "person"
         return Word("person", "Waiting for a person") if person else Word("waiting", "Waiting")
     if state == "done" and problems:
@@ -70,6 +72,14 @@ def step_word(state: str, error: Mapping[str, Any] | None, kind: str = "") -> Wo
         return Word("person", "Waiting for a person")
     if said.get("again") or (state == "unknown" and said.get("decided")):
         return Word("retry", "Trying again")
+    if state == "waiting" and (away := away_service(said)):
+        return Word("waiting", f"Waiting for {away} to recover")
     if state == "skipped" and said.get("reason") == "off":
         return Word("skipped", "Off")
     return _STEP[state]
+
+
+def away_service(error: Mapping[str, Any] | None) -> str:
+    """Return the service that a waiting step waits for to recover; empty: it waits for else."""
+    said = error or {}
+    return str(said.get("facts", {}).get("host", "")) if said.get("code") == "E-BREAKER" else ""

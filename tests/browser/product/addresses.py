@@ -17,6 +17,7 @@ PAGES: dict[str, dict[str, str]] = {
     "/redoc": {"redoc": "/redoc"},
     "/admin/ui": {"catalogue": "/admin/ui"},
     "/admin/queues": {"admin-queues": "/admin/queues"},
+    "/admin/services": {"admin-services": "/admin/services"},
     "/problems/<code>": {"problem": "/problems/E-LOGIN-WAIT", "not-found": "/problems/nothing"},
     "/o/<org>/menu": {"menu": "{home}/menu"},
     "/o/<org>/approvals": {"approvals": "{home}/approvals"},

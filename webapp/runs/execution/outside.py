@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -16,21 +16,27 @@ from sqlalchemy.orm import Session
 from webapp.access.context import Actor, Context
 from webapp.access.permissions import Role
 from webapp.engine.errors import StepError
-from webapp.engine.ports import HttpAnswer, Ports
+from webapp.engine.ledger import Rates
+from webapp.engine.ports import Ports
 from webapp.engine.providers import Providers
 from webapp.files.service import get_file, keep_file
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.addresses import AllowList
+from webapp.kernel.breakers import Breakers, Rules
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import Sessions, is_away, reading, writing
 from webapp.kernel.errors import AppError
 from webapp.kernel.hints import Bell
-from webapp.kernel.http import HttpClient, OutboundError, OutboundTooLarge, OutboundUnreachable
+from webapp.kernel.http import HttpClient
 from webapp.kernel.settings import Settings
+from webapp.live.redis import connect
 from webapp.live.texts import TextStreams
+from webapp.runs.execution.answers import OrganizationAnswers, open_cache
 from webapp.runs.execution.children import ChildRuns
 from webapp.runs.execution.claims import Claimed
+from webapp.runs.execution.guarded import GuardedHttp, GuardedModels, Services, step_error
+from webapp.spending.queries import rates_at
 
 T = TypeVar("T")
 _MOST_TEXT: Final = 200_000
@@ -48,7 +54,11 @@ class Outside:
         self._sessions = sessions
         self._bell = bell
         self._texts = TextStreams(settings.redis_url, bell)
+        self._spoke: set[UUID] = set()
         self._clock = WallClock()
+        client = connect(settings.redis_url, timeout_s=0.5) if settings.redis_url else None
+        self._breakers = Breakers(client, Rules(open_s=settings.breaker_open_s))
+        self._cache = open_cache(settings, client)
         self._http: HttpClient | None = None
         self._models: Providers | None = None
 
@@ -58,20 +68,29 @@ class Outside:
             allow = AllowList(self.settings.outbound_allow)
             self._http = HttpClient(allow)
             self._models = self._providers(allow)
-        run = claimed.public
+        run, organization = claimed.public, claimed.organization_id
+        services = Services(self._breakers, str(organization), self.settings.breaker_wait_s)
 
         def emit(path: str, attempt: int, offset: int, text: str) -> None:
+            self._spoke.add(claimed.run_id)
             self._texts.emit(run, path, attempt, offset, text)
 
         return Ports(
             clock=self._clock,
-            http=GuardedHttp(self._http),
-            models=self._models,
-            files=RunFiles(self._sessions, self.settings, claimed.organization_id, run),
+            http=GuardedHttp(self._http, services),
+            models=GuardedModels(self._models, services),
+            files=RunFiles(self._sessions, self.settings, organization, run),
+            answers=OrganizationAnswers(self._cache, organization) if self._cache else None,
             runs=ChildRuns(self._sessions, self.settings, self._bell, claimed),
             emit=emit,
+            prices=self._rates,
             crash=crashpoint,
         )
+
+    def take_spoken(self) -> list[UUID]:
+        """Return the runs that streamed text since this was asked last."""
+        spoke, self._spoke = self._spoke, set()
+        return list(spoke)
 
     def facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
         """Return what values of a run may name beside its inputs; asks for the files it got."""
@@ -92,17 +111,27 @@ class Outside:
             "zone": "UTC",
         }
 
+    async def _rates(self, model: str) -> Rates | None:
+        """Return what a model costs now."""
+        return await _patiently(partial(self._rates_now, model))
+
+    def _rates_now(self, model: str) -> Rates | None:
+        with reading(), self._sessions() as session:
+            return rates_at(session, model, now())
+
     async def close(self) -> None:
         if self._http is not None:
             await self._http.aclose()
         if self._models is not None:
             await self._models.close()
+        if self._cache is not None:
+            self._cache.close()
 
     def _providers(self, allow: AllowList) -> Providers:
         def client() -> Any:
             from webapp.kernel.http_for_models import guarded_client_for_models
 
-            return guarded_client_for_models(allow, as_error=_step_error)
+            return guarded_client_for_models(allow, as_error=step_error)
 
         return Providers(
             self.settings.model_base_url,
@@ -125,38 +154,6 @@ class WallClock:
         await asyncio.sleep(seconds)
 
 
-class GuardedHttp:
-    """`ports.Http` over the one outbound client; its errors say whether anything was sent."""
-
-    def __init__(self, client: HttpClient) -> None:
-        self._client = client
-
-    async def request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        timeout_s: float,
-        max_bytes: int,
-    ) -> HttpAnswer:
-        try:
-            asked = asyncio.ensure_future(
-                self._client.request(method, url, headers, body, timeout_s, max_bytes)
-            )
-            await asyncio.sleep(0)  # the request is on its way
-            crashpoint("worker.during_effect")
-            answer = await asked
-        except OutboundError as error:
-            raise _step_error(error) from None
-        return HttpAnswer(
-            status=answer.status,
-            headers=answer.headers,
-            body=answer.body,
-            url=answer.url,
-        )
-
-
 async def _patiently(act: Callable[[], T]) -> T:
     """Do it in a thread, again while the database is away; the step's own limit ends it."""
     pause = 0.05
@@ -168,13 +165,6 @@ async def _patiently(act: Callable[[], T]) -> T:
                 raise
         await asyncio.sleep(pause)
         pause = min(pause * 2, 2.0)
-
-
-def _step_error(error: OutboundError) -> StepError:
-    code = "E-HTTP-LARGE" if isinstance(error, OutboundTooLarge) else "E-HTTP-REACH"
-    # Only what could not be reached can go well another time; a refused address stays refused.
-    again = isinstance(error, OutboundUnreachable)
-    return StepError(code, error.reason, proven=not error.sent, retryable=again)
 
 
 class RunFiles:
