@@ -70,7 +70,11 @@ def place_in_words(path: str, places: Places) -> str:
 
 def sent(request: bytes | None) -> Pairs:
     """Return what a frozen request was to say, by names; secrets are never shown."""
-    value = asked(request)
+    return in_pairs(asked(request))
+
+
+def in_pairs(value: Any) -> Pairs:
+    """Return what a frozen request says, as a value, by names."""
     if not isinstance(value, dict):
         return []
     pairs = _http(value) if {"method", "url"} <= value.keys() else _named(value)

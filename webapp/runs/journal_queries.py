@@ -122,3 +122,19 @@ def sent_calls(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
         .limit(most)
     )
     return ctx.session.execute(query).all()
+
+
+def unsent_steps(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
+    """Return the steps and calls that would have had an effect, with what they gave, in order."""
+    query = (
+        select(Step.path, Step.result, Step.result_file)
+        .where(
+            Step.run_id == run_id,
+            Step.organization_id == ctx.organization_id,
+            Step.effect != "none",
+            Step.state.in_(("succeeded", "reused")),
+        )
+        .order_by(Step.seq, Step.path)
+        .limit(most)
+    )
+    return ctx.session.execute(query).all()

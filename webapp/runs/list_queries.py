@@ -22,7 +22,7 @@ from webapp.runs.queries import Filters, RunRow
 _ROWS: Final = """
 SELECT r.id, r.workflow_id, r.state, r.reason, r.problems, r.started_by_name, r.error,
        r.queued_at, r.started_at, r.finished_at, r.took_ms, r.cost_nano, r.steps_done, r.seq,
-       w.name, v.number, l.seq, l.done, l.total, l.cost_nano, l.cancel_at, l.pause_at
+       r.kind, w.name, v.number, l.seq, l.done, l.total, l.cost_nano, l.cancel_at, l.pause_at
   FROM run r
   JOIN workflow w ON w.id = r.workflow_id AND w.organization_id = :org
   JOIN version v ON v.id = r.version_id AND v.organization_id = :org
@@ -62,6 +62,7 @@ class ListedRun:
     cost_nano: int
     steps_done: int
     seq: int
+    kind: str
 
     @property
     def is_over(self) -> bool:
@@ -170,7 +171,7 @@ def _listed(ctx: Context, rows: Sequence[Row[Any]]) -> list[RunRow]:
 def _run_row(sql: Sql, row: Any) -> RunRow:
     (
         run_id, workflow_id, state, reason, problems, by, error, queued_at, started_at,
-        finished_at, took_ms, cost_nano, steps_done, seq, name, number, *live,
+        finished_at, took_ms, cost_nano, steps_done, seq, kind, name, number, *live,
     ) = row  # fmt: skip
     run = ListedRun(
         sql.read_id(run_id),
@@ -187,5 +188,6 @@ def _run_row(sql: Sql, row: Any) -> RunRow:
         cost_nano,
         steps_done,
         seq,
+        kind,
     )
     return RunRow(run, ListedLease(*live) if live[0] is not None else None, name, number)

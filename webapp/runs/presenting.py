@@ -71,6 +71,7 @@ def _summary(row: RunRow) -> dict[str, Any]:
         "problems": run.problems,
         "workflow": Reference(id=public_id("wf", run.workflow_id), name=row.workflow_name),
         "version": row.version,
+        "kind": run.kind,
         "queued_at": run.queued_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,

@@ -130,6 +130,7 @@ def usual(ctx: Context, workflow_id: UUID) -> tuple[int, float, float]:
             Run.organization_id == ctx.organization_id,
             Run.workflow_id == workflow_id,
             Run.state == "done",
+            Run.kind != "rehearsal",
         )
         .order_by(Run.id.desc())
         .limit(20)

@@ -17,6 +17,7 @@ from webapp.runs.doubting import Doubt
 from webapp.runs.lines import Line
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.presenting import took_ms, word_of
+from webapp.runs.rehearsing import KIND, Unsent
 from webapp.runs.relations import Relation
 from webapp.runs.standing import MOST_COUNTED, Standing
 from webapp.runs.watching import Watched
@@ -49,6 +50,7 @@ class RunView:
     standing: Standing | None = None
     approvals: list[ApprovalView] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
+    unsent: list[Unsent] = field(default_factory=list)
 
     @property
     def run(self) -> Any:
@@ -61,6 +63,10 @@ class RunView:
     @property
     def row(self) -> Any:
         return self.watched.row
+
+    @property
+    def is_rehearsal(self) -> bool:
+        return bool(self.run.kind == KIND)
 
     @property
     def mark(self) -> str:
@@ -174,6 +180,8 @@ class RunView:
         if unknown:
             said = f"{sent:,} or more" if sent else "Not certain"
         facts.append(("Sent outside", said))
+        if self.is_rehearsal:
+            facts[-1] = ("Would have sent", f"{len(self.unsent):,}" if self.unsent else "Nothing")
         return facts
 
     @property

@@ -98,7 +98,7 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     changed = _changed(found, after)
     watched.lines = every if after is None else [one for one in every if one.path in changed]
     watched.settled = sum(one.begun and not one.is_open for one in every)
-    watched.outside = _outside(journal)
+    watched.outside = 0 if row.run.kind == "rehearsal" else _outside(journal)
     if path:
         watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
         watched.chosen_changed = after is None or _is_changed(watched.chosen, after, wanted)

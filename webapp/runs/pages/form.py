@@ -46,7 +46,10 @@ def start(ctx: Context, workflow: str) -> Response:
     try:
         uploads = _keep_uploads(ctx, fields)
         given = asking.answers(fields, request.form, uploads, zone())
-        run = starting.start_run_once(ctx, workflow_id, given, which, key=form_key())
+        rehearsal = bool(request.form.get("rehearsal"))
+        run = starting.start_run_once(
+            ctx, workflow_id, given, which, key=form_key(), rehearsal=rehearsal
+        )
     except Invalid as error:
         return _invalid(ctx, form, error)
     return done(f"{list_url()}/{public_id('run', run.id)}")

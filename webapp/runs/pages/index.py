@@ -19,6 +19,7 @@ from webapp.kernel.ids import parse_id, public_id, short, time_of
 from webapp.runs import listing, looking, presenting
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, zone
 from webapp.runs.queries import Filters, RunRow
+from webapp.runs.rehearsing import KIND
 from webapp.runs.transitions import ALLOWED
 from webapp.web.formats import NOTHING, cost, duration
 from webapp.web.htmx import wants_part
@@ -115,6 +116,7 @@ class Shown:
     by: str
     took: str
     cost: str
+    tag: str
 
 
 def _shown(row: RunRow, runs_url: str, in_its_workflow: bool = False) -> Shown:
@@ -132,6 +134,7 @@ def _shown(row: RunRow, runs_url: str, in_its_workflow: bool = False) -> Shown:
         f"by {run.started_by_name}, {version}",
         NOTHING if run.took_ms is None else duration(run.took_ms / 1000),
         cost(row.cost_nano),
+        "Rehearsal" if run.kind == KIND else "",
     )
 
 
@@ -244,6 +247,7 @@ def _csv_row(row: RunRow) -> dict[str, Any]:
         "run": found.id,
         "workflow": found.workflow.name,
         "version": found.version,
+        "kind": found.kind,
         "status": found.word,
         "started by": found.started_by,
         "queued at": found.queued_at.isoformat(),

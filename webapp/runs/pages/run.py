@@ -31,6 +31,7 @@ from webapp.runs import (
 from webapp.runs.doubting import doubt_of
 from webapp.runs.pages.approvals import view_of
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, whole_number, zone
+from webapp.runs.rehearsing import as_rows, would_have_sent
 from webapp.runs.relations import relations
 from webapp.runs.schemas import SignalSent, StepDecision
 from webapp.runs.showing import RunView
@@ -63,9 +64,15 @@ def show(ctx: Context, run: str) -> Response | str:
 
 
 def _page(ctx: Context, view: RunView) -> str:
-    view.relations = relations(ctx, view.row, view.watched.places)
+    _relate(ctx, view)
     view.neighbors = watching.neighbors(ctx, view.row)
     return render_template("runs/show.html", v=view)
+
+
+def _relate(ctx: Context, view: RunView) -> None:
+    """Bring what the head says beside the run itself."""
+    view.relations = relations(ctx, view.row, view.watched.places)
+    view.unsent = would_have_sent(ctx, view.row, view.watched.places)
 
 
 def _view(watched: Watched) -> RunView:
@@ -156,7 +163,7 @@ def _live(ctx: Context, view: RunView) -> Response:
         elif view.watched.chosen is not None and view.watched.chosen_changed:
             _name_files(ctx, view, _fill_pane(ctx, view))
         _ask(ctx, view)
-        view.relations = relations(ctx, view.row, view.watched.places)
+        _relate(ctx, view)
     body = render_template("runs/_live.html", v=view)
     return make_response(body, 200 if view.active else STOP_POLLING)
 
@@ -250,6 +257,14 @@ def download_result(ctx: Context, run: str, name: str, suffix: str) -> Response:
     if name not in result:
         raise NotFound()
     return _download(result[name], name, suffix)
+
+
+@doors.get("/o/<org>/runs/<run>/would-send.<suffix>", permission=Permission.VIEW_RUNS)
+def download_unsent(ctx: Context, run: str, suffix: str) -> Response:
+    """Return what a rehearsal would have sent, as CSV or JSON."""
+    row = service.find_run(ctx, parse_id("run", run))
+    found = as_rows(would_have_sent(ctx, row, watching.places_of(ctx, row)))
+    return _download(found, "would-send", suffix)
 
 
 @doors.get("/o/<org>/runs/<run>/values.json", permission=Permission.VIEW_RUNS)
