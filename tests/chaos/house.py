@@ -34,7 +34,7 @@ class House(Client):
         self.workers = workers
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def boot(self) -> None:
         """Start and return when the first answer comes."""
         if "DATABASE_URL" in self.env and not self.key:
             self._command("db", "upgrade")  # `up` migrates only the database it made itself

@@ -71,7 +71,7 @@ def one_round(
     house.kill(part)
     killed = time.monotonic()
     if target == "all":
-        house.start()
+        house.boot()
     ended = house.settled(run, lease_s + 10)
     took = time.monotonic() - killed
     sent = Counter(arrival.path for arrival in sink.arrivals(f"/{name}/"))
@@ -131,7 +131,7 @@ def rounds(place: Place, times: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         env = {"DATABASE_URL": server.create()} if server else {}
         house = House(Path(folder), lease_s=lease_s, **env)
-        house.start()
+        house.boot()
         try:
             workflow = prepare(house, sink)
             for number in range(times):

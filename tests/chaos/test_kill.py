@@ -27,7 +27,7 @@ def sink() -> Iterator[Sink]:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder: Path = tmp_path_factory.mktemp("house")
     made = House(folder, lease_s=LEASE_S)
-    made.start()
+    made.boot()
     yield made
     made.stop()
 
