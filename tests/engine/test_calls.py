@@ -211,6 +211,25 @@ def test_a_worker_that_goes_hands_back_an_agent_that_wants_to_call() -> None:
     assert (post.sent, journal.states()) == ([], {"s_1": "intent"})
 
 
+def test_no_call_begins_once_the_run_is_to_pause_and_the_agent_is_asked_anew() -> None:
+    journal, post = MemoryJournal(), Post()
+
+    async def answer(ask: Ask, hooks: Hooks) -> str:
+        journal.paused = not asked
+        asked.append(True)
+        await hooks.call("post", {"to": "Ada"})
+        return "sent"
+
+    asked: list[bool] = []
+    paused = run(ONE, journal, with_post(post, answer))
+    sent_before, states = list(post.sent), journal.states()
+    journal.paused = False
+    end = run(ONE, journal, with_post(post, answer))
+
+    assert (paused, sent_before, states) == (HandBack("paused"), [], {"s_1": "intent"})
+    assert (end, len(post.sent)) == (End("done", result={}), 1)
+
+
 def test_a_cancel_in_a_call_that_must_not_repeat_waits_for_it() -> None:
     async def story() -> tuple[object, MemoryJournal]:
         journal, cancel = MemoryJournal(), asyncio.Event()

@@ -377,6 +377,50 @@ def test_a_worker_that_goes_lets_steps_finish_and_starts_none() -> None:
     assert run(plan_of(http("s_1"), http("s_2")), journal) == End("done", result={})
 
 
+@pytest.mark.parametrize("how", ["refused", "told"])
+def test_a_run_that_is_to_pause_finishes_all_that_is_at_work_however_long_it_takes(
+    how: str,
+) -> None:
+    async def story() -> tuple[object, MemoryJournal, FakeHttp]:
+        journal, pause, answers = MemoryJournal(), asyncio.Event(), asyncio.Semaphore(0)
+
+        async def reply(method: str, url: str) -> None:
+            await answers.acquire()
+
+        web = FakeHttp(reply)
+        task = asyncio.create_task(
+            driven(plan, journal, fake_ports(web), pause=pause, grace_s=0.001)
+        )
+        await until(lambda: len(web.seen) == 2)
+        if how == "refused":
+            journal.paused = True
+        else:
+            pause.set()
+        for _ in range(2):
+            await asyncio.sleep(0.02)
+            answers.release()
+        return await asyncio.wait_for(task, 2), journal, web
+
+    plan = plan_of(lanes("s_9", [http("s_1"), http("s_2")], [http("s_3"), http("s_4")]))
+    outcome, journal, web = asyncio.run(story())
+
+    assert (outcome, len(web.seen)) == (HandBack("paused"), 2)
+    assert {journal.states()[path] for path in ("s_9:l0/s_1", "s_9:l1/s_3")} == {"succeeded"}
+    journal.paused, later = False, FakeHttp()
+    assert isinstance(run(plan, journal, fake_ports(later)), End)
+    assert len(later.seen) == 2
+
+
+def test_a_run_that_is_to_pause_does_not_park() -> None:
+    journal = MemoryJournal()
+    journal.paused = True
+    wait = {"id": "s_1", "kind": "wait", "with": {"for_s": 3600}}
+
+    assert run(plan_of(wait), journal) == HandBack("paused")
+    journal.paused = False
+    assert isinstance(run(plan_of(wait), journal), Park)
+
+
 def test_a_step_that_outlasts_the_grace_is_done_again_by_the_next_worker() -> None:
     async def story() -> tuple[object, MemoryJournal]:
         journal, stop = MemoryJournal(), asyncio.Event()

@@ -133,6 +133,31 @@ def test_a_run_in_line_is_paused_at_once_and_stays_so_whatever_is_started_anew(
     worker.drain(5.0)
 
 
+def test_what_a_run_has_started_is_paused_and_goes_on_with_it(
+    make_live: Any, start: Any, runner: Runner, follow: Follow, counter: Counter, program: Program
+) -> None:
+    inner = make_live(counter.plan("one", "two"), "Inner")
+    calls = {"id": "s_1", "kind": "workflow", "name": "Inner", "with": {"workflow": inner}}
+    run = start(make_live({"plan": 1, "steps": [calls]}, "Outer")).get_json()["id"]
+    at_the_counter(run, runner, counter)
+    follow.until(run, "waiting")
+    address = f"{API}/runs?workflow={inner}"
+    [child] = [one["id"] for one in program.get(address).get_json()["items"]]
+
+    follow.do(f"runs/{run}/pause")
+    counter.serve()
+
+    held = follow.until(child, "paused")["line"]["held"]
+    assert held == "Paused with the run that started it."
+    assert (follow.get(run)["state"], counter.arrived) == ("paused", ["one"])
+    assert follow.do(f"runs/{child}/resume").status_code == 409
+    follow.do(f"runs/{run}/resume")
+    counter.open()
+    runner.wake()
+    assert follow.until(run, "done")["state"] == "done"
+    assert counter.arrived == ["one", "two"]
+
+
 def test_a_paused_run_is_cancelled_at_once(make_live: Any, start: Any, follow: Follow) -> None:
     run = start(make_live(Counter.plan(_nowhere(), "one"))).get_json()["id"]
     follow.do(f"runs/{run}/pause")

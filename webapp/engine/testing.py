@@ -21,6 +21,7 @@ from webapp.engine.journal import (
     Event,
     LostLease,
     Park,
+    PauseRequested,
     Record,
 )
 from webapp.engine.ledger import Entry, Rates, Usage
@@ -43,6 +44,7 @@ class MemoryJournal:
         dies_at: number of the commit at which the process dies.
         dies_after: it dies when the commit is durable already, before anybody hears of it.
         cancelled: refuse intents, as a journal does whose run is to be cancelled.
+        paused: likewise, as a journal does whose run is to pause.
         lost: another worker owns the run.
     """
 
@@ -59,6 +61,7 @@ class MemoryJournal:
         self.dies_at: int | None = None
         self.dies_after = False
         self.cancelled = False
+        self.paused = False
         self.lost = False
 
     async def commit(self, batch: Batch) -> None:
@@ -71,6 +74,8 @@ class MemoryJournal:
             raise LostLease
         if self.cancelled and batch.has_intents:
             raise CancelRequested
+        if self.paused and batch.has_intents:
+            raise PauseRequested
         self._keep(batch)
         if dies:
             raise Died

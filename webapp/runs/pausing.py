@@ -58,11 +58,9 @@ def pause_run(ctx: Context, run_id: UUID) -> queries.RunRow:
         lease.pause_at = lease_now(ctx)
         add_event(ctx, lease, "run.pausing", {"by": ctx.actor.name})
     else:
-        if run.state != "paused":
-            transitions.check(run.state, "paused")
-        run.state, run.reason = "paused", "run"
-        lease.state, lease.due_at, lease.limit_id = "paused", None, None
+        _rest(run, lease)
         add_event(ctx, lease, "run.paused", {"by": ctx.actor.name})
+    _pause_children(ctx, run_id)
     ctx.session.flush()
     return queries.find(ctx, run_id)
 
@@ -87,11 +85,59 @@ def resume_run(ctx: Context, run_id: UUID) -> queries.RunRow:
         ctx.hints.ring(lease.queue)
     else:
         add_event(ctx, lease, "run.resumed", {"by": ctx.actor.name})
+    _resume_children(ctx, run_id)
     ctx.session.flush()
     return queries.find(ctx, run_id)
 
 
+def _children(ctx: Context, run_id: UUID) -> list[tuple[Run, Lease]]:
+    """Return the runs under way that steps of this one have started, their leases locked."""
+    children = select(Run.id).where(Run.parent_run == run_id, Run.state.not_in(transitions.OVER))
+    found = []
+    for child in ctx.session.scalars(children.order_by(Run.id)).all():
+        lease = lock_lease(ctx, child)
+        if lease is not None:
+            found.append((ctx.session.get_one(Run, child, populate_existing=True), lease))
+    return found
+
+
+def _pause_children(ctx: Context, run_id: UUID) -> None:
+    for run, lease in _children(ctx, run_id):
+        held = lease.state == "paused" or lease.pause_at is not None
+        if held or lease.cancel_at is not None or run.state == "needs_review":
+            continue
+        lease.wait_reason, why = "parent", {"why": "parent"}
+        if lease.state == "running":
+            lease.pause_at = lease_now(ctx)
+            add_event(ctx, lease, "run.pausing", why)
+        else:
+            _rest(run, lease)
+            add_event(ctx, lease, "run.paused", why)
+        _pause_children(ctx, run.id)
+
+
+def _resume_children(ctx: Context, run_id: UUID) -> None:
+    for run, lease in _children(ctx, run_id):
+        if lease.wait_reason != "parent":
+            continue
+        if lease.state == "paused":
+            _back_in_line(ctx, run, lease, 0 if lease.fence else lease.vtime)
+        else:
+            lease.wait_reason = lease.pause_at = None
+            add_event(ctx, lease, "run.resumed", {"why": "parent"})
+        _resume_children(ctx, run.id)
+
+
+def _rest(run: Run, lease: Lease) -> None:
+    """Let a run that nobody works on be paused."""
+    if run.state != "paused":
+        transitions.check(run.state, "paused")
+    run.state, run.reason = "paused", lease.wait_reason
+    lease.state, lease.due_at, lease.limit_id = "paused", None, None
+
+
 _HOLDERS: Final = {
+    "parent": "the run that started it",
     "workflow": "its workflow",
     "organization": "the organization’s runs",
     "queue": "the queue",
@@ -281,7 +327,7 @@ def _put_back(ctx: Context, scope: Scope) -> int:
         .execution_options(populate_existing=True)
     )
     found = ctx.session.execute(some).all()
-    turns = _Turns(ctx)
+    turns = _Turns(ctx, {(lease.queue, lease.organization_id) for lease, _ in found})
     for lease, run in found:
         _back_in_line(ctx, run, lease, turns.next(lease))
     ctx.session.flush()
@@ -307,31 +353,27 @@ def _forget_pauses(ctx: Context, scope: Scope) -> None:
 
 
 class _Turns:
-    """Places at the end of each organization's own line."""
+    """Places at the end of each organization's own line, where lines are kept by turns at all."""
 
-    def __init__(self, ctx: Context) -> None:
-        self._ctx = ctx
+    def __init__(self, ctx: Context, lines: set[tuple[str, UUID]]) -> None:
         self._fair: dict[tuple[str, UUID], Fair | None] = {}
         self._heads: dict[str, int] = {}
+        for queue, organization_id in sorted(lines):  # as claims lock them
+            setting = ctx.session.get(QueueSetting, queue)
+            key = (queue, organization_id)
+            if setting is None or setting.mode == "fifo":
+                self._fair[key] = ctx.session.get(
+                    Fair, key, with_for_update=True, populate_existing=True
+                )
+            head = select(func.max(Fair.claimed_vtime)).where(Fair.queue == queue)
+            self._heads[queue] = ctx.session.scalar(head) or 0
 
     def next(self, lease: Lease) -> int:
-        fair = self._of(lease.queue, lease.organization_id)
+        fair = self._fair.get((lease.queue, lease.organization_id))
         if fair is None:
             return lease.vtime
         fair.last_vtime = max(fair.last_vtime, self._heads[lease.queue]) + TURNS["normal"]
         return fair.last_vtime
-
-    def _of(self, queue: str, organization_id: UUID) -> Fair | None:
-        """Return the organization's share, where lines are kept by turns at all."""
-        key = (queue, organization_id)
-        if key not in self._fair:
-            session = self._ctx.session
-            setting = session.get(QueueSetting, queue)
-            in_turn = setting is None or setting.mode == "fifo"
-            head = select(func.max(Fair.claimed_vtime)).where(Fair.queue == queue)
-            self._heads[queue] = session.scalar(head) or 0
-            self._fair[key] = session.get(Fair, key, with_for_update=True) if in_turn else None
-        return self._fair[key]
 
 
 @system_only

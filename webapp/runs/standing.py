@@ -71,6 +71,8 @@ _SCOPES: Final = ("queue", "organization", "workflow")
 def _paused_by(ctx: Context, lease: Lease) -> str:
     if lease.wait_reason == "run":
         return f"Paused by {lease.paused_by}."
+    if lease.wait_reason == "parent":
+        return "Paused with the run that started it."
     said = _said(ctx, lease, lease.wait_reason or "")
     return said or "It was paused, and is about to go back in line."
 
