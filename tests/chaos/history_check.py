@@ -114,10 +114,12 @@ def _sums(history: Mapping[str, Any]) -> Iterator[str]:
         yield "10: somebody rewrote the audit record"
     if history["outbox_pending"]:
         yield f"10: {history['outbox_pending']} deliveries are still to be made"
+    if Decimal(str(history["reserved_usd"])):
+        yield f"10: {history['reserved_usd']} USD are still reserved"
     total = sum((Decimal(str(run["cost_usd"])) for run in history["runs"]), Decimal(0))
     ledger = Decimal(str(history["ledger_cost_usd"]))
     if total != ledger:
-        yield f"10: the runs cost {total}, and their steps {ledger}"
+        yield f"10: the runs cost {total}, and the ledger says {ledger}"
 
 
 def main(history: str, starts: str, sink: str) -> int:

@@ -77,7 +77,7 @@ class Model:
 
     def _note(self, asked: dict[str, Any]) -> Call:
         length = sum(len(message["content"]) for message in asked["messages"])
-        call = Call(length // 4, int(asked["max_completion_tokens"]))
+        call = Call(length // 4, int(asked.get("max_completion_tokens", PIECES)))
         with self._lock:
             self._calls.append(call)
         return call

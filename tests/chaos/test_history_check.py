@@ -46,6 +46,7 @@ HONEST: History = {
         },
     ],
     "ledger_cost_usd": 0.75,
+    "reserved_usd": 0,
     "audit_ok": True,
     "outbox_pending": 0,
 }
@@ -88,6 +89,7 @@ def test_the_truth_is_believed() -> None:
         ("10", lambda history, starts, sent: history.update(audit_ok=False)),
         ("10", lambda history, starts, sent: history.update(outbox_pending=1)),
         ("10", lambda history, starts, sent: history.update(ledger_cost_usd=0.7)),
+        ("10", lambda history, starts, sent: history.update(reserved_usd=0.1)),
     ],
 )
 def test_each_broken_promise_is_noticed(promise: str, change: Any) -> None:
