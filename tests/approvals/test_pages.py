@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from tests.approvals.conftest import Change, Sweep, asked, letter, person, until
 from tests.fixtures import Browser, House
+from tests.workflows.counting import counted
 from webapp.access.permissions import Role
 from webapp.kernel.clock import now
 
@@ -184,3 +186,31 @@ def test_a_run_that_is_cancelled_asks_nobody_any_more(
     said = owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
     assert said.status_code == 303
     assert "Nobody is asked any more" in owner.get(f"/o/acme/approvals/{one}").text
+
+
+def test_the_list_asks_few_questions_however_much_is_asked(
+    waiting: Any, app: Flask, owner: Browser, make_live: Any, start: Any, program: Any, runner: Any
+) -> None:
+    waiting(letter())
+    with counted(app) as first:
+        owner.get("/o/acme/approvals")
+    workflow = make_live(letter(), "More letters")
+    runs = [start(workflow).get_json()["id"] for _ in range(4)]
+    for run in runs:
+        until(program, run, "waiting", runner)
+
+    with counted(app) as second:
+        page = owner.get("/o/acme/approvals").text
+
+    assert page.count("Check the letter") == 5
+    assert len(second) <= len(first) + 1  # the plan of the other workflow
+    assert len(second) < 14
+
+
+def test_what_went_in_and_the_details_of_the_step_are_shown(waiting: Any, owner: Browser) -> None:
+    run = waiting(letter())
+
+    for view in ("in", "details"):
+        page = owner.get(f"/o/acme/runs/{run}?step=s_2&view={view}")
+        assert page.status_code == 200
+        assert "Waiting for a person" in page.text

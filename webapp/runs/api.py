@@ -26,7 +26,7 @@ from webapp.runs import (
     starting,
 )
 from webapp.runs.approvals_presenting import approval_out
-from webapp.runs.approvals_words import step_name, workflow_name
+from webapp.runs.approvals_words import GONE, step_name, workflow_name, workflow_names
 from webapp.runs.queries import TASKS_SHOWN
 from webapp.runs.schemas import (
     AgainAsked,
@@ -233,7 +233,7 @@ def list_tasks(ctx: Context, query: TasksAsked) -> TaskList:
 def get_task(ctx: Context, run: str, path: str) -> TaskDetail:
     """Return one step of a run with what went in and what came out."""
     found = looking.task(ctx, parse_id("run", run), path)
-    return presenting.task(found.run_id, found.attempts, found.plan, found.output)
+    return presenting.task(found)
 
 
 @doors.get("/tasks/<run>.<path:path>/logs", permission=Permission.VIEW_RUNS, answer=LogList)
@@ -270,7 +270,12 @@ def list_approvals(ctx: Context, query: ApprovalsAsked) -> ApprovalList:
     page = asked_by(query, "apr")
     found = approvals.open_for_me(ctx, page.after, page.limit + 1)
     more = found[page.limit - 1].id if len(found) > page.limit else None
-    return ApprovalList(items=[_approval(ctx, one) for one in found[: page.limit]], next=more)
+    named = workflow_names(ctx, found)
+    items = [
+        approval_out(one, step_name(ctx, one), named.get(one.run.workflow_id, GONE))
+        for one in found[: page.limit]
+    ]
+    return ApprovalList(items=items, next=more)
 
 
 @doors.get("/approvals/<approval>", permission=Permission.DECIDE_APPROVALS, answer=ApprovalOut)

@@ -8,6 +8,7 @@ run told (`approvals_keeping.py`); a program's answer holds at once.
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -25,7 +26,15 @@ from webapp.kernel.clock import now
 from webapp.kernel.errors import Conflict, Forbidden, NotFound
 from webapp.kernel.ids import public_id
 from webapp.runs import approvals_answers
-from webapp.runs.approvals_people import Asked, Voice, asked_by, voice_of
+from webapp.runs.approvals_people import (
+    Asked,
+    Known,
+    Voice,
+    asked_by,
+    known_here,
+    may_be_asked,
+    voice_of,
+)
 from webapp.runs.models import Approval, ApprovalPerson, Lease, Run, Step
 from webapp.runs.schemas import ApprovalDecision
 from webapp.runs.service import add_event, deliver, lock_lease
@@ -90,7 +99,7 @@ class Found:
 @requires(Permission.DECIDE_APPROVALS)
 def find_approval(ctx: Context, approval_id: UUID) -> Found:
     """Return one approval; whoever may see runs may see what they ask."""
-    return _found(ctx, ctx.get(Approval, approval_id))
+    return _found(ctx, ctx.get(Approval, approval_id), known_here(ctx))
 
 
 @requires(Permission.DECIDE_APPROVALS)
@@ -106,32 +115,73 @@ def open_in_run(ctx: Context, run_id: UUID) -> list[Found]:
         .order_by(Approval.id)
         .limit(20)
     ).all()
-    return [_found(ctx, row) for row in rows]
+    return _found_all(ctx, rows, known_here(ctx)) if rows else []
 
 
 @requires(Permission.DECIDE_APPROVALS)
 def open_for_me(ctx: Context, after: UUID | None = None, most: int = MOST_OPEN) -> list[Found]:
     """Return what is asked of whoever looks, the newest first."""
-    rows = select(Approval).where(Approval.state == "open").order_by(Approval.id.desc())
+    known = known_here(ctx)
+    query = select(Approval).where(Approval.state == "open", may_be_asked(ctx, known))
     if after is not None:
-        rows = rows.where(Approval.id < after)
-    found = [_found(ctx, row) for row in ctx.session.scalars(rows.limit(MOST_OPEN))]
+        query = query.where(Approval.id < after)
+    rows = ctx.session.scalars(query.order_by(Approval.id.desc()).limit(MOST_OPEN)).all()
+    found = _found_all(ctx, rows, known) if rows else []
     return [one for one in found if one.can_answer][:most]
 
 
-def _found(ctx: Context, row: Approval) -> Found:
-    run, step = ctx.get(Run, row.run_id), _step_of(ctx, row)
-    if step is None or step.request is None:
+def _found(ctx: Context, row: Approval, known: Known) -> Found:
+    found = _found_all(ctx, [row], known)
+    if not found:
         raise NotFound()
-    people = asked_by(ctx, row, run)
-    agreed = ctx.session.execute(
-        select(ApprovalPerson.person_id, ApprovalPerson.name).where(
-            ApprovalPerson.approval_id == row.id, ApprovalPerson.agreed_at.is_not(None)
-        )
+    return found[0]
+
+
+def _found_all(ctx: Context, rows: Sequence[Approval], known: Known) -> list[Found]:
+    """Return these approvals, in few questions however many there are."""
+    run_ids = {row.run_id for row in rows}
+    runs = {run.id: run for run in ctx.session.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    asked = _asked_by_steps(ctx, rows)
+    agreed = _agreed(ctx, rows)
+    found = []
+    for row in rows:
+        run, frozen = runs.get(row.run_id), asked.get((row.run_id, row.path, row.round))
+        if run is None or frozen is None:
+            continue
+        people = asked_by(ctx, row, run, known)
+        voice = voice_of(ctx, row.who, people.started_by, known)
+        found.append(Found(row, run, frozen, people, agreed.get(row.id, {}), voice))
+    return found
+
+
+def _asked_by_steps(
+    ctx: Context, rows: Sequence[Approval]
+) -> dict[tuple[UUID, str, int], dict[str, Any]]:
+    """Return what the steps of these approvals froze."""
+    query = select(Step.run_id, Step.path, Step.attempt, Step.request).where(
+        Step.organization_id == ctx.organization_id,
+        Step.run_id.in_({row.run_id for row in rows}),
+        Step.path.in_({row.path for row in rows}),
+        Step.kind == "approval",
+        Step.request.is_not(None),
     )
-    asked = from_bytes(step.request)["approval"]
-    voice = voice_of(ctx, row.who, people.started_by)
-    return Found(row, run, asked, people, {row[0]: row[1] for row in agreed}, voice)
+    return {
+        (run, path, attempt): from_bytes(request or b"")["approval"]
+        for run, path, attempt, request in ctx.session.execute(query)
+    }
+
+
+def _agreed(ctx: Context, rows: Sequence[Approval]) -> dict[UUID, dict[UUID, str]]:
+    """Return who has agreed so far, by approval."""
+    query = select(ApprovalPerson.approval_id, ApprovalPerson.person_id, ApprovalPerson.name).where(
+        ApprovalPerson.organization_id == ctx.organization_id,
+        ApprovalPerson.approval_id.in_([row.id for row in rows]),
+        ApprovalPerson.agreed_at.is_not(None),
+    )
+    found: dict[UUID, dict[UUID, str]] = {}
+    for approval, person, name in ctx.session.execute(query):
+        found.setdefault(approval, {})[person] = name
+    return found
 
 
 def _step_of(ctx: Context, row: Approval) -> Step | None:
@@ -193,7 +243,7 @@ def _locked(ctx: Context, approval_id: UUID) -> tuple[Lease | None, Found]:
     row = ctx.session.get(Approval, approval_id, populate_existing=True, with_for_update=True)
     if row is None:
         raise NotFound()
-    return lease, _found(ctx, row)
+    return lease, _found(ctx, row, known_here(ctx))
 
 
 def _check_person(found: Found) -> None:

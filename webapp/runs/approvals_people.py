@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
+
+from sqlalchemy import TEXT, ColumnElement, cast, or_
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission, Role
 from webapp.api_keys.service import maker_of
 from webapp.kernel.errors import NotFound
-from webapp.kernel.ids import parse_id
+from webapp.kernel.ids import parse_id, public_id
 from webapp.organizations.service import Member, members_of
 from webapp.runs.models import Approval, Run
 
@@ -36,6 +38,14 @@ class Voice:
     id: UUID
     name: str
     by_role: bool = False
+
+
+@dataclass(slots=True)
+class Known:
+    """Members and makers of keys, asked for once however many approvals are looked at."""
+
+    members: list[Member]
+    makers: dict[UUID, UUID | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +83,17 @@ class Asked:
 
 
 @requires(Permission.DECIDE_APPROVALS)
-def asked_by(ctx: Context, row: Approval, run: Run) -> Asked:
+def known_here(ctx: Context) -> Known:
+    """Return what `asked_by` needs of the organization."""
+    return Known(members_of(ctx))
+
+
+@requires(Permission.DECIDE_APPROVALS)
+def asked_by(ctx: Context, row: Approval, run: Run, known: Known) -> Asked:
     """Return who is asked, as the organization is now: who left is not, who joined is."""
-    members = members_of(ctx)
+    members = known.members
     by_id = {member.id: member for member in members}
-    started_by = starter_of(ctx, run)
+    started_by = starter_of(ctx, run, known)
     starter = by_id.get(started_by or _NOBODY)
     named = [member for member in members if any(_is(one, member, starter) for one in row.who)]
     if row.not_starter:
@@ -125,26 +141,48 @@ def _listed(words: list[str]) -> str:
 
 
 @requires(Permission.DECIDE_APPROVALS)
-def starter_of(ctx: Context, run: Run) -> UUID | None:
+def starter_of(ctx: Context, run: Run, known: Known) -> UUID | None:
     """Return the person behind a run: of a key its maker, of a run's run the first one's."""
     for _ in range(MOST_PARENTS):
         if run.parent_run is None or (above := ctx.session.get(Run, run.parent_run)) is None:
             break
         run = above
     if run.started_by_kind == "key" and run.started_by is not None:
-        return maker_of(ctx, run.started_by) or run.started_by
+        return _maker(ctx, run.started_by, known) or run.started_by
     return run.started_by if run.started_by_kind == "person" else None
 
 
+def _maker(ctx: Context, key_id: UUID, known: Known) -> UUID | None:
+    if key_id not in known.makers:
+        known.makers[key_id] = maker_of(ctx, key_id)
+    return known.makers[key_id]
+
+
 @requires(Permission.DECIDE_APPROVALS)
-def voice_of(ctx: Context, who: list[dict[str, Any]], started_by: UUID | None) -> Voice:
+def voice_of(
+    ctx: Context, who: list[dict[str, Any]], started_by: UUID | None, known: Known
+) -> Voice:
     """Return who speaks here, of an approval that asks `who`."""
     actor = ctx.actor
     if actor.kind != "key" or actor.id is None:
         return Voice(actor.id or _NOBODY, actor.name)
-    maker = maker_of(ctx, actor.id)
+    maker = _maker(ctx, actor.id, known)
     if maker is not None:
         return Voice(maker, actor.name)
     own = any("starter" in one for one in who) and actor.id == started_by
     by_role = any("role" in one and _reaches(actor.role, one["role"]) for one in who)
     return Voice(actor.id, actor.name, own or by_role)
+
+
+@requires(Permission.DECIDE_APPROVALS)
+def may_be_asked(ctx: Context, known: Known) -> ColumnElement[bool]:
+    """Return a condition that all approvals meet which ask whoever looks, and few others."""
+    actor = ctx.actor
+    me = _maker(ctx, actor.id, known) if actor.kind == "key" and actor.id else actor.id
+    standing = next((one.role for one in known.members if one.id == me), actor.role)
+    words = [f'"{role.value}"' for role in Role if _reaches(standing, role)] + ['"starter"']
+    words += [public_id("usr", me)] if me is not None else []
+    named = [cast(Approval.who, TEXT).contains(word) for word in words]
+    if me is not None:
+        named.append(cast(Approval.deputy, TEXT).contains(public_id("usr", me)))
+    return or_(*named)

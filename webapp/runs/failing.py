@@ -72,6 +72,10 @@ def _remedy(code: str, number: int | None) -> str:
         "E-COST-RUN": f"Raise the cost limit of {step}, then run again.",
         "E-STOP": "The workflow itself ended this run. Do what its message says, then run again.",
         "E-RUN-HUNG": "Look whether the other system answers, then run again.",
+        "E-REJECTED": "Do what the note says, then run again.",
+        "E-CHANGES": "Do what the note says, then run again.",
+        "E-APPROVAL-LATE": f"Run again to ask again, or give people more time in {step}.",
+        "E-APPROVAL-BLOCKED": "Run again. What is asked is then shown anew.",
         "E-OURS": "Run again. If it stays, tell the keeper of this machine the code.",
     }
     entry = CATALOGUE.get(code)

@@ -17,7 +17,7 @@ from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import approvals, approvals_mailing, watching
 from webapp.runs.approvals import Answered, Found, Via
 from webapp.runs.approvals_showing import ApprovalView, answer_typed
-from webapp.runs.approvals_words import step_name, workflow_name
+from webapp.runs.approvals_words import GONE, step_name, workflow_name, workflow_names
 from webapp.runs.pages.doors import doors, list_url, org_url, zone
 from webapp.runs.schemas import ApprovalDecision
 from webapp.web.browsers import local_path
@@ -32,12 +32,12 @@ def approvals_url() -> str:
     return f"{org_url()}/approvals"
 
 
-def view_of(ctx: Context, found: Found, back: str = "") -> ApprovalView:
+def view_of(ctx: Context, found: Found, back: str = "", workflow: str = "") -> ApprovalView:
     """Return an approval as the pages of its organization show it."""
     return ApprovalView(
         found,
         step_name(ctx, found),
-        workflow_name(ctx, found),
+        workflow or workflow_name(ctx, found),
         f"{approvals_url()}/{found.id}",
         zone(),
         run_url=f"{list_url()}/{public_id('run', found.run.id)}",
@@ -59,7 +59,10 @@ def approvals_index(ctx: Context) -> str:
     before = request.args.get("before", "")
     after = parse_id("apr", before) if before else None
     found = approvals.open_for_me(ctx, after, A_PAGE + 1)
-    views = [view_of(ctx, one) for one in found[:A_PAGE]]
+    named = workflow_names(ctx, found)
+    views = [
+        view_of(ctx, one, workflow=named.get(one.run.workflow_id, GONE)) for one in found[:A_PAGE]
+    ]
     more = len(found) > A_PAGE
     older = f"{approvals_url()}?{urlencode({'before': views[-1].id})}" if more else ""
     return render_template("runs/approvals.html", approvals=views, older=older)
