@@ -33,7 +33,7 @@ def build_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
         house = House(tmp_path_factory.mktemp("house"), workers=1)
         house.env.update(env)
         standing.append(house)
-        house.start()
+        house.boot()
         return house
 
     yield build
