@@ -202,7 +202,7 @@ class Step(OrganizationOwned, Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     due_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    """When a waiting step or the next attempt is due, by the wall clock: a moment, or for people."""
+    """When a waiting step or the next attempt is due, by the wall clock."""
     due_ms: Mapped[int | None] = mapped_column(BigInteger)
     """The same by the lease clock, of waits for a span: no change of the wall clock moves them."""
     due_boot: Mapped[str | None] = mapped_column(String(40))
