@@ -212,7 +212,7 @@ def _work(
         ctx.require(policy.permission)
     args |= _asked(policy)
     if policy.body is not None:
-        args["body"] = jsons.parse(policy.body)
+        args["body"] = jsons.parse(policy.body, yaml=policy.yaml)
     return once(policy, ctx, lambda: _as_response(view(ctx, **args), policy))
 
 

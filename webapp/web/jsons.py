@@ -18,6 +18,7 @@ from flask import Response, request
 from pydantic import BaseModel
 from werkzeug.exceptions import UnsupportedMediaType
 
+from webapp.kernel import yamls
 from webapp.kernel.drafts import validated
 from webapp.kernel.errors import BadRequest, Invalid
 
@@ -26,16 +27,22 @@ D = TypeVar("D", bound=BaseModel)
 MOST_BYTES = 1024 * 1024
 MOST_UPLOAD_BYTES = 20 * 1024 * 1024
 MOST_DEPTH = 64
+YAML = "application/yaml"
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
-def parse(schema: type[D]) -> D:
+def parse(schema: type[D], *, yaml: bool = False) -> D:
     """Return the request's body as a `schema`.
+
+    Args:
+        yaml: it may also be YAML, if it says so.
 
     Raises:
         BadRequest: it is no JSON that every reader understands alike.
         Invalid: it is, but fields are missing, unknown or wrong.
     """
+    if yaml and request.mimetype == YAML:
+        return validated(schema, read_yaml(request.get_data(cache=True)))
     if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
         raise UnsupportedMediaType
     return validated(schema, read(request.get_data(cache=True)))
@@ -59,6 +66,17 @@ def read(raw: bytes) -> dict[str, Any]:
     value = load(_text(raw))
     if not isinstance(value, dict):
         _refuse("The body must be one JSON object, written in braces.")
+    return value
+
+
+def read_yaml(raw: bytes) -> dict[str, Any]:
+    """Return the mapping that `raw` holds as YAML, under the same rules as JSON."""
+    try:
+        value = yamls.load(_text(raw))
+    except yamls.YamlError as error:
+        _refuse(str(error))
+    if not isinstance(value, dict):
+        _refuse("The body must be one YAML mapping: names with values.")
     return value
 
 

@@ -27,7 +27,8 @@ class Policy:
         permission: what their role must hold; None where no organization is involved.
         once: whether a form's one-time field, or an Idempotency-Key, is honored ("required" asks
             for it).
-        body: schema of the JSON body; query: of what stands behind "?"; answer: of what comes back.
+        body: schema of the JSON body; yaml: it may be YAML as well; query: of what stands behind
+            "?"; answer: of what comes back.
         status: of success; also: other answers by status; errors: refusals beyond the usual ones.
         waited: schema of the answer to callers who `Prefer: wait=10`.
         upload: the multipart field that holds a file.
@@ -38,6 +39,7 @@ class Policy:
     once: Literal["", "form", "optional", "required"] = ""
     most_bytes: int = jsons.MOST_BYTES
     body: type[BaseModel] | None = None
+    yaml: bool = False
     query: type[BaseModel] | None = None
     answer: Any = None
     status: int = 200

@@ -11,21 +11,27 @@ from flask import Response
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.engine.plan import json_schema
+from webapp.kernel import yamls
 from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.web.doors import ApiDoors
-from webapp.web.jsons import dump
+from webapp.web.jsons import YAML, dump
 from webapp.web.paging import asked_by
-from webapp.workflows import drafting, publishing, service
+from webapp.workflows import drafting, publishing, service, transfer
 from webapp.workflows.plans import Finding
 from webapp.workflows.queries import Overview
 from webapp.workflows.schemas import (
     CheckShown,
+    Export,
+    ExportYaml,
+    Imported,
     JsonSchema,
     LiveVersion,
     NewWorkflow,
+    PlanAsked,
     PlanSave,
     PlanToCheck,
+    PlanYaml,
     PutLive,
     SchemaAsked,
     Verdict,
@@ -56,6 +62,7 @@ def index(ctx: Context, query: WorkflowsAsked) -> dict[str, Any]:
     "/workflows",
     permission=EDIT,
     body=NewWorkflow,
+    yaml=True,
     status=201,
     answer=WorkflowSaved,
     errors=(409,),
@@ -77,6 +84,7 @@ def show(ctx: Context, workflow: str) -> WorkflowOpened:
     "/workflows/<workflow>",
     permission=EDIT,
     body=PlanSave,
+    yaml=True,
     answer=WorkflowSaved,
     errors=(409, 410),
 )
@@ -98,6 +106,7 @@ def delete(ctx: Context, workflow: str) -> Response:
     "/workflows/<workflow>/validate",
     permission=VIEW,
     body=PlanToCheck,
+    yaml=True,
     answer=Verdict,
     errors=(410,),
 )
@@ -151,6 +160,49 @@ def version(ctx: Context, workflow: str, number: int) -> VersionOpened:
     found = publishing.get_version(ctx, workflow_id, number)
     live = service.get_workflow(ctx, workflow_id).live_number
     return VersionOpened(**_version(found, live).model_dump(), plan=found.plan)
+
+
+@api.get(
+    "/workflows/<workflow>/plan.yaml",
+    permission=VIEW,
+    query=PlanAsked,
+    answer=PlanYaml,
+    errors=(409, 410),
+)
+def plan_yaml(ctx: Context, workflow: str, query: PlanAsked) -> Response:
+    """Return a plan as YAML: the draft's, or a version's."""
+    return _yaml(transfer.plan_of(ctx, _id(workflow), query.version))
+
+
+@api.get("/workflows/<workflow>/export.json", permission=VIEW, answer=Export, errors=(410,))
+def export(ctx: Context, workflow: str) -> dict[str, Any]:
+    """Return the workflow as a file, to be kept or brought in elsewhere."""
+    return transfer.exported(ctx, _id(workflow))
+
+
+@api.get("/workflows/<workflow>/export.yaml", permission=VIEW, answer=ExportYaml, errors=(410,))
+def export_yaml(ctx: Context, workflow: str) -> Response:
+    """Return the same file as YAML."""
+    return _yaml(transfer.exported(ctx, _id(workflow)))
+
+
+@api.post(
+    "/import",
+    permission=EDIT,
+    body=Export,
+    yaml=True,
+    status=201,
+    answer=Imported,
+    errors=(409,),
+)
+def bring_in(ctx: Context, body: Export) -> Imported:
+    """Make a workflow of an exported one. `left_out` says what could not be kept."""
+    made, left_out = transfer.import_workflow(ctx, body)
+    return Imported(**_saved(ctx, made).model_dump(), left_out=left_out)
+
+
+def _yaml(document: dict[str, Any]) -> Response:
+    return Response(yamls.dump(document), mimetype=YAML)
 
 
 @api.get("/plan/schema", public=True, query=SchemaAsked, answer=JsonSchema)

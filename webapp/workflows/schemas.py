@@ -183,6 +183,57 @@ class PlanToCheck(Draft):
     """None: the draft as it is stored."""
 
 
+class ExportedWorkflow(Draft):
+    """What a workflow is called, in a file."""
+
+    name: WorkflowName
+    about: About = ""
+    tags: Annotated[list[Annotated[str, Field(max_length=40)]], Field(max_length=20)] = []
+
+
+class Need(Draft):
+    """A connection that steps of an exported plan name."""
+
+    connection: Annotated[str, Field(max_length=60)]
+    service: Annotated[str, Field(max_length=80)] = ""
+    label: Annotated[str, Field(max_length=80)] = ""
+
+
+class Export(Draft):
+    """A workflow as a file, to be kept or brought in elsewhere."""
+
+    model_config = _example(
+        {"deckhand": 1, "workflow": {"name": "Greeting", "about": "Says hello."}, "plan": EXAMPLE}
+    )
+
+    deckhand: Literal[1] = Field(title="Format")
+    workflow: ExportedWorkflow = Field(title="Workflow")
+    plan: PlanDocument
+    starts: Annotated[list[dict[str, Any]], Field(max_length=50)] = []
+    needs: Annotated[list[Need], Field(max_length=100)] = []
+    samples: Annotated[dict[str, Any], Field(max_length=500)] = {}
+
+
+class PastedPlan(Draft):
+    """A plan or an exported workflow as text, as a page takes it."""
+
+    model_config = ConfigDict(str_strip_whitespace=False)
+
+    name: Annotated[
+        str,
+        Field(title="Name", description="Empty: the name that stands in the file.", max_length=80),
+        AfterValidator(_one_line),
+    ] = ""
+    text: Annotated[str, Field(title="Plan", description="YAML or JSON.")] = ""
+
+
+VersionWord = Annotated[str, Field(pattern=r"^(draft|live|[1-9][0-9]{0,8})$")]
+
+
+class PlanAsked(Draft):
+    version: VersionWord = Field("draft", description="`draft`, `live` or a number.")
+
+
 class PutLive(Draft):
     model_config = _example({"note": "Greets by name"})
 
@@ -245,6 +296,22 @@ class WorkflowOpened(WorkflowSaved):
 class WorkflowList(Shown):
     items: list[WorkflowShown]
     next: str | None
+
+
+class Imported(WorkflowSaved):
+    left_out: list[str] = Field(description="What the file has and this version cannot keep.")
+
+
+class PlanYaml(BaseModel):
+    """A plan as YAML."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"x-media-type": "application/yaml"})
+
+
+class ExportYaml(BaseModel):
+    """An exported workflow as YAML."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"x-media-type": "application/yaml"})
 
 
 class Verdict(Shown):

@@ -33,6 +33,7 @@ PAGES: dict[str, dict[str, str]] = {
         "workflows-none-match": "{home}/workflows?q=nothing+like+this",
     },
     "/o/<org>/workflows/new": {"workflow-new": "{home}/workflows/new"},
+    "/o/<org>/workflows/import": {"workflow-import": "{home}/workflows/import"},
     WORKFLOW: {
         "builder": "{every_kind}",
         "builder-example": "{example}",
@@ -93,6 +94,8 @@ NO_PAGES: dict[str, str] = {
     "/static/<path:file>": "style, script and pictures",
     "/o/<org>/files/<file>": "the file",
     "/o/<org>/runs.csv": "CSV",
+    f"{WORKFLOW}/plan.<suffix>": "a download",
+    f"{WORKFLOW}/export.<suffix>": "a download",
     "/o/<org>/workflows.csv": "CSV",
     "/o/<org>/runs/<run>/result/<name>.<suffix>": "a download",
     "/o/<org>/runs/<run>/values.json": "JSON",

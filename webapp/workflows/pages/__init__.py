@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webapp.workflows.pages import builder, index, live
+from webapp.workflows.pages import builder, files, index, live
 from webapp.workflows.pages.doors import doors
 
-__all__ = ["builder", "doors", "index", "live"]
+__all__ = ["builder", "doors", "files", "index", "live"]
