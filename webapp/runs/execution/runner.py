@@ -358,6 +358,7 @@ class Runner:
     def _renew(self) -> None:
         before = dict(self.active)
         held = self.claims.beat()
+        self.claims.streamed(self.outside.take_spoken())
         for run_id, active in before.items():
             found = held.get(run_id)
             if found is None or found.fence != active.claimed.fence:
