@@ -17,6 +17,8 @@ COMMANDS: dict[str, Permission | None] = {
     "history export": None,
     "keys create": Permission.MANAGE_KEYS,
     "policy": None,
+    "prices list": None,
+    "prices set": None,
     "status": None,
     "up": None,
 }

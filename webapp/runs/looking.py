@@ -16,6 +16,7 @@ from webapp.runs import list_queries, queries
 from webapp.runs.models import Event, Run, Step
 from webapp.runs.plans import known_plan, learn_plan
 from webapp.runs.standing import Standing, standing_of
+from webapp.spending.service import Paid, paid_by_step
 from webapp.workflows.publishing import version_by_id
 from webapp.workflows.service import names, newest_names
 
@@ -49,6 +50,7 @@ class OneTask:
     attempts: Sequence[Step]
     output: Any
     plan: Plan
+    paid: Sequence[Paid]
 
 
 @requires(Permission.VIEW_RUNS)
@@ -94,7 +96,8 @@ def task(ctx: Context, run_id: UUID, path: str) -> OneTask:
     row = queries.find(ctx, run_id)
     attempts = queries.attempts(ctx, run_id, path)
     output = queries.result_of(ctx, attempts[-1])
-    return OneTask(run_id, attempts, output, plan_of_run(ctx, row.run))
+    paid = paid_by_step(ctx, run_id, path) if attempts[-1].kind == "agent" else []
+    return OneTask(run_id, attempts, output, plan_of_run(ctx, row.run), paid)
 
 
 @requires(Permission.VIEW_RUNS)

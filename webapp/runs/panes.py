@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from webapp.engine.steps import KINDS
@@ -14,6 +15,7 @@ from webapp.runs.lines import awaited
 from webapp.runs.presenting import asked, took_ms
 from webapp.runs.watching import Chosen
 from webapp.runs.words import step_word
+from webapp.spending.service import Paid
 from webapp.web.formats import cost, duration, moment, words
 from webapp.web.shapes import shape
 
@@ -95,8 +97,8 @@ def tool_calls(rows: Sequence[Any]) -> list[dict[str, Any]]:
     return calls
 
 
-def details(chosen: Chosen, zone: str) -> list[tuple[str, str]]:
-    """Return the facts of a step for whoever looks closely."""
+def details(chosen: Chosen, zone: str, paid: Sequence[Paid] = ()) -> list[tuple[str, str]]:
+    """Return the facts of a step for whoever looks closely; `paid`: its calls of models."""
     row, step = chosen.row, chosen.step
     facts = [("Step", f"{step.id}, {step.kind}"), ("Path", chosen.path)]
     if row is None:
@@ -112,13 +114,43 @@ def details(chosen: Chosen, zone: str) -> list[tuple[str, str]]:
         ("Due", moment(row.due_at, zone) if row.due_at else ""),
         ("Effect outside", row.effect.replace("_", " ")),
         ("Words in, out", f"{row.tokens_in:,}, {row.tokens_out:,} tokens" if row.tokens_in else ""),
-        ("Cost", cost(row.cost_nano) if row.cost_nano else ""),
+        ("Cost", _cost(row.cost_nano, paid)),
+        ("Price", _prices(paid)),
+        ("Estimated", _estimates(paid)),
         ("Code", error.get("code") or error.get("reason") or ""),
         ("Decided", _decided(error)),
         ("Note", error.get("note", "")),
         ("Worker", row.worker or ""),
     ]
     return facts + [(name, value) for name, value in pairs if value]
+
+
+def _cost(nano: int, paid: Sequence[Paid]) -> str:
+    unknown = list(dict.fromkeys(one.model for one in paid if one.amount_nano is None))
+    if not unknown:
+        return cost(nano) if nano else ""
+    known = f"{cost(nano)}, and " if nano else ""
+    return f"{known}unknown: no price is set for {', '.join(unknown)}"
+
+
+def _prices(paid: Sequence[Paid]) -> str:
+    """Return the rates that were used, each once."""
+    said = [
+        f"{one.model} {_usd(one.rates[0])} in, {_usd(one.rates[1])} out"
+        for one in paid
+        if one.rates is not None
+    ]
+    return f"{'; '.join(dict.fromkeys(said))} for a million tokens" if said else ""
+
+
+def _usd(amount: Decimal) -> str:
+    whole = amount.normalize()
+    return f"${whole:,.2f}" if whole == round(whole, 2) else f"${whole:f}"
+
+
+def _estimates(paid: Sequence[Paid]) -> str:
+    count = sum(one.estimate for one in paid)
+    return f"{count} of {len(paid)} model calls, by length" if count else ""
 
 
 def waits_for(chosen: Chosen) -> dict[str, Any]:

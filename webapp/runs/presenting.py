@@ -12,11 +12,13 @@ from webapp.engine.canonical import from_bytes
 from webapp.engine.plan import Plan
 from webapp.engine.steps import KINDS
 from webapp.kernel.ids import public_id
-from webapp.runs.models import Event, Step
+from webapp.runs.looking import OneTask
+from webapp.runs.models import Event
 from webapp.runs.queries import RunRow
 from webapp.runs.schemas import (
     LineOut,
     LogLine,
+    ModelCall,
     Reference,
     RunOut,
     RunStarted,
@@ -115,11 +117,23 @@ def tasks(run_id: Any, steps: Iterable[Any], plan: Plan) -> list[TaskOut]:
     return [TaskOut(**_task(run, step, count, names)) for step, count in newest.values()]
 
 
-def task(run_id: Any, attempts: Sequence[Step], plan: Plan, output: Any) -> TaskDetail:
+def task(found: OneTask) -> TaskDetail:
     """Return one step with its values: `input` is what it was asked to do, once frozen."""
-    newest = attempts[-1]
-    facts = _task(public_id("run", run_id), newest, len(attempts), names_of(plan))
-    return TaskDetail(**facts, input=asked(newest.request), output=output)
+    newest = found.attempts[-1]
+    names = names_of(found.plan)
+    facts = _task(public_id("run", found.run_id), newest, len(found.attempts), names)
+    calls = [
+        ModelCall(
+            model=one.model,
+            tokens_in=one.tokens_in,
+            tokens_out=one.tokens_out,
+            tokens_cached=one.tokens_cached,
+            cost_usd=None if one.amount_nano is None else dollars(one.amount_nano),
+            estimate=one.estimate,
+        )
+        for one in found.paid
+    ]
+    return TaskDetail(**facts, input=asked(newest.request), output=found.output, model_calls=calls)
 
 
 def asked(request: bytes | None) -> Any:

@@ -267,11 +267,23 @@ class TaskOut(BaseModel):
     error: dict[str, Any] | None
 
 
+class ModelCall(BaseModel):
+    """One call of a model, as the ledger has it."""
+
+    model: str
+    tokens_in: int
+    tokens_out: int
+    tokens_cached: int = Field(description="How many of those in came from the server's cache.")
+    cost_usd: str | None = Field(description="null: the model had no price, so nobody knows.")
+    estimate: bool = Field(description="The call was cut off, or the server did not count.")
+
+
 class TaskDetail(TaskOut):
-    """A step with what went in and what came out."""
+    """A step with what went in, what came out, and what it asked of models."""
 
     input: Any
     output: Any
+    model_calls: list[ModelCall]
 
 
 class LogLine(BaseModel):

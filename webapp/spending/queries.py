@@ -27,7 +27,7 @@ def rates_at(session: Session, model: str, at: datetime) -> Rates | None:
             Price.model == model, Price.from_at == newest
         )
     )
-    found = {kind: Decimal(rate) for kind, rate in rows.tuples()}
+    found = {kind: Decimal(rate) for kind, rate in rows}
     if not {"in", "out"} <= found.keys():
         return None
     return Rates(found["in"], found["out"], found.get("cached", found["in"]))
