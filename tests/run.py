@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 from tests import services  # noqa: E402  found only after the line above
 
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
-MEMORY = "/dev/shm"  # noqa: S108
+MEMORY = "/dev/shm"
 BROWSER = ("tests/browser",)
 ONCE = ("tests/chaos", "tests/engine", "tests/supervisor")
 
