@@ -142,7 +142,8 @@ class Settings(BaseModel):
     cache_backend: Literal["redis", "memory", "sqlite", "off"] = Field(
         "redis",
         description="Where answers of tools and models are kept that may be given again: `redis` "
-        "for all processes, `sqlite` for those of this machine, `memory` for each one alone.",
+        "for all processes, `sqlite` for those of this machine, `memory` for each one alone, "
+        "`off` nowhere.",
     )
     cache_items: int = Field(
         2000, ge=1, le=1_000_000, description="Answers that are kept at most, of 32 kB at most."

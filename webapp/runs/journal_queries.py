@@ -9,8 +9,11 @@ from uuid import UUID
 from sqlalchemy import case, func, null, or_, select
 
 from webapp.access.context import Context
-from webapp.runs.models import Step
+from webapp.runs.models import Event, Step
 from webapp.runs.queries import SHOWN, result_of
+
+_MOST_IN_A_COMMIT = 300
+"""Events; a commit with more of them ends before what is looked for."""
 
 
 def shown_steps(
@@ -75,6 +78,28 @@ def results_at(ctx: Context, run_id: UUID, paths: Sequence[str]) -> dict[str, An
         Step.state.in_(["succeeded", "reused"]),
     )
     return {row.path: result_of(ctx, row) for row in ctx.session.execute(query)}
+
+
+def notes_of(ctx: Context, run_id: UUID, path: str, seq: int) -> list[str]:
+    """Return the sentences that the end of a step was told with.
+
+    Args:
+        seq: of the step's row, which is the last event of the commit that wrote it.
+    """
+    query = (
+        select(Event.data)
+        .where(
+            Event.run_id == run_id,
+            Event.organization_id == ctx.organization_id,
+            Event.seq.between(seq - _MOST_IN_A_COMMIT, seq),
+            Event.type.in_(["step.done", "step.failed"]),
+        )
+        .order_by(Event.seq.desc())
+    )
+    for told in ctx.session.scalars(query):
+        if told.get("path") == path:
+            return [str(note) for note in told.get("notes", [])]
+    return []
 
 
 def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence[Step]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id, short
@@ -51,6 +52,7 @@ class RunView:
     approvals: list[ApprovalView] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
     unsent: list[Unsent] = field(default_factory=list)
+    zone: str = "UTC"
 
     @property
     def run(self) -> Any:
@@ -136,14 +138,14 @@ class RunView:
             return f"{word} in {duration(self.took_s)}"
         if run.state == "failed" and self.failed_number:
             return f"{word} at step {self.failed_number}"
+        if run.state == "waiting" and run.reason == "breaker":
+            return _away(self.watched.lines, self.zone) or word
         return word
 
     @property
     def failed_number(self) -> int | None:
         step = str((self.run.error or {}).get("path", ""))
         return self.watched.places.roots.get(re.split(r"[:/\[!]", step)[0])
-        if run.state == "waiting" and run.reason == "breaker":
-            return _away(self.watched.lines) or word
 
     @property
     def took_s(self) -> float | None:
@@ -348,11 +350,12 @@ def _output(view: RunView, name: str, label: str, value: Any, whole: str) -> Out
     return Output(name, label, value, value, 0, download)
 
 
-def _away(lines: Sequence[Line]) -> str:
+def _away(lines: Sequence[Line], zone: str) -> str:
     """Return the word of the first step that waits for a service: "… to recover (until 15:00)"."""
     for line in lines:
         if line.away and line.due_at is not None:
-            return f"{line.word.text} (until {line.due_at:%H:%M})"
-        if inside := _away(line.lines):
+            local = line.due_at.astimezone(ZoneInfo(zone))
+            return f"{line.word.text} (until {local:%H:%M})"
+        if inside := _away(line.lines, zone):
             return inside
     return ""

@@ -192,6 +192,15 @@ def request_of(ctx: Context, watched: Watched) -> bytes | None:
 
 
 @requires(Permission.VIEW_RUNS)
+def notes_in(ctx: Context, watched: Watched) -> list[str]:
+    """Return what is to be said of the chosen step: that its answer came from the cache, say."""
+    chosen = watched.chosen
+    if chosen is None or chosen.row is None or chosen.row.state in {"intent", "waiting"}:
+        return []
+    return journal_queries.notes_of(ctx, watched.row.run.id, chosen.path, chosen.row.seq)
+
+
+@requires(Permission.VIEW_RUNS)
 def calls_in(ctx: Context, watched: Watched) -> Sequence[Any]:
     """Return the tool calls of the chosen agent's step, in order."""
     chosen = watched.chosen

@@ -44,10 +44,10 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
 
     def find(self, key: str, *, use: bool = True) -> Entry | None:
-        return self._do(lambda db: self._find(db, key, use))
+        return self._do(lambda connection: self._find(connection, key, use))
 
-    def _find(self, db: sqlite3.Connection, key: str, use: bool) -> Entry | None:
-        row = db.execute(
+    def _find(self, connection: sqlite3.Connection, key: str, use: bool) -> Entry | None:
+        row = connection.execute(
             "SELECT value, life_s, uses, looks, changes, watched_s, ? - kept_at FROM answer"
             " WHERE key = ?",
             (self._clock(), key),
@@ -57,21 +57,23 @@ class SqliteStore:
         entry = Entry(*row)
         if use:
             entry.uses += entry.is_fresh
-            db.execute(_USE, (entry.uses, key))
+            connection.execute(_USE, (entry.uses, key))
         return entry
 
     def put(self, key: str, entry: Entry) -> None:
         one = (key, entry.value, self._clock(), entry.life_s)
         known = (entry.uses, entry.looks, entry.changes, entry.watched_s)
-        self._do(lambda db: db.execute(_PUT, one + known))
+        self._do(lambda connection: connection.execute(_PUT, one + known))
 
     def drop(self, keys: Iterable[str]) -> None:
         gone = [(key,) for key in keys]
-        self._do(lambda db: db.executemany("DELETE FROM answer WHERE key = ?", gone))
+        self._do(
+            lambda connection: connection.executemany("DELETE FROM answer WHERE key = ?", gone)
+        )
 
     def oldest(self, most: int) -> list[tuple[str, bool]]:
         rows = self._do(
-            lambda db: db.execute(
+            lambda connection: connection.execute(
                 "SELECT key, ? - kept_at < life_s FROM answer ORDER BY turn LIMIT ?",
                 (self._clock(), most),
             ).fetchall()
@@ -80,10 +82,12 @@ class SqliteStore:
 
     def move_up(self, keys: Iterable[str]) -> None:
         moved = [(key,) for key in keys]
-        self._do(lambda db: db.executemany(_MOVE_UP, moved))
+        self._do(lambda connection: connection.executemany(_MOVE_UP, moved))
 
     def __len__(self) -> int:
-        count: int = self._do(lambda db: db.execute("SELECT COUNT(*) FROM answer").fetchone())[0]
+        count: int = self._do(
+            lambda connection: connection.execute("SELECT COUNT(*) FROM answer").fetchone()
+        )[0]
         return count
 
     def close(self) -> None:
@@ -94,9 +98,9 @@ class SqliteStore:
 
     def _do(self, act: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            with self._lock, self._open() as db:
-                db.execute("BEGIN IMMEDIATE")
-                return act(db)
+            with self._lock, self._open() as connection:
+                connection.execute("BEGIN IMMEDIATE")
+                return act(connection)
         except sqlite3.Error as error:
             self.close()
             raise StoreAway(str(error)) from error
@@ -109,14 +113,14 @@ class SqliteStore:
 
 def _connected(path: Path) -> sqlite3.Connection:
     options: dict[str, Any] = {"timeout": 1.0, "check_same_thread": False}
-    db = sqlite3.connect(path, isolation_level=None, **options)
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = OFF")
-    db.executescript(_TABLES)
-    with db:
-        db.execute("BEGIN IMMEDIATE")
-        if db.execute("SELECT 1 FROM boot WHERE id = ?", (boot_id(),)).fetchone() is None:
-            db.execute("DELETE FROM boot")
-            db.execute("DELETE FROM answer")
-            db.execute("INSERT INTO boot VALUES (?)", (boot_id(),))
-    return db
+    connection = sqlite3.connect(path, isolation_level=None, **options)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.executescript(_TABLES)
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("SELECT 1 FROM boot WHERE id = ?", (boot_id(),)).fetchone() is None:
+            connection.execute("DELETE FROM boot")
+            connection.execute("DELETE FROM answer")
+            connection.execute("INSERT INTO boot VALUES (?)", (boot_id(),))
+    return connection

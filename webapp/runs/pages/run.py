@@ -38,6 +38,7 @@ from webapp.runs.showing import RunView
 from webapp.runs.signals import read_json
 from webapp.runs.standing import standing_of
 from webapp.runs.watching import Watched
+from webapp.spending.service import paid_by_step
 from webapp.web.forms import DraftForm, posted
 from webapp.web.htmx import done, wants_part
 
@@ -83,6 +84,7 @@ def _view(watched: Watched) -> RunView:
         step if watched.places.step_at(step) is not None else "",
         view if view in showing.VIEWS else "out",
         still="still" in request.args,
+        zone=zone(),
     )
 
 
@@ -130,7 +132,11 @@ def _fill_pane(ctx: Context, view: RunView) -> list[Any]:
         view.pane["given"] = [panes.narrow("", label, value) for label, value in values]
         return [value for _, value in values]
     if view.view == "details":
-        view.pane |= {"facts": panes.details(chosen, zone()), "raw": panes.raw_parts(chosen)}
+        asks_models = row is not None and row.kind == "agent"
+        paid = paid_by_step(ctx, view.run.id, chosen.path) if asks_models else []
+        facts = panes.details(chosen, zone(), paid)
+        facts += [("Note", note) for note in watching.notes_in(ctx, view.watched)]
+        view.pane |= {"facts": facts, "raw": panes.raw_parts(chosen)}
         return []
     if view.view == "talk":
         calls = panes.tool_calls(watching.calls_in(ctx, view.watched))
