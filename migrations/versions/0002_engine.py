@@ -46,6 +46,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("ledger")
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("DROP FUNCTION ledger_only_grows()")
     op.drop_table("price")
     _drop_queues()
     op.drop_table("approval_person")
@@ -130,6 +132,20 @@ def _approvals() -> None:
     )
 
 
+_LEDGER_GROWS_POSTGRESQL = (
+    """CREATE FUNCTION ledger_only_grows() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN RAISE EXCEPTION 'the ledger only grows'; END $$""",
+    """CREATE TRIGGER ledger_only_grows BEFORE UPDATE OR DELETE ON ledger
+       FOR EACH ROW EXECUTE FUNCTION ledger_only_grows()""",
+)
+_LEDGER_GROWS_SQLITE = (
+    """CREATE TRIGGER ledger_no_update BEFORE UPDATE ON ledger
+       BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END""",
+    """CREATE TRIGGER ledger_no_delete BEFORE DELETE ON ledger
+       BEGIN SELECT RAISE(ABORT, 'the ledger only grows'); END""",
+)
+
+
 def _money() -> None:
     op.create_table(
         "price",
@@ -163,6 +179,9 @@ def _money() -> None:
     call = ["run_id", "path", "attempt", "n", "kind"]
     op.create_index("ledger_call", "ledger", call, unique=True)
     op.create_index("ledger_org_at", "ledger", ["organization_id", "at"])
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
+    for statement in _LEDGER_GROWS_POSTGRESQL if is_postgresql else _LEDGER_GROWS_SQLITE:
+        op.execute(statement)
 
 
 def _step_columns() -> list[sa.Column[Any]]:

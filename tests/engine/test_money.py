@@ -273,3 +273,15 @@ def test_rates_below_a_nano_dollar_are_exact() -> None:
     rates = Rates(Decimal("37.5"), Decimal("0.25"), Decimal("3.75"))
 
     assert rates.cost(Usage(3, 2, 1)) == 79  # 2 * 37.5 + 3.75 + 0.5 = 79.25
+
+
+def test_a_provider_that_breaks_off_without_a_word_is_charged_what_was_reserved() -> None:
+    journal = MemoryJournal()
+
+    async def faulty(ask: Ask, hooks: Hooks) -> str:
+        await hooks.money.reserve("m", 8, 20)
+        raise KeyError("a fault of ours")
+
+    run(plan_of(agent()), journal, fake_ports(models=ScriptedModels([faulty]), prices=PRICES))
+
+    assert journal.ledger()[-1] == ("s_1", 1, "interrupted", COST)

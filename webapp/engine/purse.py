@@ -104,6 +104,11 @@ class Purse:
         if entry is not None:
             self._host.leave_entry(entry.released())
 
+    def end(self) -> None:
+        """Whoever asked gave up in the middle: what was reserved counts."""
+        if self._open is not None:
+            self.interrupt(self._open.usage)
+
     def count(self, usage: Usage) -> None:
         self._work.spend(0, usage.tokens_in, usage.tokens_out)
 

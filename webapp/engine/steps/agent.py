@@ -129,7 +129,10 @@ async def _asked(frozen: dict[str, Any], work: Work) -> dict[str, Any]:
         answer_tokens=frozen["answer_tokens"],
         most_calls=frozen["most_calls"],
     )
-    answer: Answer = await work.ports.models.answer(ask, _hooks(work))
+    try:
+        answer: Answer = await work.ports.models.answer(ask, _hooks(work))
+    finally:
+        work.purse.end()
     work.ports.crash("worker.after_llm_before_record")
     work.notes.extend(answer.notes)
     talk = {"model": answer.model, "calls": answer.calls, "text": answer.text}
