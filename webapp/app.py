@@ -33,7 +33,7 @@ from webapp.organizations import pages as organizations_pages
 from webapp.organizations import service as organizations
 from webapp.runs import api as runs_api
 from webapp.runs import pages as runs_pages
-from webapp.runs import pausing_api
+from webapp.runs import pausing_api, replaying_api
 from webapp.runs import topics as runs_topics
 from webapp.web import (
     assets,
@@ -65,6 +65,7 @@ FEATURES: tuple[Blueprint, ...] = (
     runs_pages.doors,
     runs_api.doors,
     pausing_api.doors,
+    replaying_api.doors,
 )
 """The doors of every feature: pages and API routes."""
 

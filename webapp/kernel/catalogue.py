@@ -165,6 +165,11 @@ CATALOGUE: dict[str, Entry] = {
         "It can be run again when it has ended. Cancel it first, if it shall not go on.",
         "Nothing was started.",
     ),
+    "E-REPLAY-NONE": Entry(
+        "There is nothing to run again.",
+        "These runs were run again meanwhile, or are older than the days that were asked for.",
+        "Nothing was started.",
+    ),
     "E-DECIDED": Entry("There is nothing to decide.", "{why}", "Nothing was changed."),
     # Approvals
     "E-APPROVAL-OTHERS": Entry(

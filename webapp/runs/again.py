@@ -92,10 +92,32 @@ def run_again(
     if key and (earlier := find_run_by_key(ctx, key)) is not None:
         return earlier
     old, plan = _over(ctx, run_id, start)
-    rows = _rows(ctx, run_id)
-    kept = _kept(plan, rows, start)
     wanted = set(send_again)
-    skipped = [one.path for one in _sent(old, rows, kept, plan) if one.path not in wanted]
+    run = _begin(ctx, old, plan, start, wanted, key)
+    after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
+    record(ctx, "run.again", public_id("run", old.id), after=after)
+    ctx.session.flush()
+    return run
+
+
+@requires(Permission.START_RUNS)
+def start_again(ctx: Context, old: Run, start: str, *, send_all: bool) -> Run:
+    """Start a run that begins again where many do: nobody is asked about each effect.
+
+    Args:
+        send_all: whether all that was sent behind `start` is sent once more.
+    """
+    return _begin(ctx, old, plan_of_run(ctx, old), start, None if send_all else set(), "")
+
+
+def _begin(
+    ctx: Context, old: Run, plan: Plan, start: str, wanted: set[str] | None, key: str
+) -> Run:
+    """Write the new run with what it takes over; `wanted` is sent again, None is everything."""
+    rows = _rows(ctx, old.id)
+    kept = _kept(plan, rows, start)
+    sent = [] if wanted is None else [one.path for one in _sent(old, rows, kept, plan)]
+    skipped = [path for path in sent if path not in (wanted or ())]
     run = _new_run(ctx, old, start, key)
     known = known_plan(old.version_id)
     starting.accept(ctx, run, known.steps if known is not None else 0)
@@ -104,9 +126,6 @@ def run_again(
     lease.done = sum(1 for row in kept if row.ends)
     first = ctx.session.get_one(Event, (run.id, 1))
     first.data = {**first.data, "again_of": public_id("run", old.id), "reused": lease.done}
-    after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
-    record(ctx, "run.again", public_id("run", old.id), after=after)
-    ctx.session.flush()
     return run
 
 

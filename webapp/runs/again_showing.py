@@ -25,7 +25,8 @@ class SentView:
 
     Attributes:
         what: the frozen request by names; of an agent each of its tool calls.
-        doubtful: nobody knows whether it happened.
+        doubtful: nobody knows whether it happened; gave: it ended well, so that what it gave is
+            there for later steps when it is skipped.
     """
 
     id: str
@@ -34,6 +35,7 @@ class SentView:
     at: datetime | None
     what: list[Pairs]
     doubtful: bool
+    gave: bool
     calls: int
 
 
@@ -78,6 +80,7 @@ def again_view(ctx: Context, found: Again, places: Places) -> AgainView:
             _when(calls.get(one.path) or [rows.get(one.path)]),
             _what(calls.get(one.path) or [rows.get(one.path)]),
             one.doubtful,
+            one.path in rows and rows[one.path].state in {"succeeded", "reused"},
             one.calls,
         )
         for one in shown

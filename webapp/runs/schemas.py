@@ -246,6 +246,75 @@ class Reference(BaseModel):
     name: str
 
 
+class FailuresAsked(Draft):
+    """Which failed runs to group."""
+
+    days: WholeNumber = Field(7, ge=1, le=90, description="Only runs of so many days.")
+
+
+class CauseKey(Draft):
+    """What names a group of failed runs."""
+
+    workflow: Annotated[str, an_id("wf")] = Field(title="Workflow")
+    step: str = Field("", max_length=40, title="Step", description="Empty: the run as a whole.")
+    code: str = Field(max_length=60, title="Code", description="Of the error.")
+
+
+class FailureCause(BaseModel):
+    """Failed runs of one workflow that failed at the same step for the same reason."""
+
+    workflow: Reference
+    step: str
+    step_name: str
+    code: str
+    text: str = Field(description="What the newest of them says.")
+    count: int
+    first_at: datetime
+    last_at: datetime
+    newest: Annotated[str, an_id("run")]
+
+
+class FailureList(BaseModel):
+    """Why runs failed, the most frequent cause first."""
+
+    items: list[FailureCause]
+    looked_back_to: datetime | None = Field(
+        description="There are older failures than this, which were not looked at; null: none."
+    )
+
+
+class Replay(Draft):
+    """Which failed runs to run again, and how fast."""
+
+    model_config = _example(
+        {
+            "causes": [
+                {"workflow": "wf_01k9z3v8q4e7m2n5r6t8w0x1y3", "step": "s_2", "code": "E-HTTP-5XX"}
+            ],
+            "pace": 30,
+        }
+    )
+
+    causes: list[CauseKey] = Field(min_length=1, max_length=200, title="Causes")
+    days: int = Field(7, ge=1, le=90, title="Days", description="Only runs of so many days.")
+    pace: int = Field(
+        30, ge=1, le=600, title="Runs a minute", description="How many begin in a minute."
+    )
+    send_again: bool = Field(
+        False,
+        title="Send again",
+        description="Send once more what was sent behind the step that failed, which otherwise is "
+        "skipped.",
+    )
+
+
+class Replayed(BaseModel):
+    """Runs that were started again; each waits for its moment."""
+
+    runs: list[Annotated[str, an_id("run")]]
+    left: int = Field(description="How many failed runs of these causes are left for next time.")
+
+
 class TaskOut(BaseModel):
     """One step of a run, its newest attempt."""
 

@@ -77,9 +77,19 @@ PAGES: dict[str, dict[str, str]] = {
         "run-cancelled": "{cancelled}",
         "run-doubt": "{doubt}",
         "run-talk": "{talked}?step=s_1&view=talk",
+        "run-rehearsal": "{rehearsed}",
+        "run-rounds": "{rounds}?step=s_9%232/s_1",
+        "run-rounds-all": "{rounds}?step=s_9&view=items",
+        "run-signal": "{hears}",
+    },
+    "/o/<org>/runs/failed": {"failures": "{home}/runs/failed"},
+    "/o/<org>/runs/failed/check": {
+        "failures-check-none": "{home}/runs/failed/check",
+        "failures-check": "{home}/runs/failed/check?cause={cause}",
     },
     f"{RUN}/again": {
         "run-again": "{failed}/again?from=s_1",
+        "run-again-sent": "{sent}/again",
         "run-again-open": "{waiting}/again",
     },
 }  # fmt: skip

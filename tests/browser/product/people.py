@@ -42,6 +42,12 @@ class Account:
         started = self.house.until("POST", path, {"inputs": inputs}, Idempotency_Key=key)
         return str(started["id"])
 
+    def rehearse(self, workflow: str) -> str:
+        """Rehearse a workflow by the API and return the run's id."""
+        path, key = f"/api/v1/workflows/{workflow}/run", f"r-{workflow}"
+        started = self.house.until("POST", path, {"rehearsal": True}, Idempotency_Key=key)
+        return str(started["id"])
+
     def run(self, run: str) -> Any:
         return self.house.until("GET", f"/api/v1/runs/{run}")
 

@@ -79,6 +79,19 @@ def counting(step_id: str, inner: str) -> Step:
     }
 
 
+def rounds(step_id: str, until: int, *steps: Step) -> Step:
+    """Steps that are done again until a round."""
+    row = {"value": [{"value": [step_id, "round"]}], "is": "equal", "to": until}
+    settings = {"until": {"all": [row]}, "most": 10, "steps": list(steps)}
+    return {"id": step_id, "kind": "repeat", "name": "Until it is good", "with": settings}
+
+
+def hears(step_id: str, signal: str) -> Step:
+    """A step that waits for a signal."""
+    settings = {"signal": {"name": signal}}
+    return {"id": step_id, "kind": "wait", "name": "Is it paid?", "with": settings}
+
+
 def one_of_each(other: str = "") -> dict[str, Any]:
     """A plan with a step of every kind, and a value of Start in some.
 

@@ -49,14 +49,26 @@ def places(account: Account, silent: str) -> dict[str, str]:
     doubt = account.start(account.make_workflow("Orders", plans.plan(plans.order("s_1", silent))))
     letter = plans.plan(plans.asking("s_1", "Dear Ms. Ada,\nplease pay.", {"in_s": 86_400}))
     asks = account.start(account.make_workflow("Letters", letter))
-    account.until_over(failed, talked, cancelled, doubt)
+    sent = account.start(account.make_workflow("Sent", plans.plan(plans.order("s_1", silent))))
+    rehearsed = account.rehearse(
+        account.make_workflow("Rehearsed", plans.plan(plans.order("s_1", silent)))
+    )
+    again = plans.plan(plans.rounds("s_9", 3, plans.text("s_1", "Try.", "Try")))
+    rounds = account.start(account.make_workflow("Rounds", again))
+    hears = account.start(account.make_workflow("Hears", plans.plan(plans.hears("s_1", "paid"))))
+    account.until_over(failed, talked, cancelled, doubt, sent, rehearsed, rounds)
+    call("POST", f"/api/v1/tasks/{sent}.s_1/decide", {"decision": "happened"})
+    account.until_over(sent)
+    why = call("GET", f"/api/v1/runs/{failed}")
+    cause = f"{why['workflow']['id']}.s_1.{why['error']['code']}"
     [approval] = account.until_asked(asks)
     runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
     runs |= {"doubt": doubt, "asks": asks, "paused": paused}
+    runs |= {"sent": sent, "rehearsed": rehearsed, "rounds": rounds, "hears": hears}
     runs["done"] = account.example_run
     workflows = {"example": example, "every_kind": every_kind, "empty": empty}
     return (
-        {"home": home, "approval": f"{home}/approvals/{approval}"}
+        {"home": home, "approval": f"{home}/approvals/{approval}", "cause": cause}
         | {name: f"{home}/runs/{run}" for name, run in runs.items()}
         | {name: f"{home}/workflows/{workflow}" for name, workflow in workflows.items()}
     )

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from webapp.runs.pages import again, approvals, form, index, pausing, run
+from webapp.runs.pages import again, approvals, failures, form, index, pausing, run
 from webapp.runs.pages.doors import doors
 from webapp.runs.pages.index import last_runs
 
-__all__ = ["again", "approvals", "doors", "form", "index", "last_runs", "pausing", "run"]
+__all__ = [
+    "again",
+    "approvals",
+    "doors",
+    "failures",
+    "form",
+    "index",
+    "last_runs",
+    "pausing",
+    "run",
+]

@@ -1,0 +1,58 @@
+"""Why runs failed, and many of them run again, for programs."""
+
+from __future__ import annotations
+
+from webapp.access.context import Context
+from webapp.access.permissions import Permission
+from webapp.kernel.ids import parse_id, public_id
+from webapp.runs import replaying
+from webapp.runs.schemas import (
+    FailureCause,
+    FailureList,
+    FailuresAsked,
+    Reference,
+    Replay,
+    Replayed,
+)
+from webapp.web.doors import ApiDoors
+
+doors = ApiDoors("failures", __name__)
+
+
+@doors.get("/failures", permission=Permission.VIEW_RUNS, query=FailuresAsked, answer=FailureList)
+def list_failures(ctx: Context, query: FailuresAsked) -> FailureList:
+    """Group failed runs that nobody has run again by their cause, the most frequent first."""
+    found = replaying.causes(ctx, query.days)
+    return FailureList(items=[_shown(one) for one in found.items], looked_back_to=found.reached)
+
+
+@doors.post(
+    "/failures/replay",
+    permission=Permission.START_RUNS,
+    once="required",
+    body=Replay,
+    answer=Replayed,
+    status=202,
+    errors=(409,),
+)
+def replay_failures(ctx: Context, body: Replay) -> Replayed:
+    """Run the failed runs of these causes again, each from the step that failed, at most 1,000 at
+    a time. They begin at the pace that is asked for.
+    """
+    keys = [(parse_id("wf", one.workflow), one.step, one.code) for one in body.causes]
+    runs, left = replaying.replay(ctx, body.days, keys, body.pace, send_again=body.send_again)
+    return Replayed(runs=[public_id("run", run.id) for run in runs], left=left)
+
+
+def _shown(cause: replaying.Cause) -> FailureCause:
+    return FailureCause(
+        workflow=Reference(id=public_id("wf", cause.workflow_id), name=cause.workflow),
+        step=cause.step,
+        step_name=cause.step_name,
+        code=cause.code,
+        text=cause.text,
+        count=len(cause.runs),
+        first_at=cause.oldest.at,
+        last_at=cause.newest.at,
+        newest=public_id("run", cause.newest.id),
+    )
