@@ -88,7 +88,7 @@ class Server(Postgres):
         """End the sessions of Deckhand, up to so many; return how many."""
         cut = (
             "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity"
-            " WHERE usename = %s ORDER BY random() LIMIT %s) AS some"
+            " WHERE usename = %s ORDER BY random() LIMIT %s) AS chosen"
         )
         found = self._admin.execute(cut, (OWNER, most)).fetchone()
         return int(found[0]) if found else 0

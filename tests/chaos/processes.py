@@ -16,6 +16,7 @@ from tests.chaos.places import Place
 from tests.chaos.points import POINTS, Yard, one_round
 
 Figures = dict[str, Any]
+STARTS_A_KILL = 150
 TEXT = {"id": "s_1", "kind": "text", "name": "Say", "with": {"text": "Hello"}}
 
 
@@ -37,11 +38,13 @@ def starts(place: Place, times: int) -> Figures:
     with place.stack(lease_s=4) as (stack, sink):
         workflow = stack.live("Text", plans.of(TEXT))
         with loaded(stack, workflow, "s", clients=8) as load:
-            for _ in range(times):
-                time.sleep(random.uniform(0.3, 1.5))
+            kills = 0
+            while kills < times or len(load.runs) < STARTS_A_KILL * times:
+                time.sleep(random.uniform(0.5, 4))
                 stack.kill("web")
                 stack.begin("web")
-        figures = {"kills": times, "starts": len(load.runs)}
+                kills += 1
+        figures = {"kills": kills, "starts": len(load.runs)}
         return figures | place.verdict(stack, sink, 180, load.failures)
 
 
