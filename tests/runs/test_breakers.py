@@ -109,9 +109,10 @@ def settings(
     bank: Moody,
     env: dict[str, str],
 ) -> Settings:
-    """Settings under which steps reach both services."""
+    """Settings under which steps reach both services; one has models, too."""
     allow = f"127.0.0.1/32:{shop.port},127.0.0.1/32:{bank.port}"
-    given = {"REDIS_URL": redis_url, "OUTBOUND_ALLOW": allow, **env}
+    model = f"http://{shop.host}/v1"
+    given = {"REDIS_URL": redis_url, "OUTBOUND_ALLOW": allow, "MODEL_BASE_URL": model, **env}
     return test_settings(tmp_path, database_url, **given)
 
 
@@ -266,6 +267,17 @@ def test_a_service_nobody_can_reach_is_left_alone(
     assert len(break_it(began, workflow)) == 6
 
 
+def test_a_service_that_never_answers_is_left_alone(
+    make_live: Any, began: Began, shop: Moody
+) -> None:
+    shop.may_answer.clear()
+
+    runs = break_it(began, make_live(shop.plan(timeout_s=1)))
+
+    assert len(runs) == 6
+    assert len(shop.calls) == 5
+
+
 def test_the_page_says_whom_the_run_waits_for_and_until_when(
     make_live: Any, began: Began, shop: Moody, owner: Browser, viewer: Browser
 ) -> None:
@@ -298,15 +310,8 @@ def test_a_run_that_waits_for_a_service_can_be_cancelled(
     assert follow.until(run, "cancelled")["state"] == "cancelled"
 
 
-@pytest.fixture
-def model_server(env: dict[str, str], shop: Moody) -> Moody:
-    """The shop, which says it is a model server."""
-    env["MODEL_BASE_URL"] = f"http://{shop.host}/v1"
-    return shop
-
-
 def test_the_model_server_has_a_breaker_like_any_service(
-    model_server: Moody, make_live: Any, began: Began
+    make_live: Any, began: Began, shop: Moody
 ) -> None:
     agent = {"inline": {"instructions": "Sum up.", "model": "big"}, "message": "Hello."}
     step = {"id": "s_1", "kind": "agent", "with": agent, "retry": {"times": 0}}
@@ -314,7 +319,7 @@ def test_the_model_server_has_a_breaker_like_any_service(
     runs = break_it(began, make_live(plan_of(step)))
 
     assert len(runs) == 6
-    assert len(model_server.calls) == 5
+    assert len(shop.calls) == 5
 
 
 def test_without_redis_each_worker_keeps_its_own(
