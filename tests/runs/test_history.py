@@ -12,6 +12,7 @@ from tests.commands.test_commands import deckhand, env_of
 from tests.runs.durable import Yard
 from webapp.access.tenancy import across_organizations
 from webapp.audit.models import AuditHead
+from webapp.commands.exits import DATABASE
 from webapp.kernel.db import make_engine
 from webapp.kernel.settings import Settings
 
@@ -81,3 +82,12 @@ def test_a_record_that_somebody_rewrote_is_told(settings: Settings, make_live: A
     assert export(settings)["audit_ok"] is False
     in_words = deckhand("history", "export", env=env_of(settings)).stdout
     assert "The audit record is BROKEN." in in_words
+
+
+def test_a_database_without_tables_is_no_history(settings: Settings, empty_database: Any) -> None:
+    env = {**env_of(settings), "DATABASE_URL": empty_database()}
+
+    done = deckhand("history", "export", "--json", env=env)
+
+    assert (done.returncode, done.stdout) == (DATABASE, "")
+    assert "The database holds nothing yet." in done.stderr

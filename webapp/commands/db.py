@@ -70,6 +70,14 @@ def at_newest_or_end(settings: Settings) -> None:
         sys.exit(DATABASE)
 
 
+def newest_or_end(settings: Settings) -> None:
+    """End the process unless the schema is there and is this version's; change nothing."""
+    state = _state(settings)
+    if state is not State.NEWEST:
+        click.echo(state.value, err=True)
+        sys.exit(DATABASE)
+
+
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest schema."""
     import flask_migrate

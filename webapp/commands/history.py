@@ -24,11 +24,13 @@ def export(*, as_json: bool) -> None:
     It reads the database, changes nothing, and holds nobody up.
     """
     from webapp.access.context import NOWHERE, SYSTEM, Context
+    from webapp.commands.db import newest_or_end
     from webapp.commands.unit import snapshot
     from webapp.kernel import jsons
     from webapp.runs.history import runs_so_far, totals
 
     settings = settings_or_end()
+    newest_or_end(settings)
     with snapshot(settings) as session:
         ctx = Context(session, NOWHERE, SYSTEM, settings)
         found = runs_so_far(ctx)
