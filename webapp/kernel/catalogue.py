@@ -137,6 +137,12 @@ CATALOGUE: dict[str, Entry] = {
         "It has format {found}; this one reads up to {known}.",
         "Nothing was saved.",
     ),
+    "E-NEWER": Entry(
+        "A newer Deckhand is being started.",
+        "This was written by it, and this part still runs the version before. Try again in a "
+        "minute.",
+        "Nothing was changed.",
+    ),
     "E-NOT-READY": Entry(
         "{count} left before this can go live.", "{first}", "The live version did not change."
     ),

@@ -19,7 +19,7 @@ from yaml.resolver import Resolver
 
 MOST_DEPTH: Final = 64
 MOST_DIGITS: Final = 64
-MOST_VALUES: Final = 100_000
+MOST_VALUES: Final = 50_000
 """Each is an event in Python: a megabyte of commas would take seconds."""
 _LEAST, _MOST = -(2**63), 2**63 - 1
 _NULL: Final = re.compile(r"(?:null|Null|NULL|~|)")

@@ -21,6 +21,7 @@ from jinja2 import TemplateNotFound
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException, SecurityError
 
+from webapp.engine.plan import PlanTooNew
 from webapp.kernel.catalogue import CATALOGUE
 from webapp.kernel.db import is_away
 from webapp.kernel.errors import (
@@ -238,6 +239,9 @@ def _of_anything(error: Exception) -> Response:
         log.warning("database_away", ref=reference(), kind=type(error).__name__)
         code = "E-BUSY" if "Busy" in type(error).__name__ else "E-DATABASE"
         return answer(Unavailable(code, retry_after=5 if code == "E-DATABASE" else 1))
+    if isinstance(error, PlanTooNew):
+        log.warning("plan_too_new", ref=reference(), path=request.path)
+        return answer(Unavailable("E-NEWER", retry_after=60))
     # The traceback names lines only: values of variables may be secrets.
     log.error(
         "bug", ref=reference(), method=request.method, path=request.path, exc_info=error
