@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.approvals.conftest import Change, Sweep, asked, letter, person, until
+from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, until
 from tests.fixtures import Browser, House
 from tests.workflows.counting import counted
 from webapp.access.permissions import Role
@@ -214,3 +214,25 @@ def test_what_went_in_and_the_details_of_the_step_are_shown(waiting: Any, owner:
         page = owner.get(f"/o/acme/runs/{run}?step=s_2&view={view}")
         assert page.status_code == 200
         assert "Waiting for a person" in page.text
+
+
+def test_a_rehearsal_asks_nobody_and_goes_on_with_what_it_would_have_shown(
+    make_live: Any, start: Any, program: Any, finish: Any
+) -> None:
+    run = start(make_live(letter(), "Letters"), rehearsal=True).get_json()["id"]
+
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
+    assert program.get("/api/v1/approvals").get_json()["items"] == []
+
+
+def test_a_run_that_is_paused_takes_the_answer_when_it_is_resumed(
+    waiting: Any, program: Any, finish: Any, runner: Any
+) -> None:
+    run, one = waiting(letter()), asked(program)["id"]
+    assert program.post(f"/api/v1/runs/{run}/pause").status_code == 200
+
+    answer(program, one)
+
+    assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "paused"
+    assert program.post(f"/api/v1/runs/{run}/resume").status_code == 200
+    assert finish(run)["state"] == "done"

@@ -47,7 +47,7 @@ from webapp.engine.mailbox import Arrival, Mailbox, frozen_of
 from webapp.engine.moments import now_values
 from webapp.engine.pen import Pen
 from webapp.engine.plan import Limits, Plan
-from webapp.engine.ports import Journal, Ports
+from webapp.engine.ports import Journal, Ports, WaitFor
 from webapp.engine.recovery import CALL, held_s
 from webapp.engine.scheduler import Scheduler
 from webapp.engine.steps import KINDS
@@ -267,7 +267,8 @@ class Driver:
             elif start.step.instant:
                 assert start.step.kind.waits is not None
                 waits = compute(start, start.step.kind.waits)
-                outcome = Succeeded(self._unwaited(start)) if self.rehearses else Waits(waits)
+                rehearsed = self.rehearses
+                outcome = Succeeded(self._unwaited(start, waits)) if rehearsed else Waits(waits)
             else:
                 self._intend(start)
                 return
@@ -276,10 +277,11 @@ class Driver:
             outcome = Failed(error)
         self._tell(start.path, outcome)
 
-    def _unwaited(self, start: Start) -> dict[str, Any]:
+    def _unwaited(self, start: Start, waits: WaitFor) -> dict[str, Any]:
         """What a step that waits gives in a rehearsal, which asks nobody and waits for nothing."""
-        agreed = {"decision": "approve"} if start.step.kind_name == "approval" else {}
-        return {"rehearsal": True, "at": str(self.scheduler.now["time"]), **agreed}
+        rehearse = start.step.kind.rehearsed
+        given = rehearse(waits.frozen) if rehearse is not None else {}
+        return {"rehearsal": True, "at": str(self.scheduler.now["time"]), **given}
 
     def _tell(self, path: str, outcome: Outcome) -> None:
         # Behind what is still to be done: the scheduler's commands hold in their order only.
