@@ -95,6 +95,7 @@ def test_the_step_beside_the_run_says_which_price_was_used(
 
     assert "stub $0.15 in, $0.60 out for a million tokens" in page
     assert "4, 40 tokens" in page
+    assert f"${COST}" in page
 
 
 @pytest.mark.parametrize("limit", ["of the step", "of the plan"])

@@ -12,7 +12,7 @@ from webapp.engine.steps import KINDS
 from webapp.kernel import jsons
 from webapp.kernel.asking import id_pattern
 from webapp.runs.lines import awaited
-from webapp.runs.presenting import asked, took_ms
+from webapp.runs.presenting import asked, dollars, took_ms
 from webapp.runs.watching import Chosen
 from webapp.runs.words import step_word
 from webapp.spending.service import Paid
@@ -128,9 +128,14 @@ def details(chosen: Chosen, zone: str, paid: Sequence[Paid] = ()) -> list[tuple[
 def _cost(nano: int, paid: Sequence[Paid]) -> str:
     unknown = list(dict.fromkeys(one.model for one in paid if one.amount_nano is None))
     if not unknown:
-        return cost(nano) if nano else ""
-    known = f"{cost(nano)}, and " if nano else ""
+        return _exactly(nano)
+    known = f"{_exactly(nano)}, and " if nano else ""
     return f"{known}unknown: no price is set for {', '.join(unknown)}"
+
+
+def _exactly(nano: int) -> str:
+    """Lists say "under $0.0001"; whoever looks closely wants to know."""
+    return f"${dollars(nano)}" if 0 < nano < 100_000 else cost(nano) if nano else ""
 
 
 def _prices(paid: Sequence[Paid]) -> str:
