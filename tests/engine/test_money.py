@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.drives import Doc, driven, lanes, plan_of, run, text
 from webapp.engine.errors import StepError
-from webapp.engine.journal import End
+from webapp.engine.journal import End, HandBack
 from webapp.engine.ledger import Rates, Usage
 from webapp.engine.providers import Ask, Hooks
 from webapp.engine.testing import Died, MemoryJournal, ScriptedModels, fake_ports, priced
@@ -285,3 +285,31 @@ def test_a_provider_that_breaks_off_without_a_word_is_charged_what_was_reserved(
     run(plan_of(agent()), journal, fake_ports(models=ScriptedModels([faulty]), prices=PRICES))
 
     assert journal.ledger()[-1] == ("s_1", 1, "interrupted", COST)
+
+
+def test_a_worker_that_has_to_go_pays_for_what_it_cut_off_and_the_next_one_goes_on() -> None:
+    journal = MemoryJournal()
+
+    async def story() -> Any:
+        stop, begun = asyncio.Event(), asyncio.Event()
+
+        async def hangs(ask: Ask, hooks: Hooks) -> str:
+            await hooks.money.reserve("m", 8, 20)
+            begun.set()
+            await asyncio.Event().wait()
+            return ""
+
+        ports = fake_ports(models=ScriptedModels([hangs]), prices=PRICES)
+        plan = plan_of(agent())
+        task = asyncio.create_task(driven(plan, journal, ports, stop=stop, grace_s=0.0))
+        await begun.wait()
+        stop.set()
+        return await asyncio.wait_for(task, 5)
+
+    assert asyncio.run(story()) == HandBack("stopping")
+    assert [entry.kind for entry in journal.entries] == ["reserve", "interrupted"]
+
+    run(plan_of(agent()), journal, fake_ports(models=ScriptedModels([Server()]), prices=PRICES))
+
+    assert [(one.n, one.kind) for one in journal.entries[2:]] == [(2, "reserve"), (2, "settle")]
+    assert journal.rows["s_1", 1].cost_nano == journal.cost_nano == 2 * COST
