@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -11,7 +10,6 @@ import redis
 from webapp.kernel.caches.cache import Figures
 
 _KEY: Final = "dh:cache-figures"
-_EVERY_S: Final = 2.0
 
 
 class Tally:
@@ -20,14 +18,8 @@ class Tally:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._told = Figures()
-        self._next = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        return time.monotonic() >= self._next
 
     def add(self, figures: Figures) -> None:
-        self._next = time.monotonic() + _EVERY_S
         counted = replace(figures)
         told = asdict(self._told)
         try:

@@ -16,6 +16,7 @@ from webapp.kernel.caches.tallies import Tally
 from webapp.kernel.settings import Settings
 
 _FILE: Final = "cache.sqlite3"
+_TELL_S: Final = 2.0
 
 
 class WorkerCache:
@@ -26,12 +27,21 @@ class WorkerCache:
         self.tally = tally
         self.quick = quick
         """It never waits, so that no thread is needed for it."""
+        self._telling = False
 
     def close(self) -> None:
         self.tell()
         self.cache.close()
 
+    def tell_soon(self) -> None:
+        """Tell Redis in a moment, once for all that happens until then."""
+        if not self._telling:
+            self._telling = True
+            loop = asyncio.get_running_loop()
+            loop.call_later(_TELL_S, loop.run_in_executor, None, self.tell)
+
     def tell(self) -> None:
+        self._telling = False
         if self.tally is not None:
             self.tally.add(self.cache.figures)
 
@@ -62,8 +72,7 @@ class OrganizationAnswers:
 
     async def _do(self, act: Any) -> Any:
         done = act() if self._kept.quick else await asyncio.to_thread(act)
-        if self._kept.tally is not None and self._kept.tally.is_due:
-            asyncio.get_running_loop().run_in_executor(None, self._kept.tell)
+        self._kept.tell_soon()
         return done
 
 
