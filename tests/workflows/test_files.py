@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.workflows.pages import form_at, send
+from tests.workflows.pages import form_at, forms_of, send
 from tests.workflows.plans import WHO, plan_of, text
 from webapp.engine.plan import plan_sha
 from webapp.kernel import yamls
@@ -231,6 +231,8 @@ def test_a_pasted_text_that_is_wrong_is_said_with_its_place_and_kept(
     assert answer.status_code == 422
     assert sentence in answer.text
     assert 'href="#text"' in answer.text
+    kept = forms_of(answer.text)["import-workflow"].fields
+    assert (kept["name"], kept["text"].replace("\r\n", "\n")) == ("Wrong", pasted)
 
 
 def test_files_are_for_those_who_may(

@@ -231,3 +231,53 @@ def test_two_people_at_start_see_both_values_and_lose_nothing(
     expect(told).to_be_empty()
     owner.reload()
     expect(owner.get_by_label("Question", exact=True)).to_have_value("Who are you?")
+
+
+def test_another_workflow_is_run_by_a_step_that_is_built_with_the_keyboard(
+    owner: Page, account: Account
+) -> None:
+    asked = {"name": "whom", "label": "Whom to greet", "type": "text", "required": True}
+    said = {"name": "said", "label": "What was said", "type": "text",
+            "value": [{"value": ["s_1", "text"]}]}  # fmt: skip
+    greet = {"id": "s_1", "kind": "text", "with": {"text": "Hello"}}
+    plan = {"plan": 1, "inputs": [asked], "steps": [greet], "result": [said]}
+    account.make_workflow("Aaa greets", plan)
+    keys = owner.keyboard
+    new_workflow(owner, account, "Calls another")
+    choose_kind(owner, "another workflow")
+
+    tab_to(owner, owner.get_by_label("Workflow", exact=True))
+    keys.type("Aaa")
+    keys.press("Tab")
+    whom = owner.get_by_label("Whom to greet")
+    expect(whom).to_be_visible()
+    expect(owner.locator("#whats-left")).to_contain_text("fill in “Whom to greet”")
+    tab_to(owner, whom)
+    keys.type("Ada")
+    add_step(owner, 1, "make a")
+    expect(owner.locator("#row-s_1")).to_contain_text("Runs Aaa greets")
+    tab_to(owner, owner.get_by_label("Text", exact=True))
+    keys.type("/")
+    expect(owner.get_by_label("Search values").first).to_be_focused()
+    keys.type("was said")
+    keys.press("Enter")
+
+    expect(owner.get_by_label("Text", exact=True)).to_have_value(
+        "[[Run a workflow: What was said]]"
+    )
+    expect(owner.locator("#whats-left")).to_contain_text("Nothing. You may put this live.")
+
+
+def test_a_plan_is_pasted_and_opens_in_the_builder(owner: Page, account: Account) -> None:
+    owner.goto(f"/o/{account.slug}/workflows/new")
+    owner.get_by_role("link", name="Paste or upload a plan").click()
+    owner.get_by_label("Name").fill("From a text")
+    owner.get_by_label("Plan", exact=True).fill("plan: 1\nsteps: [{id: s_1, kind: txet}")
+    owner.get_by_role("button", name="Create workflow").click()
+    expect(owner.locator("#import-workflow")).to_contain_text("It is not YAML: line")
+
+    owner.get_by_label("Plan", exact=True).fill("plan: 1\nsteps:\n- {id: s_1, kind: text}\n")
+    owner.get_by_role("button", name="Create workflow").click()
+
+    owner.wait_for_url("**/workflows/wf_**")
+    expect(owner.locator("#row-s_1")).to_contain_text("Make a text")
