@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import cache, engine, live, pages
+from bench import cache, engine, fairness, live, pages
 from bench.load import start_runs
 from bench.measure import cpu_s, memory_mib, quantile, report
 from bench.plans import chain, five_steps, lanes, long_chain
@@ -171,6 +171,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "cache": cache.adaptive_cache,
     "start": time_to_first_answer,
     **engine.PARTS,
+    "fairness": fairness.fairness,
 }
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from tests.conftest import test_settings
-from tests.fixtures import Program
+from tests.fixtures import House, Program
 from tests.runs.counter import Counter
 from tests.runs.following import API, Follow, until
 from webapp.kernel.settings import Settings
@@ -261,3 +262,35 @@ def test_settings_that_make_no_sense_are_refused(program: Program, make_live: An
 
     assert [answer.status_code for answer in answers] == [422, 422, 422]
     assert program.get(address).get_json()["run_mode"] == "parallel"
+
+
+# Places of a worker
+
+
+def test_a_worker_that_is_full_of_one_organizations_runs_has_a_place_for_another(
+    make_live: Any, start: Any, program: Program, follow: Follow, counter: Counter,
+    settings: Settings, app: Flask, other: House, make_key: Any,
+) -> None:  # fmt: skip
+    ours = started(start, make_live(counter.plan("ours")), 4)
+    theirs = Program(app, app.response_class, use_cookies=False)
+    theirs.key = make_key(other)
+    plan = {"plan": 1, "steps": [counter.call("s_1", "theirs")]}
+    made = theirs.post(f"{API}/workflows", json={"name": "T", "plan": plan}).get_json()["id"]
+    theirs.post(f"{API}/workflows/{made}/live", json={})
+    small = settings.model_copy(update={"runs_per_worker": 2})
+    worker = make_runner(small, RedisBell(settings.redis_url), lambda: None)
+    worker.start()
+    worker.wake()
+    until(lambda: len(counter.arrived) == 2, "it is full")
+
+    for n in range(2):
+        key = {"Idempotency-Key": f"theirs:{n}"}
+        theirs.post(f"{API}/workflows/{made}/run", json={}, headers=key)
+    worker.wake()
+    until(lambda: "theirs" in counter.arrived, "theirs is at work")
+    at_work = list(counter.arrived)
+    counter.open()
+    all_done(follow, ours)
+    worker.drain(5.0)
+
+    assert at_work == ["ours", "ours", "theirs"]

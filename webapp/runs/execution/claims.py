@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -86,11 +87,14 @@ class Look:
     Attributes:
         freed: limits that have room again, and for how many runs.
         gates: whether anything is paused or limited at all.
+        newcomers: runs of organizations that have nothing at work here; None: they were not
+            asked for alone.
     """
 
     ready: bool
     freed: list[tuple[Any, int]]
     gates: bool
+    newcomers: list[Any] | None = None
 
 
 class Claims:
@@ -116,6 +120,16 @@ class Claims:
                 return claimed
         return []
 
+    def claim_newcomers(self, most: int, here: Collection[UUID], hints: Hints) -> list[Claimed]:
+        """Take up to `most` runs near the head of the line, of organizations that are not `here`.
+
+        A full worker does, so that one organization's crowd keeps no other from beginning.
+        """
+        marks = {f"here_{n}": self._sql.id(org) for n, org in enumerate(here)}
+        text = st.NEWCOMERS.replace("KNOWN", ", ".join(f":{mark}" for mark in marks))
+        look = self._look(most, text, marks | {"most": most})
+        return self._take(most, look, hints)[0] if look.newcomers else []
+
     def _take(self, most: int, look: Look, hints: Hints) -> tuple[list[Claimed], int]:
         """Return what was claimed, and how many runs were set aside instead."""
         held: list[at_gates.Held] = []
@@ -123,7 +137,11 @@ class Claims:
             cursor = self._cursor(connection)
             rows = self._freed(cursor, most, look)
             freed = {row[at_gates.RUN] for row in rows}
-            if look.ready and len(rows) < most:
+            if look.newcomers is not None:
+                runs = {f"run_{n}": run for n, run in enumerate(look.newcomers)}
+                text = st.CLAIM_THESE.replace("RUNS", ", ".join(f":{mark}" for mark in runs))
+                rows = self._claim(cursor, text, most, **runs)
+            elif look.ready and len(rows) < most:
                 rows += self._claim(cursor, st.CLAIM, most - len(rows), queue=self._queue)
             if look.gates and rows:
                 rows, held = self._gates.admit(cursor, rows, freed)
@@ -397,7 +415,7 @@ class Claims:
             facts = [{"run": self._sql.id(run), "worker": self._worker} for run in sorted(runs)]
             self._cursor(connection).executemany(self._sql(st.STREAMED), facts)
 
-    def _look(self, most: int) -> Look:
+    def _look(self, most: int, newcomers: str = "", facts: dict[str, Any] | None = None) -> Look:
         """Look for work, on a connection that is kept: a busy worker looks all the time."""
         if self._looking is None:
             self._looking = self._engine.connect()
@@ -407,6 +425,14 @@ class Claims:
                 cursor.execute(self._sql(st.LOOK), {"queue": self._queue})
                 ready, limited, gates, paused = cursor.fetchone()
                 freed = []
+                if newcomers:
+                    found = []
+                    if ready and not paused:
+                        cursor.execute(
+                            self._sql(newcomers), {"queue": self._queue, **(facts or {})}
+                        )
+                        found = [row[0] for row in cursor.fetchall()]
+                    return Look(False, [], bool(gates), found)
                 if limited and not paused:
                     cursor.execute(self._sql(st.FREE_GATES), {"most": most})
                     freed = cursor.fetchall()

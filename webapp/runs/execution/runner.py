@@ -59,6 +59,8 @@ BEAT_S: Final = 2.0
 AWAKE_S: Final = 0.1
 """How long a worker that just claimed looks by itself before it wants to be rung again."""
 LOOK_S: Final = 0.003
+NEWCOMERS: Final = 8
+"""One place more for each so many is kept for organizations that have nothing at work here."""
 LATE_LOOP_S: Final = 5.0
 _NEWER_WORKER_S: Final = 30.0
 _SEEN_S: Final = 10.0
@@ -168,7 +170,7 @@ class Runner:
             free = self.settings.runs_per_worker - len(self.active)
             self._ring.clear()
             resting = time.monotonic() > awake_until
-            claimed = await self._claim(free, awake_until) if free > 0 else []
+            claimed = await self._claim(free, awake_until)
             for run in claimed:
                 self._begin(run)
             if claimed:
@@ -180,8 +182,14 @@ class Runner:
         await self.outside.close()
 
     async def _claim(self, free: int, awake_until: float) -> list[Claimed]:
+        more = free + max(1, self.settings.runs_per_worker // NEWCOMERS)
         try:
-            return await self._in_thread(lambda: self._ask(free, awake_until))
+            if free > 0:
+                return await self._in_thread(lambda: self._ask(free, awake_until))
+            if more > 0:
+                here = {active.claimed.organization_id for active in self.active.values()}
+                return await self._in_thread(lambda: self._ask_newcomers(more, here))
+            return []
         except Exception as error:
             if not is_away(error):
                 log.exception("claiming failed")
@@ -197,6 +205,14 @@ class Runner:
             time.sleep(LOOK_S)  # the rate of looking, not a wait for anything
             claimed = self.claims.claim(free, hints)
         crashpoint("worker.after_lease")
+        hints.flush(self.bell)
+        return claimed
+
+    def _ask_newcomers(self, most: int, here: set[UUID]) -> list[Claimed]:
+        """Look for runs of organizations that have none here, when every place is taken."""
+        self.answer()
+        hints = Hints()
+        claimed = self.claims.claim_newcomers(most, here, hints)
         hints.flush(self.bell)
         return claimed
 

@@ -71,6 +71,15 @@ CLAIM: Final = _CLAIM.replace("WHICH", "queue = :queue AND state = 'ready'")
 # Runs that were over a limit stay out of the line; whoever looks for work sees that one may go on.
 CLAIM_FREED: Final = _CLAIM.replace("WHICH", "limit_id = :limit AND wait_reason = 'limit'")
 
+# The first in line of organizations that have nothing at work here. They stand near the head, so
+# only that is looked through: it costs the same whatever waits.
+NEWCOMERS: Final = """
+SELECT run_id FROM (SELECT run_id, organization_id, vtime FROM lease
+                     WHERE queue = :queue AND state = 'ready' ORDER BY vtime LIMIT 64) head
+ WHERE organization_id NOT IN (KNOWN) ORDER BY vtime LIMIT :most"""
+
+CLAIM_THESE: Final = _CLAIM.replace("WHICH", "run_id IN (RUNS) AND state = 'ready'")
+
 LOOK: Final = """
 SELECT EXISTS (SELECT 1 FROM lease WHERE queue = :queue AND state = 'ready'),
        EXISTS (SELECT 1 FROM lease WHERE wait_reason = 'limit'),
