@@ -8,7 +8,7 @@ from jobs.base import Machine
 from webapp.kernel.db import is_away
 from webapp.runs.approvals_keeping import due_approvals, keep_approval
 from webapp.runs.hanging import end_hung_runs
-from webapp.runs.pausing import keep_pauses
+from webapp.runs.holding import keep_pauses
 from webapp.runs.upkeep import close_silent_cancels, take_back_runs
 
 log = logging.getLogger(__name__)

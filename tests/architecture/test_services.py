@@ -60,6 +60,7 @@ INSIDE = {
     "webapp.files.service.shelf",
     "webapp.runs.approvals.tell_run",
     "webapp.runs.looking.plan_of_run",
+    "webapp.runs.pausing.back_in_line",
     "webapp.runs.seeing.labels_in",
     "webapp.runs.service.add_event",
     "webapp.runs.service.close_cancelled",

@@ -376,7 +376,7 @@ def test_a_run_that_slipped_past_a_pause_is_told_by_the_sweep(
 def test_many_paused_runs_come_back_in_their_order_behind_those_of_the_others(
     yard: Yard, engine: Engine, settings: Settings, machine: Machine
 ) -> None:
-    from webapp.runs.pausing import pause_organization, resume_organization
+    from webapp.runs.holding import pause_organization, resume_organization
 
     with writing(), yard.sessions() as session:
         pause_organization(yard.context(session))

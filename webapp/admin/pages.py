@@ -10,7 +10,7 @@ from webapp.access.context import NOWHERE, Context
 from webapp.access.permissions import Permission
 from webapp.admin import service
 from webapp.admin.schemas import Alive, MachineState, Ready
-from webapp.runs import pausing, traffic
+from webapp.runs import holding, traffic
 from webapp.runs.schemas import QueueDraft
 from webapp.runs.starting import MOST_WAITING
 from webapp.web import jsons
@@ -80,20 +80,20 @@ def _queue(ctx: Context) -> dict[str, Any]:
 def change_queue() -> Response:
     """Say in which order the queue is worked off, and how much may wait in it."""
     ctx, form = _context(), posted(QueueDraft)
-    if form.submit(lambda draft: pausing.change_queue(ctx, draft)) is None:
+    if form.submit(lambda draft: holding.change_queue(ctx, draft)) is None:
         return invalid(form, "admin/queues.html", "admin/_queue_form.html", **_queue(ctx))
     return done("/admin/queues", say="Saved. Runs that are in line keep their places.")
 
 
 @doors.post("/admin/queues/pause", permission=STAFF)
 def pause_queue() -> Response:
-    pausing.pause_queue(_context())
+    holding.pause_queue(_context())
     return done("/admin/queues", say="The queue is paused. New starts wait.")
 
 
 @doors.post("/admin/queues/resume", permission=STAFF)
 def resume_queue() -> Response:
-    pausing.resume_queue(_context())
+    holding.resume_queue(_context())
     return done("/admin/queues", say="The queue goes on.")
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.kernel.ids import parse_id
-from webapp.runs import pausing, presenting, traffic
+from webapp.runs import holding, pausing, presenting, traffic
 from webapp.runs.schemas import QueueOut, RunSummary
 from webapp.web.doors import ApiDoors
 from webapp.workflows import pace, service
@@ -59,13 +59,13 @@ def change_workflow_settings(ctx: Context, workflow: str, body: Pace) -> PaceSho
 @doors.post("/workflows/<workflow>/pause", permission=CONTROL, answer=PaceShown, errors=(410,))
 def pause_workflow(ctx: Context, workflow: str) -> PaceShown:
     """Let no run of a workflow begin anything more. New starts are accepted and wait."""
-    return _shown(pausing.pause_workflow(ctx, parse_id("wf", workflow)))
+    return _shown(holding.pause_workflow(ctx, parse_id("wf", workflow)))
 
 
 @doors.post("/workflows/<workflow>/resume", permission=CONTROL, answer=PaceShown, errors=(410,))
 def resume_workflow(ctx: Context, workflow: str) -> PaceShown:
     """Put the runs that the workflow's pause held back in line."""
-    return _shown(pausing.resume_workflow(ctx, parse_id("wf", workflow)))
+    return _shown(holding.resume_workflow(ctx, parse_id("wf", workflow)))
 
 
 @doors.get("/queue", permission=VIEW, answer=QueueOut)
@@ -83,13 +83,13 @@ def change_queue(ctx: Context, body: OrganizationPace) -> QueueOut:
 @doors.post("/queue/pause", permission=PACE, answer=QueueOut)
 def pause_organization(ctx: Context) -> QueueOut:
     """Let no run of the organization begin anything more. New starts are accepted and wait."""
-    return _queue(ctx, pausing.pause_organization(ctx))
+    return _queue(ctx, holding.pause_organization(ctx))
 
 
 @doors.post("/queue/resume", permission=PACE, answer=QueueOut)
 def resume_organization(ctx: Context) -> QueueOut:
     """Put the runs that the organization's pause held back in line."""
-    return _queue(ctx, pausing.resume_organization(ctx))
+    return _queue(ctx, holding.resume_organization(ctx))
 
 
 def _queue(ctx: Context, gate: Gate) -> QueueOut:

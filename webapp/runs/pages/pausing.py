@@ -9,7 +9,7 @@ from flask import Response, render_template
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.kernel.ids import parse_id
-from webapp.runs import pausing, traffic
+from webapp.runs import holding, traffic
 from webapp.runs.pages.doors import doors, list_url, org_url
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid
@@ -47,25 +47,25 @@ def change_queue(ctx: Context) -> Response:
 
 @doors.post("/o/<org>/queue/pause", permission=PACE)
 def pause_organization(ctx: Context) -> Response:
-    pausing.pause_organization(ctx)
+    holding.pause_organization(ctx)
     return done(f"{org_url()}/queue", say="All runs are paused. New starts wait.")
 
 
 @doors.post("/o/<org>/queue/resume", permission=PACE)
 def resume_organization(ctx: Context) -> Response:
-    pausing.resume_organization(ctx)
+    holding.resume_organization(ctx)
     return done(f"{org_url()}/queue", say="Runs go on.")
 
 
 @doors.post("/o/<org>/workflows/<workflow>/pause", permission=CONTROL)
 def pause_workflow(ctx: Context, workflow: str) -> Response:
-    pausing.pause_workflow(ctx, parse_id("wf", workflow))
+    holding.pause_workflow(ctx, parse_id("wf", workflow))
     return done(_settings(workflow), say="The workflow is paused. New starts wait.")
 
 
 @doors.post("/o/<org>/workflows/<workflow>/resume", permission=CONTROL)
 def resume_workflow(ctx: Context, workflow: str) -> Response:
-    pausing.resume_workflow(ctx, parse_id("wf", workflow))
+    holding.resume_workflow(ctx, parse_id("wf", workflow))
     return done(_settings(workflow), say="The workflow goes on.")
 
 
