@@ -70,6 +70,8 @@ def test_nothing_is_left_of_a_whole_plan() -> None:
          ("look", "s_2", "", "C-UNREACHABLE")),
         ([{"id": "s_1", "kind": "agent", "with": {"inline": {"model": "m"}, "message": "a"}}],
          ("look", "s_1", "cost_usd", "C-AGENT-NO-COST-LIMIT")),
+        ([http("s_1", method="POST") | {"with": {"method": "POST", "url": "https://a.example"}}],
+         ("look", "s_1", "", "C-NO-APPROVAL-BEFORE-OUTSIDE")),
     ],
 )  # fmt: skip
 def test_each_finding_names_its_step_and_field(
@@ -228,3 +230,12 @@ def test_a_run_that_must_reach_its_limit_of_steps_is_left_to_do() -> None:
     assert found(*steps, limits={"steps": 2}) == [("todo", "", "limits.steps", "C-FIELD-RANGE")]
     steps[0]["off"] = True
     assert found(*steps, limits={"steps": 2}) == []
+
+
+def test_where_somebody_is_asked_first_nothing_is_said_of_what_goes_outside() -> None:
+    ask = {"id": "s_1", "kind": "approval", "with": {"who": [{"starter": True}]}}
+    send = {"id": "s_2", "kind": "http", "with": {"method": "POST", "url": "https://a.example"}}
+
+    assert found(ask, send) == []
+    assert len(found(send, ask)) == 1
+    assert len(found({**ask, "off": True}, send)) == 1

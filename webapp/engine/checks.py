@@ -61,6 +61,7 @@ def check(plan: Plan, tools: Mapping[str, Any] = TOOLS, callees: Callees = NOBOD
     checker = _Checker(plan, tools, callees)
     end = walk(plan, checker.step, callees)
     checker.behind_stop(plan.steps)
+    checker.nobody_asked()
     found = sorted(checker.found, key=lambda one: checker.place[one.step])
     return found + checker.result(end) + checker.whole()
 
@@ -250,6 +251,22 @@ class _Checker:
                 later = block[n + 1]
                 text = f"it is never reached, since step {self.place[step.id]} ends the run"
                 self.say("look", later, "", "C-UNREACHABLE", text)
+                return
+
+    def nobody_asked(self) -> None:
+        """Say so of the first step that changes something outside before anybody was asked."""
+        for step in self.plan.walk():
+            if step.off or step.config is None:
+                continue
+            if step.kind == "approval":
+                return
+            is_known = step.kind != "tool" or step.config.tool in self.tools
+            # What a workflow inside does is looked at there.
+            if not is_known or step.kind == "workflow":
+                continue
+            if KINDS[step.kind].effect(step.config).value != "none":
+                text = "it changes something outside, and nobody is asked before"
+                self.say("look", step, "", "C-NO-APPROVAL-BEFORE-OUTSIDE", text)
                 return
 
     def result(self, seen: Seen) -> list[Check]:
