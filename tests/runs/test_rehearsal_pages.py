@@ -48,7 +48,7 @@ def test_a_rehearsal_is_marked_and_lists_what_it_would_have_sent(
 
     assert sink.sent == []
     assert "This is a rehearsal" in page
-    assert "step 2 “Order paper”" in page
+    assert "Step 2 “Order paper”" in page
     assert f"POST {sink.url}/one" in page
     assert "Paper" in page
     assert "<dt>Would have sent</dt><dd>1</dd>" in page

@@ -38,7 +38,7 @@ def test_rounds_stand_like_items_and_their_steps_are_reached(
     assert re.findall(r"Round \d", rounds) == ["Round 1", "Round 2", "Round 3"]
     assert "Rounds</a>" in rounds
     assert "Try 2" in step
-    assert "Round 2" in step
+    assert "Try, round 2</h2>" in step
 
 
 def test_while_it_runs_the_line_says_which_round_it_is(

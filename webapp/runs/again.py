@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import case, func, insert, literal, select
+from sqlalchemy import case, func, insert, literal, select, update
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -20,15 +20,17 @@ from webapp.audit.service import record
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
 from webapp.engine.reuse import comes_before, steps_of
-from webapp.kernel.clock import now
+from webapp.kernel.clock import boot_id, now
 from webapp.kernel.errors import Conflict, NotFound
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
 from webapp.runs.looking import plan_of_run
-from webapp.runs.models import Event, Lease, Run, Step
+from webapp.runs.models import Lease, Run, Step
 from webapp.runs.plans import known_plan
 from webapp.runs.service import find_run_by_key
 
+PACE: Final = "pace"
+"""Why a run waits that was started together with many."""
 _AT_ONCE: Final = 500
 _KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
 
@@ -101,13 +103,29 @@ def run_again(
 
 
 @requires(Permission.START_RUNS)
-def start_again(ctx: Context, old: Run, start: str, *, send_all: bool) -> Run:
+def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: int | None) -> Run:
     """Start a run that begins again where many do: nobody is asked about each effect.
 
     Args:
         send_all: whether all that was sent behind `start` is sent once more.
+        due_ms: when it may begin, by the lease clock; until then it waits outside the line.
     """
-    return _begin(ctx, old, plan_of_run(ctx, old), start, None if send_all else set(), "")
+    wanted: set[str] | None = None if send_all else set()
+    run = _begin(ctx, old, plan_of_run(ctx, old), start, wanted, f"again:{new_id()}")
+    if due_ms is not None:
+        # A reason of its own: who waits for a time is looked at when the wall clock is moved.
+        held = {"state": "waiting", "wait_reason": PACE, "due_at": due_ms, "boot": boot_id()}
+        ctx.session.execute(update(Lease).where(Lease.run_id == run.id).values(held))
+        waits = {"state": "waiting", "reason": PACE}
+        ctx.session.execute(update(Run).where(Run.id == run.id).values(waits))
+    return run
+
+
+@requires(Permission.VIEW_RUNS)
+def sends_twice(ctx: Context, old: Run, start: str) -> bool:
+    """Whether anything was sent that running again from a step would send once more."""
+    plan, rows = plan_of_run(ctx, old), _rows(ctx, old.id)
+    return bool(_sent(old, rows, _kept(plan, rows, start), plan))
 
 
 def _begin(
@@ -120,12 +138,11 @@ def _begin(
     skipped = [path for path in sent if path not in (wanted or ())]
     run = _new_run(ctx, old, start, key)
     known = known_plan(old.version_id)
-    starting.accept(ctx, run, known.steps if known is not None else 0)
+    done = sum(1 for row in kept if row.ends)
+    about = {"again_of": public_id("run", old.id), "reused": done}
+    starting.accept(ctx, run, known.steps if known is not None else 0, about=about)
     _copy(ctx, old, run, [row.path for row in kept], skipped)
-    lease = ctx.session.get_one(Lease, run.id)
-    lease.done = sum(1 for row in kept if row.ends)
-    first = ctx.session.get_one(Event, (run.id, 1))
-    first.data = {**first.data, "again_of": public_id("run", old.id), "reused": lease.done}
+    ctx.session.execute(update(Lease).where(Lease.run_id == run.id).values(done=done))
     return run
 
 
@@ -234,8 +251,6 @@ _HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
 
 
 def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:
-    again = select(func.count()).select_from(Run).where(Run.again_of == old.id)
-    number = (ctx.session.scalar(again) or 0) + 1
     return Run(
         id=new_id(),
         organization_id=ctx.organization_id,
@@ -246,13 +261,18 @@ def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:
         started_by_kind=ctx.actor.kind,
         started_by=ctx.actor.id,
         started_by_name=ctx.actor.name,
-        idem_key=key or f"again:{public_id('run', old.id)}:{number}",
+        idem_key=key or _key(ctx, old),
         inputs=old.inputs,
         queued_at=now(),
         depth=0,
         again_of=old.id,
         again_from=start or None,
     )
+
+
+def _key(ctx: Context, old: Run) -> str:
+    again = select(func.count()).select_from(Run).where(Run.again_of == old.id)
+    return f"again:{public_id('run', old.id)}:{(ctx.session.scalar(again) or 0) + 1}"
 
 
 def _copy(ctx: Context, old: Run, run: Run, kept: list[str], skipped: list[str]) -> None:

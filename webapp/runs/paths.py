@@ -72,6 +72,12 @@ def round_of(path: str, repeat: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def last_round(path: str) -> int | None:
+    """Return the round of the innermost repetition that the path lies in."""
+    rounds = _ROUND.findall(path)
+    return int(rounds[-1]) if rounds else None
+
+
 @dataclass(slots=True)
 class Places:
     """Where the steps of one plan stand.

@@ -14,20 +14,20 @@ from uuid import UUID
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
-from webapp.kernel.clock import boot_id, now
+from webapp.kernel.clock import now
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import first_id, public_id
 from webapp.runs import again, failure_queries
 from webapp.runs.failure_queries import Failure
 from webapp.runs.looking import plan_of_run
-from webapp.runs.models import Lease, Run
+from webapp.runs.models import Run
 from webapp.runs.presenting import label_of
 from webapp.runs.service import lease_now, lock_starts
 from webapp.workflows.service import names
 
 LOOKED_THROUGH: Final = 5_000
 MOST_CAUSES: Final = 200
-MOST_AT_ONCE: Final = 1_000
+MOST_AT_ONCE: Final = 500
 MOST_A_MINUTE: Final = 600
 USUAL_A_MINUTE: Final = 30
 LONGEST_DAYS: Final = 90
@@ -84,7 +84,7 @@ class Batch:
     """Failed runs that are to be run again together.
 
     Attributes:
-        runs: newest first, at most a thousand; left: how many more there are.
+        runs: newest first, at most 500; left: how many more there are.
         sending: in how many of them something was sent behind the step that failed.
     """
 
@@ -133,9 +133,9 @@ def preview(ctx: Context, days: int, keys: Iterable[Key]) -> Batch:
     chosen = _chosen(ctx, days, keys)
     batch = chosen[:MOST_AT_ONCE]
     acting = failure_queries.acting(ctx, [one.id for one in batch])
-    sending = sum(
-        1 for one in batch if one.id in acting and again.preview(ctx, one.id, one.path).sent
-    )
+    olds = failure_queries.runs(ctx, list(acting))
+    paths = {one.id: one.path for one in batch}
+    sending = sum(again.sends_twice(ctx, old, paths[old.id]) for old in olds)
     return Batch(batch, len(chosen) - len(batch), sending)
 
 
@@ -174,21 +174,10 @@ def replay(
     begun = lease_now(ctx)
     started = []
     for place, one in enumerate(batch):
-        run = again.start_again(ctx, olds[one.id], one.path, send_all=send_again)
-        if place:
-            _hold(ctx, run, begun + place * 60_000 // pace)
-        started.append(run)
+        due_ms = begun + place * 60_000 // pace if place else None
+        old = olds[one.id]
+        started.append(again.start_again(ctx, old, one.path, send_all=send_again, due_ms=due_ms))
     after = {"runs": len(started), "a_minute": pace, "sent_again": send_again}
     record(ctx, "runs.replayed", public_id("org", ctx.organization_id), after=after)
     ctx.session.flush()
     return started, len(chosen) - len(batch)
-
-
-def _hold(ctx: Context, new: Run, due_ms: int) -> None:
-    """Let a new run wait for its moment, outside the line.
-
-    Its reason is its own: those that wait for a time are looked at when the wall clock is moved.
-    """
-    lease, run = ctx.session.get_one(Lease, new.id), ctx.session.get_one(Run, new.id)
-    lease.state, lease.wait_reason, lease.due_at, lease.boot = "waiting", "pace", due_ms, boot_id()
-    run.state, run.reason = "waiting", "pace"

@@ -36,7 +36,7 @@ def list_failures(ctx: Context, query: FailuresAsked) -> FailureList:
     errors=(409,),
 )
 def replay_failures(ctx: Context, body: Replay) -> Replayed:
-    """Run the failed runs of these causes again, each from the step that failed, at most 1,000 at
+    """Run the failed runs of these causes again, each from the step that failed, at most 500 at
     a time. They begin at the pace that is asked for.
     """
     keys = [(parse_id("wf", one.workflow), one.step, one.code) for one in body.causes]

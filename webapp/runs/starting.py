@@ -6,6 +6,7 @@ can be looked up is looked up before, and five statements go to the driver as te
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final, Literal
@@ -159,13 +160,22 @@ def start_run(
     return accept(ctx, run, chosen.steps, priority)
 
 
-def accept(ctx: Context, run: Run, steps: int, priority: Priority = "normal") -> Run:
+def accept(
+    ctx: Context,
+    run: Run,
+    steps: int,
+    priority: Priority = "normal",
+    about: Mapping[str, Any] | None = None,
+) -> Run:
     """Write a run that is complete but for its lease, and ring for a worker.
+
+    Args:
+        about: what its first event says beside who started it.
 
     Raises:
         LimitReached: too many of the organization's runs wait.
     """
-    _write(ctx, run, steps, priority)
+    _write(ctx, run, steps, priority, about or {})
     crashpoint("web.after_insert_before_commit")
     ctx.hints.ring(QUEUE)
     ctx.hints.tell(runs_room(ctx), "run.queued", run=public_id("run", run.id))
@@ -265,7 +275,9 @@ def _has(ctx: Context, file_id: str) -> bool:
     return True
 
 
-def _write(ctx: Context, run: Run, steps: int, priority: Priority) -> None:
+def _write(
+    ctx: Context, run: Run, steps: int, priority: Priority, about: Mapping[str, Any]
+) -> None:
     """Write run, lease and first event; the row all starts of a queue share comes last but one.
 
     Raises:
@@ -296,7 +308,7 @@ def _write(ctx: Context, run: Run, steps: int, priority: Priority) -> None:
             "again_from": run.again_from,
         },
     )
-    data = sql.json({"by": ctx.actor.kind})
+    data = sql.json({"by": ctx.actor.kind, **about})
     event = {"run": run_id, "org": org, "seq": 1, "at": at, "type": "run.queued", "data": data}
     connection.exec_driver_sql(sql(st.WRITE_EVENT), event)
     line = {"queue": QUEUE, "org": org, "turn": TURNS[priority], "most": MOST_WAITING}

@@ -18,7 +18,8 @@ from webapp.kernel.clock import now
 from webapp.runs import journal_queries, queries
 from webapp.runs.lines import Count, Journal, Line, Lines
 from webapp.runs.looking import plan_of_run
-from webapp.runs.paths import MOST_PATHS, Places, element_id, outermost
+from webapp.runs.paths import MOST_PATHS, Places, element_id, last_round, outermost
+from webapp.runs.presenting import label_of
 from webapp.runs.queries import RunRow
 from webapp.runs.seeing import labels_in
 
@@ -155,7 +156,9 @@ def _chosen(
     if step is None or journal is None:
         return None
     row, number, line = journal.rows.get(path), places.roots.get(path), find_line(every, path)
-    name = line.name if line else step.name or step.kind
+    name = line.name if line else step.name or label_of(step.kind)
+    if (turn := last_round(path)) is not None:
+        name = f"{step.name or label_of(step.kind)}, round {turn:,}"
     title = f"{number} {name}" if number else name
     chosen = Chosen(path, step, title, row, journal.attempts.get(path, 1))
     if row is not None and row.state in {"succeeded", "reused"}:
