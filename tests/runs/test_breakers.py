@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -19,8 +20,13 @@ from tests.conftest import test_settings
 from tests.fixtures import Browser, House, Program
 from tests.runs.following import Follow, until
 from tests.workflows.plans import plan_of
+from webapp.engine.errors import StepError
+from webapp.kernel.addresses import AllowList
+from webapp.kernel.breakers import Breakers, Rules
+from webapp.kernel.http import HttpClient
 from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
+from webapp.runs.execution.guarded import GuardedHttp, Services
 from webapp.runs.execution.runner import Runner, make_runner
 
 MOST_CALLS = 10
@@ -247,6 +253,23 @@ def test_a_refusal_tells_nothing_of_the_service(make_live: Any, began: Began, sh
 
     assert set(states) == {"failed"}
     assert len(shop.calls) == MOST_CALLS + 2
+
+
+def test_a_call_that_a_rule_of_ours_forbids_tells_nothing() -> None:
+    breakers, host = Breakers(None, Rules(open_s=0.05)), "127.0.0.1:9"
+    for _ in range(5):
+        breakers.report("acme", host, breakers.admit("acme", host), "It answered 503.")
+    until(lambda: breakers.shut()[0].wait_s == 0, "it is half-open")
+
+    async def ask() -> None:
+        async with HttpClient(AllowList(())) as client:
+            http = GuardedHttp(client, Services(breakers, "acme", 60))
+            await http.request("GET", f"http://{host}/", {}, None, 5, 1000)
+
+    with pytest.raises(StepError):
+        asyncio.run(ask())
+
+    assert breakers.admit("acme", host).probe
 
 
 @pytest.mark.parametrize("status", [429, 500])

@@ -23,9 +23,13 @@ _TELLING: Final = {"E-PROVIDER-DOWN", "E-PROVIDER-BUSY", "E-HTTP-REACH"}
 
 @dataclass(slots=True)
 class Call:
-    """One call under way. Attributes: why: what it tells against the service; empty: nothing."""
+    """One call under way.
+
+    Attributes: why: what it tells against the service; empty: nothing. sent: it reached out.
+    """
 
     why: str = ""
+    sent: bool = True
     wait_s: float = 0.0
 
 
@@ -68,7 +72,9 @@ class Services:
         await self._told(host, one, call)
 
     async def _told(self, host: str, one: Any, call: Call) -> None:
-        if call.why or one.probe or one.watched:
+        if not (call.why or call.sent):
+            await asyncio.to_thread(self.breakers.abandon, self.organization, host, one)
+        elif call.why or one.probe or one.watched:
             await asyncio.to_thread(
                 self.breakers.report, self.organization, host, one, call.why, call.wait_s
             )
@@ -106,6 +112,9 @@ class GuardedHttp:
                     answer = await asked
                 except OutboundUnreachable as error:
                     call.why = error.reason
+                    raise
+                except OutboundError as error:
+                    call.sent = error.sent
                     raise
                 if answer.status >= 500 or answer.status == 429:
                     call.why = f"It answered {answer.status}."
