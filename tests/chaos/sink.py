@@ -108,6 +108,7 @@ class _Quiet(ThreadingHTTPServer):
     """A client that was killed in the middle of a request is what we are here for."""
 
     allow_reuse_address = False
+    request_queue_size = 512  # with the usual 5 it is the sink that fails under load
 
     def handle_error(self, request: object, client_address: object) -> None:
         return None
