@@ -160,3 +160,65 @@ def test_two_browsers_show_the_same(enter: Callable[..., Page], account: Account
     for page in pages:
         expect(page.locator("#run-head")).to_contain_text("Done", timeout=15_000)
     assert final(pages[0]) == final(pages[1])
+
+
+def test_a_failed_step_is_tried_again_by_keyboard(
+    owner: Page, heard: Listener, account: Account
+) -> None:
+    run = start(account, "Refused", plans.text("s_1", "Hi", "Greet"), plans.refused("s_2"))
+    account.until_over(run)
+    watch(owner, account, run)
+
+    owner.get_by_role("link", name="Try the failed step again").press("Enter")
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Try step 2 “Read the orders” again")
+    owner.get_by_role("button", name="Run again").press("Enter")
+
+    expect(owner.locator("#run-head")).to_contain_text("Run again of run", timeout=10_000)
+    expect(owner.locator("#run-head")).to_contain_text("Failed at step 2", timeout=10_000)
+    expect(owner.locator("#at-s_1 .line__mark")).to_have_attribute("data-state", "reused")
+    assert heard.complaints == []
+
+
+def test_a_signal_is_sent_from_the_page_that_somebody_watches(
+    owner: Page, heard: Listener, account: Account
+) -> None:
+    again = plans.rounds("s_9", 2, plans.hears("s_1", "paid"))
+    watch(owner, account, start(account, "Paid twice", again))
+    expect(owner.locator("#lines")).to_contain_text("Round 1 of at most 10", timeout=10_000)
+
+    owner.get_by_label("What goes with it").fill("12.50")
+    owner.get_by_role("button", name="Send the signal").press("Enter")
+    expect(owner.locator("#lines")).to_contain_text("Round 2 of at most 10", timeout=10_000)
+    owner.get_by_role("button", name="Send the signal").press("Enter")
+
+    expect(owner.locator("#run-head")).to_contain_text("Done", timeout=15_000)
+    assert heard.complaints == []
+
+
+def test_a_workflow_is_rehearsed_from_its_form(
+    owner: Page, heard: Listener, account: Account, silent: Silent
+) -> None:
+    workflow = account.make_workflow("Order", plans.plan(plans.order("s_1", silent.url)))
+    owner.goto(f"{account.home}/workflows/{workflow}/run")
+
+    owner.get_by_role("button", name="Rehearse").press("Enter")
+
+    expect(owner.locator("#run-head")).to_contain_text("This is a rehearsal")
+    expect(owner.locator("#run-head")).to_contain_text("Done", timeout=15_000)
+    expect(owner.locator("#would-send")).to_contain_text(f"POST {silent.url}")
+    assert heard.complaints == []
+
+
+def test_failed_runs_are_run_again_together(owner: Page, heard: Listener, account: Account) -> None:
+    workflow = account.make_workflow("Lost", plans.plan(plans.refused("s_1")))
+    account.until_over(account.start(workflow))
+    owner.goto(f"{account.home}/runs")
+
+    owner.get_by_role("link", name="Why runs failed").press("Enter")
+    owner.get_by_role("row").filter(has_text="Lost").get_by_role("checkbox").check()
+    owner.get_by_role("button", name="Run the ticked again").press("Enter")
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Run 1 run again")
+    owner.get_by_role("button", name="Run 1 run again").press("Enter")
+
+    expect(owner.locator("body")).to_contain_text("1 run is started")
+    assert heard.complaints == []

@@ -50,7 +50,8 @@ def replay(ctx: Context) -> Response:
         )
     except Invalid as wrong:
         return make_response(_check(ctx, causes, typed, wrong), 422)
-    said = f"{len(runs):,} runs are started, {draft.pace} a minute."
+    many = f"{len(runs):,} runs are started, {draft.pace} a minute."
+    said = many if len(runs) > 1 else "1 run is started."
     return done(list_url(), say=f"{said} {left:,} are left for next time." if left else said)
 
 
