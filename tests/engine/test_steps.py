@@ -570,4 +570,4 @@ def test_every_kind_is_labeled_for_the_builder() -> None:
         fields = kind.config.model_fields.items()
         unlabeled = [key for key, field in fields if key != "steps" and not field.title]
         assert not unlabeled, name
-        assert kind.container or kind.compute or name == "wait" or (kind.prepare and kind.perform)
+        assert kind.container or kind.compute or kind.waits or (kind.prepare and kind.perform)

@@ -162,21 +162,21 @@ class SqliteDialect(SQLiteDialect_pysqlite):
         return places
 
     @contextmanager
-    def writing_on(self, driver: Any) -> Iterator[None]:
+    def writing_on(self, connection: Any) -> Iterator[None]:
         """Write on a driver's connection that nobody else uses, without anybody's bookkeeping.
 
         Commits at the end, or rolls back when something is raised.
         """
-        place = self._places()[id(driver)]
+        place = self._places()[id(connection)]
         place.turnstile.enter()
         try:
-            place.only_reads(driver, False)
-            driver.execute("BEGIN IMMEDIATE")
+            place.only_reads(connection, False)
+            connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                driver.commit()
+                connection.commit()
             except BaseException:
-                driver.rollback()
+                connection.rollback()
                 raise
         finally:
             place.turnstile.leave()

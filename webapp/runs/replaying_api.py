@@ -36,9 +36,7 @@ def list_failures(ctx: Context, query: FailuresAsked) -> FailureList:
     errors=(409,),
 )
 def replay_failures(ctx: Context, body: Replay) -> Replayed:
-    """Run the failed runs of these causes again, each from the step that failed, at most 500 at
-    a time. They begin at the pace that is asked for.
-    """
+    """Run failed runs again, each from the step that failed, 500 at most and at a pace."""
     keys = [(parse_id("wf", one.workflow), one.step, one.code) for one in body.causes]
     runs, left = replaying.replay(ctx, body.days, keys, body.pace, send_again=body.send_again)
     return Replayed(runs=[public_id("run", run.id) for run in runs], left=left)

@@ -121,7 +121,7 @@ class Config(Strict):
         title="If it is rejected, or changes are asked for",
         description="The step fails, or the run goes on and later steps look at the decision.",
     )
-    words: Words = Words()
+    words: Words = pydantic.Field(default=Words(), title="Words on the buttons")
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Config:
