@@ -145,8 +145,8 @@ KINDS_OF_FORM: Final[Mapping[str, Sequence[Part]]] = {
                        1, 200_000, "tokens"),
             )),
             Number("most_calls", "At most this many tool calls", "", 0, 100, default=10),
-            Number("fresh_s", "Use an earlier answer for", "To exactly the same question, where the "
-                   "agent uses no tools. Empty: always ask.", 1, 2_592_000, "seconds"),
+            Number("fresh_s", "Use an earlier answer for", "To exactly the same question, where "
+                   "the agent uses no tools. Empty: always ask.", 1, 2_592_000, "seconds"),
             Lines("files", "Files", "One value in each line.", rows=1),
         )),
     ),
