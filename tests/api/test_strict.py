@@ -184,6 +184,8 @@ def test_a_method_that_an_address_does_not_take_is_a_405_problem(
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - taken[
             route.path
         ]:
+            if app.url_map.bind("").test(address(route), method=method):
+                continue  # another address reads it as its own: …/decide is a path of a task, too
             answer = program.open(address(route), method=method)
 
             assert answer.status_code == 405, (method, route.path)

@@ -120,7 +120,10 @@ HELLO = plan_of(
         {"name": "said", "label": "Said", "type": "text", "value": [{"value": ["s_1", "text"]}]}
     ],
 )
-FAILS = plan_of({"id": "s_1", "kind": "stop", "with": {"as": "failed", "message": "No luck."}})
+FAILS = plan_of(
+    {"id": "s_1", "kind": "stop", "with": {"as": "failed", "message": "No luck."}},
+    result=[{"name": "said", "label": "Said", "type": "text", "value": "never"}],
+)
 
 
 def test_a_step_runs_another_workflow_and_gets_what_it_gives(
@@ -147,14 +150,14 @@ def test_the_failure_of_a_run_is_the_failure_of_the_step_that_started_it(
     assert "No luck." in found["error"]["text"]
 
 
-def test_a_workflow_that_is_not_there_fails_the_step_in_words(
+def test_a_workflow_that_went_away_fails_the_step_in_words(
     program: Any, make_live: Any, start: Any, runner: Runner
 ) -> None:
-    gone = "wf_00000000000000000000000001"
+    other = make_live(HELLO, "Hello")
+    caller = make_live(calling(other), "Caller")
+    assert program.delete(f"/api/v1/workflows/{other}").status_code < 300
 
-    found = eventually(
-        program, start(make_live(calling(gone), "Caller")).get_json()["id"], "done", "failed"
-    )
+    found = eventually(program, start(caller).get_json()["id"], "done", "failed")
 
     assert found["error"]["code"] == "E-CHILD-GONE"
 
@@ -178,17 +181,13 @@ def test_a_cancel_reaches_the_other_of_parent_and_child(
     assert ended["state"] == ("cancelled" if who == "parent" else "failed")
 
 
-def test_workflows_that_start_themselves_end_by_their_depth(
-    program: Any, make_live: Any, start: Any, runner: Runner
-) -> None:
+def test_a_workflow_that_would_start_itself_does_not_go_live(program: Any, make_live: Any) -> None:
     workflow = make_live(HELLO, "Itself")
-    plan = calling(workflow)
     rev = program.get(f"/api/v1/workflows/{workflow}").get_json()["rev"]
-    put = program.put(f"/api/v1/workflows/{workflow}", json={"plan": plan, "rev": rev})
-    assert put.status_code == 200, put.text
-    assert program.post(f"/api/v1/workflows/{workflow}/live", json={}).status_code == 200
+    plan = {"plan": calling(workflow), "rev": rev}
+    assert program.put(f"/api/v1/workflows/{workflow}", json=plan).status_code == 200
 
-    found = eventually(program, start(workflow).get_json()["id"], "failed", "done")
+    answer = program.post(f"/api/v1/workflows/{workflow}/live", json={})
 
-    assert found["error"]["code"] == "E-CHILD"
-    assert len(program.get("/api/v1/runs").get_json()["items"]) == 11
+    assert answer.status_code == 422
+    assert "C-WORKFLOW-SELF" in {one["code"] for one in answer.get_json()["checks"]}
