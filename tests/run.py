@@ -23,7 +23,9 @@ from tests import services  # noqa: E402  found only after the line above
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
 MEMORY = "/dev/shm"
 BROWSER = ("tests/browser",)
-ONCE = ("tests/chaos", "tests/engine", "tests/supervisor")
+ENGINE = ("tests/engine",)
+PROCESSES = ("tests/chaos", "tests/supervisor")
+ONCE = (*ENGINE, *PROCESSES)
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ class Pass:
 
 
 LANES = (
-    (Pass("sqlite", without=(*BROWSER, *ONCE)),),
+    (Pass("sqlite", without=(*BROWSER, *ONCE)), Pass("engine", only=ENGINE)),
     (Pass("postgres", database="postgres", needs="PostgreSQL", without=(*BROWSER, *ONCE)),),
-    (Pass("once", only=ONCE), Pass("browser", needs="Chromium", only=BROWSER)),
+    (Pass("processes", only=PROCESSES), Pass("browser", needs="Chromium", only=BROWSER)),
 )
 """Three, since each waits half of its time: for timers, and for processes that start."""
 
