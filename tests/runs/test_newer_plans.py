@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from tests.workflows.plans import plan_of
 from tests.workflows.plans import text as say
@@ -15,6 +17,16 @@ from webapp.engine import plan_readers
 from webapp.runs import plans
 from webapp.runs.execution import runner as runners
 from webapp.runs.execution.runner import Runner
+from webapp.runs.execution.statements import SEE_EVERYTHING
+
+
+@contextmanager
+def every_row(engine: Engine) -> Iterator[Connection]:
+    """Yield a transaction that row-level security hides nothing from."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text(SEE_EVERYTHING))
+        yield connection
 
 
 @pytest.fixture
@@ -23,7 +35,7 @@ def later(program: Any, start: Any, make_live: Any, engine: Engine) -> Any:
     workflow = make_live(plan_of(say("s_1", "Hello.")))
     run = start(workflow).get_json()["id"]
     newer = json.dumps(plan_of(say("s_1", "Hello.")) | {"plan": 2})
-    with engine.begin() as connection:
+    with every_row(engine) as connection:
         connection.execute(text("UPDATE version SET plan = :plan"), {"plan": newer})
     plans._plans.clear()
     return run
@@ -48,7 +60,7 @@ def test_a_later_plan_waits_for_a_newer_worker_and_does_not_fail(
     end = time.monotonic() + 20
     while state != "waiting" and time.monotonic() < end:
         runner.wake()
-        with engine.connect() as connection:
+        with every_row(engine) as connection:
             state = connection.execute(text("SELECT state FROM run")).scalar_one()
             rows = connection.execute(text("SELECT count(*) FROM step")).scalar_one()
         time.sleep(0.02)
