@@ -14,7 +14,7 @@ from tests.api.serving import served
 from tests.fixtures import Program
 from webapp.web.openapi import routes
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "40"))
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "20"))
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "4"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 

@@ -50,7 +50,7 @@ def look(page: Page, name: str) -> list[str]:
     wrong = []
     is_reader = bool(page.locator("#api").count())
     for theme in THEMES:
-        page.emulate_media(color_scheme=theme)
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # colors at rest
         if is_reader:
             page.wait_for_function(IS_DRAWN)
         for width in WIDTHS:

@@ -53,7 +53,8 @@ function goOn() {
   if (!every_s()) {
     if (watched) {
       leave(watched);
-      say(document.querySelector("#run-head [data-state]")?.textContent.trim() ?? "");
+      const ended = document.querySelector("#run-head [data-state]")?.textContent.trim();
+      if (ended) say(ended); // or what was said last stays
     }
     watched = null;
     return showState("settled");
