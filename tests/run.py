@@ -1,6 +1,6 @@
 """`make test`: the suite on SQLite and on PostgreSQL, side by side, on two cores.
 
-The engine's tests, which know no database, those of chaos and of the supervisor, which start
+The tests of engine and kernel, which know no database, those of chaos and supervisor, which start
 everything anew, and those of the browser run once, beside the two. The browser's have a process of
 their own, since Playwright leaves an event loop running.
 """
@@ -23,7 +23,7 @@ from tests import services  # noqa: E402  found only after the line above
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
 MEMORY = "/dev/shm"
 BROWSER = ("tests/browser",)
-ENGINE = ("tests/engine",)
+ENGINE = ("tests/engine", "tests/kernel")
 PROCESSES = ("tests/chaos", "tests/supervisor")
 ONCE = (*ENGINE, *PROCESSES)
 
