@@ -21,7 +21,6 @@ sys.path.insert(0, str(ROOT))
 from tests import services  # noqa: E402  found only after the line above
 
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
-MEMORY = "/dev/shm"
 BROWSER = ("tests/browser",)
 ENGINE = ("tests/engine", "tests/kernel")
 PROCESSES = ("tests/chaos", "tests/supervisor")
@@ -97,7 +96,11 @@ def run(one: Pass, picked: list[str]) -> int:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--durations=5", "-o", cache, *arguments],
         cwd=ROOT,
-        env={**os.environ, "DECKHAND_TEST_DB": one.database, **_room_in_memory()},
+        env={
+            **os.environ,
+            "DECKHAND_TEST_DB": one.database,
+            "PYTEST_DEBUG_TEMPROOT": services.roomy_folder(),
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -106,19 +109,6 @@ def run(one: Pass, picked: list[str]) -> int:
     )
     print(f"\n--- {one.name}\n{done.stdout}", flush=True)
     return done.returncode
-
-
-def _room_in_memory() -> dict[str, str]:
-    """Return where the folders of tests lie: in memory, if that has 4 GiB, since thousands of
-    databases that are synced to one disk wait for each other. Processes die there as anywhere.
-    """
-    try:
-        room = shutil.disk_usage(MEMORY).free
-    except OSError:
-        return {}
-    return (
-        {"PYTEST_DEBUG_TEMPROOT": MEMORY} if room > 4 << 30 and os.access(MEMORY, os.W_OK) else {}
-    )
 
 
 if __name__ == "__main__":
