@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,11 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from tests.fixtures import Browser, House
 from webapp.accounts import service as accounts
 from webapp.accounts.models import SetupLink, User
 from webapp.kernel.clock import now
+from webapp.kernel.db import make_engine, writing
 from webapp.kernel.errors import Gone
 from webapp.organizations import service as organizations
 from webapp.web.database import brief_reading, brief_writing
@@ -158,3 +161,28 @@ def test_a_machine_that_is_set_up_has_no_set_up(app: Flask, acme: House, guest: 
     assert guest.get("/").location == "/signin"
     with app.app_context(), brief_writing() as session, pytest.raises(Gone):
         accounts.make_setup_link(session, "http://localhost")
+
+
+def test_two_processes_that_make_the_first_organization_get_the_same_one(
+    database_url: str,
+) -> None:
+    engine = make_engine(database_url)
+    found, meet = [], threading.Barrier(2)
+
+    def make() -> None:
+        with writing(), Session(engine) as session:
+            session.connection()
+            if engine.dialect.name == "postgresql":  # SQLite lets one writer in at a time
+                meet.wait(5)
+            found.append(organizations.ensure_first_organization(session).id)
+            session.commit()
+
+    threads = [threading.Thread(target=make) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    engine.dispose()
+
+    assert len(found) == 2
+    assert len(set(found)) == 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from webapp.access.context import Context, requires
@@ -28,11 +29,16 @@ def ensure_first_organization(session: Session) -> Organization:
     Before set-up it has no owner: the one exception to "every organization has one", so that the
     bundled example has a place to run.
     """
-    first = session.scalar(select(Organization).order_by(Organization.id).limit(1))
-    if first is None:
-        first = Organization(slug=FIRST_SLUG, name=FIRST_NAME)
-        session.add(first)
-        session.flush()
+    oldest = select(Organization).order_by(Organization.id).limit(1)
+    first = session.scalar(oldest)
+    if first is not None:
+        return first
+    first = Organization(slug=FIRST_SLUG, name=FIRST_NAME)
+    try:
+        with session.begin_nested():
+            session.add(first)
+    except IntegrityError:  # another process made it at the same moment
+        first = session.scalars(oldest).one()
     return first
 
 
