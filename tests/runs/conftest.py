@@ -13,8 +13,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine
 
+from jobs.base import Machine, make_machine
+from jobs.sweeping import sweep
 from tests.conftest import test_settings
+from tests.fixtures import Program
+from tests.runs.counter import Counter
 from tests.runs.durable import Yard
+from tests.runs.following import Follow
 from tests.runs.sink import Sink
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.db import make_engine
@@ -41,12 +46,22 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
+def counter() -> Iterator[Counter]:
+    made = Counter()
+    yield made
+    made.close()
+
+
+@pytest.fixture
 def settings(
     tmp_path: Path, database_url: str, redis_url: str, request: pytest.FixtureRequest
 ) -> Settings:
-    """Settings of the profile `testing`, with the way to the sink open when the test has one."""
+    """Settings of the profile `testing`, with the way open to the server the test has, if any."""
     more = {"REDIS_URL": redis_url}
-    if "sink" in request.fixturenames:
+    if "counter" in request.fixturenames:
+        port = request.getfixturevalue("counter").port
+        more["OUTBOUND_ALLOW"] = f"127.0.0.1/32:{port}"
+    elif "sink" in request.fixturenames:
         port = request.getfixturevalue("sink").server_address[1]
         more["OUTBOUND_ALLOW"] = f"127.0.0.1/32:{port}"
     return test_settings(tmp_path, database_url, **more)
@@ -143,3 +158,31 @@ def finish(program: Any, request: pytest.FixtureRequest) -> Finish:
         raise AssertionError(f"the run is still {found['state']}")
 
     return wait
+
+
+@pytest.fixture
+def machine(settings: Settings) -> Iterator[Machine]:
+    made = make_machine(settings)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def follow(program: Program) -> Follow:
+    return Follow(program)
+
+
+@pytest.fixture
+def steward(machine: Machine) -> Iterator[None]:
+    """Sweeps, as beside every worker: what somebody else has locked is moved by the next sweep."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.1):
+            sweep(machine)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join()

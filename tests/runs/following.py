@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.fixtures import Program
 
-DEADLINE_S: Final = 45.0  # a run whose worker lost it waits for its lease of 15 s
+DEADLINE_S: Final = 20.0
 API: Final = "/api/v1"
 
 

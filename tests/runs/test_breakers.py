@@ -143,11 +143,6 @@ def crew(app: Any, settings: Settings) -> Iterator[list[Runner]]:
         yield made
 
 
-@pytest.fixture
-def follow(program: Program) -> Follow:
-    return Follow(program)
-
-
 SETTLED = {"done", "failed", "waiting"}
 Began = Callable[..., dict[str, Any]]
 

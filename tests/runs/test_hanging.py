@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +12,8 @@ from flask import Flask
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from jobs.base import Machine, make_machine
+from jobs.base import Machine
 from jobs.sweeping import sweep
-from tests.conftest import test_settings
 from tests.fixtures import Browser, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import Yard, claim
@@ -37,27 +35,6 @@ PLAN: dict[str, Any] = {
     "steps": [{"id": "s_1", "kind": "http", "with": {"method": "GET", "url": "x"}}, SLOW],
 }
 JournalOf = Callable[[Claimed], RunJournal]
-
-
-@pytest.fixture
-def counter() -> Iterator[Counter]:
-    made = Counter()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path, counter: Counter) -> Settings:
-    """Settings under which steps reach the counter."""
-    allow = f"127.0.0.1/32:{counter.port}"
-    return test_settings(tmp_path, database_url, REDIS_URL=redis_url, OUTBOUND_ALLOW=allow)
-
-
-@pytest.fixture
-def machine(settings: Settings) -> Iterator[Machine]:
-    made = make_machine(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

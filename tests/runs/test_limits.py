@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 
-from tests.conftest import test_settings
 from tests.fixtures import House, Program
 from tests.runs.counter import Counter
 from tests.runs.following import API, Follow, until
@@ -20,25 +18,6 @@ from webapp.live.bell import RedisBell
 from webapp.runs.execution.runner import Runner, make_runner
 
 WORKERS = 3
-
-
-@pytest.fixture
-def counter() -> Iterator[Counter]:
-    made = Counter()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path, counter: Counter) -> Settings:
-    """Settings under which steps reach the counter."""
-    allow = f"127.0.0.1/32:{counter.port}"
-    return test_settings(tmp_path, database_url, REDIS_URL=redis_url, OUTBOUND_ALLOW=allow)
-
-
-@pytest.fixture
-def follow(program: Program) -> Follow:
-    return Follow(program)
 
 
 Crew = Callable[[], None]

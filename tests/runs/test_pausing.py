@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,9 +13,8 @@ from flask import Flask
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from jobs.base import Machine, make_machine
+from jobs.base import Machine
 from jobs.sweeping import sweep
-from tests.conftest import test_settings
 from tests.fixtures import House, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import Yard, claim
@@ -31,35 +30,10 @@ from webapp.live.bell import RedisBell
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.runner import Runner, make_runner
+from webapp.runs.execution.statements import SEE_EVERYTHING
 from webapp.runs.models import Lease
 from webapp.runs.pausing import pause_run
 from webapp.web.database import db
-
-
-@pytest.fixture
-def counter() -> Iterator[Counter]:
-    made = Counter()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def settings(database_url: str, redis_url: str, tmp_path: Path, counter: Counter) -> Settings:
-    """Settings under which steps reach the counter."""
-    allow = f"127.0.0.1/32:{counter.port}"
-    return test_settings(tmp_path, database_url, REDIS_URL=redis_url, OUTBOUND_ALLOW=allow)
-
-
-@pytest.fixture
-def machine(settings: Settings) -> Iterator[Machine]:
-    made = make_machine(settings)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def follow(program: Program) -> Follow:
-    return Follow(program)
 
 
 def at_the_counter(run: str, runner: Runner, counter: Counter, count: int = 1) -> str:
@@ -282,6 +256,7 @@ def test_a_pausing_run_whose_worker_is_lost_is_paused(yard: Yard, engine: Engine
 # Workflow and organization
 
 
+@pytest.mark.usefixtures("steward")
 def test_a_paused_workflow_accepts_starts_that_wait_and_says_so(
     make_live: Any, start: Any, runner: Runner, follow: Follow, counter: Counter
 ) -> None:
@@ -309,6 +284,7 @@ def test_a_paused_workflow_accepts_starts_that_wait_and_says_so(
     assert len(counter.arrived) == 4
 
 
+@pytest.mark.usefixtures("steward")
 def test_a_run_that_was_paused_by_itself_stays_so_when_its_workflow_goes_on(
     make_live: Any, start: Any, runner: Runner, follow: Follow, counter: Counter
 ) -> None:
@@ -371,6 +347,30 @@ def test_a_run_that_slipped_past_a_pause_is_told_by_the_sweep(
 
     follow.until(run, "paused")
     assert counter.arrived == ["one"]
+
+
+def test_a_paused_run_that_somebody_has_locked_comes_back_with_the_next_sweep(
+    yard: Yard, engine: Engine, machine: Machine
+) -> None:
+    """A heartbeat of PostgreSQL that waited for the run's pause has its row until it commits."""
+    from webapp.runs.holding import pause_organization, resume_organization
+
+    run = yard.queue_run()
+    with writing(), yard.sessions() as session:
+        pause_organization(yard.context(session))
+        session.commit()
+    assert claim(engine) == []
+    with ExitStack() as beat, writing(), yard.sessions() as session:
+        if engine.dialect.name == "postgresql":  # SQLite has one writer, and no row is locked
+            connection = beat.enter_context(engine.connect())
+            connection.execute(text(SEE_EVERYTHING))
+            connection.execute(text("SELECT run_id FROM lease FOR UPDATE"))
+        resume_organization(yard.context(session))
+        session.commit()
+
+    sweep(machine)
+
+    assert [one.run_id for one in claim(engine)] == [run]
 
 
 def test_many_paused_runs_come_back_in_their_order_behind_those_of_the_others(
