@@ -54,6 +54,17 @@ def test_what_was_approved_is_what_the_next_step_uses(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("shown", ["0" * 64, "é"])
+def test_an_answer_to_something_else_than_what_is_shown_is_refused(
+    waiting: Any, program: Any, shown: str
+) -> None:
+    waiting(letter())
+
+    said = answer(program, asked(program)["id"], shown=shown)
+
+    assert (said.status_code, said.get_json()["code"]) == (409, "E-APPROVAL-CHANGED")
+
+
 def test_a_run_that_asks_says_so_and_takes_no_worker(waiting: Any, program: Any) -> None:
     run = waiting(letter())
 

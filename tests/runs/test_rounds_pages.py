@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 from flask import Flask
 
 from tests.fixtures import Browser
@@ -120,11 +121,29 @@ def test_a_signal_says_what_is_wrong_and_keeps_what_was_typed(
     wrong = owner.submit(f"{url_of(run)}/signals", name="paid", data='{"sum": ', once=ONCE)
 
     assert wrong.status_code == 422
-    assert "This begins like JSON and is none." in wrong.text
+    assert "This begins like JSON. It is not JSON: line 1, column 8 is wrong." in wrong.text
     assert "{&#34;sum&#34;: " in wrong.text
     program.post(f"/api/v1/runs/{run}/cancel")
     late = owner.submit(f"{url_of(run)}/signals", name="paid", once="p" * 24)
     assert late.status_code == 303  # the page says why
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["[" * 5_000 + "]" * 5_000, "[1e999999999]", '["\\u0000"]', '["\\ud800"]', '{"a": 1, "a": 2}'],
+    ids=["depth", "exponent", "nul", "surrogate", "twice"],
+)
+def test_what_is_typed_as_a_signal_is_read_as_strictly_as_what_programs_send(
+    owner: Browser, program: Any, make_live: Any, start: Any, runner: Runner, typed: str
+) -> None:
+    run = start(make_live(WAITS)).get_json()["id"]
+    eventually(program, run, "waiting")
+    owner.get(url_of(run))
+
+    wrong = owner.submit(f"{url_of(run)}/signals", name="paid", data=typed, once=ONCE)
+
+    assert wrong.status_code == 422
+    assert "This begins like JSON." in wrong.text
 
 
 def test_a_viewer_may_not_send_a_signal_and_strangers_see_no_run(

@@ -11,13 +11,14 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.kernel import jsons
-from webapp.kernel.errors import Conflict, Invalid
+from webapp.kernel.errors import BadRequest, Conflict, Invalid
 from webapp.kernel.ids import public_id
 from webapp.runs import queries
 from webapp.runs.models import Signal
 from webapp.runs.schemas import SignalSent
 from webapp.runs.service import deliver, lock_lease
 from webapp.runs.words import run_word
+from webapp.web import jsons as strict
 
 MOST_SIGNALS: Final = 1_000
 MOST_BYTES: Final = 32 * 1024
@@ -47,13 +48,16 @@ def send_signal(ctx: Context, run_id: UUID, sent: SignalSent) -> Signal:
 
 
 def read_json(typed: str) -> Any:
-    """Return what a person typed as data: JSON when it is a list or a record, else the text."""
+    """Return what a person typed as data: JSON when it is a list or a record, else the text.
+
+    It is read as strictly as what programs send.
+    """
     text = typed.strip()
     if text[:1] in {"{", "["}:
         try:
-            return jsons.loads(text)
-        except ValueError:
-            said = "This begins like JSON and is none. Correct it, or begin with a word."
+            return strict.load(text)
+        except BadRequest as error:
+            said = f"This begins like JSON. {error.text} Correct it, or begin with a word."
             raise Invalid.at("/data", "E-FIELD", what="The data", text=said) from None
     return text or None
 
