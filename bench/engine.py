@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from tests.conftest import test_settings
 from tests.runs.durable import Yard
 from webapp.access.tenancy import bind_organization
 from webapp.commands.db import migrate
+from webapp.engine.effects import Effect
 from webapp.engine.journal import Batch
 from webapp.engine.plan import load_plan
 from webapp.engine.ports import Journal
+from webapp.engine.tools import TOOLS
 from webapp.kernel.clock import now
 from webapp.kernel.db import make_engine
 from webapp.kernel.hints import Hints
@@ -30,6 +33,7 @@ from webapp.kernel.ids import new_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.claims import Claims
+from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.models import Event, Lease, Run, Step
 from webapp.workflows.models import Gate
 
@@ -107,6 +111,47 @@ def _write_step(cursor: Any, sql: Any, place: Yard, run: Any, number: int) -> No
             event | {"seq": 11 + 2 * number, "type": "step.started"},
         ],
     )
+
+
+class _Quiet:
+    """A bell nobody hears."""
+
+    def send(self, hints: list[Any]) -> None:
+        """Forget the hints."""
+
+
+def intents() -> None:
+    """Steps per second of a chain of 100 that each have an effect: an intent is durable before,
+    a result before the next begins. One worker in this process, which tells nobody.
+    """
+    note = replace(TOOLS["calculator"], name="bench.note", effect=Effect.AT_MOST_ONCE)
+    TOOLS[note.name] = replace(note, compute=None, run=_note)
+    for database in ("sqlite", "postgresql"):
+        with yard(database, chain(100, note.name)) as place:
+            url, nowhere = place.settings.database_url, "redis://127.0.0.1:1/0"
+            with tempfile.TemporaryDirectory() as folder:
+                settings = test_settings(Path(folder), url, REDIS_URL=nowhere)
+                runner = make_runner(settings, _Quiet(), lambda: None)
+                runner.start()
+                times = [_drive_ms(place, runner) for _ in range(15)]
+                runner.drain(5)
+            report(f"intents.{database}.one_run", 100_000 / quantile(times, 0.5), "steps/s", 15)
+
+
+async def _note(args: Any, ports: Any) -> dict[str, Any]:
+    return {"answer": 2}
+
+
+def _drive_ms(place: Yard, runner: Runner) -> float:
+    run = place.queue_run()
+    runner.wake()
+    while True:
+        with place.sessions() as session:
+            bind_organization(session, place.organization)
+            row = session.get_one(Run, run)
+            if row.state == "done":
+                return float(row.took_ms or 1)
+        time.sleep(0.05)  # a look costs the run some time
 
 
 class _FirstCommit(Exception):
@@ -224,6 +269,7 @@ def _queue(place: Yard, count: int) -> None:
 
 PARTS: dict[str, Callable[[], None]] = {
     "by_hand": by_hand,
+    "intents": intents,
     "resume": resume,
     "claim": claim_cost,
 }

@@ -28,14 +28,14 @@ def five_steps() -> dict[str, Any]:
     return _plan(steps)
 
 
-def chain(length: int) -> dict[str, Any]:
-    """Return a chain of calculator steps: each is an intent and a result of its own commit."""
+def chain(length: int, tool: str = "calculator") -> dict[str, Any]:
+    """Return a chain of steps that use a tool."""
     steps = [
         {
             "id": f"s_{number}",
             "kind": "tool",
             "name": "Calculate",
-            "with": {"tool": "calculator", "args": {"expression": f"{number} + 1"}},
+            "with": {"tool": tool, "args": {"expression": f"{number} + 1"}},
         }
         for number in range(1, length + 1)
     ]

@@ -41,6 +41,30 @@ def test_five_steps_without_effect_are_one_commit() -> None:
     assert [event.type for event in journal.events] == ["step.done"] * 5 + ["run.done"]
 
 
+def test_a_tool_that_only_calculates_is_settled_in_place_and_keeps_what_went_in() -> None:
+    journal = MemoryJournal()
+    sums = [
+        {
+            "id": f"s_{n}",
+            "kind": "tool",
+            "with": {"tool": "calculator", "args": {"expression": words}},
+        }
+        for n, words in enumerate(("2 + 2", "2 +"))
+    ]
+
+    end = run(plan_of(*sums), journal)
+
+    assert isinstance(end, End)
+    assert (end.state, (end.error or {})["code"]) == ("failed", "E-TOOL-INPUT")
+    assert journal.commits == 1
+    rows = [journal.rows[f"s_{n}", 1] for n in range(2)]
+    assert [(row.state, row.result) for row in rows] == [
+        ("succeeded", {"answer": 4}),
+        ("failed", None),
+    ]
+    assert b"2 + 2" in (rows[0].request or b"")
+
+
 def test_a_chain_commits_finished_and_started_together() -> None:
     journal = MemoryJournal()
 

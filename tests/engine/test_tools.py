@@ -38,7 +38,7 @@ class NoClock(Clock):
 
 def use(tool: str, args: dict[str, Any], **files: bytes) -> dict[str, Any]:
     ports = Ports(clock=NoClock(), files=Shelf(files))
-    return asyncio.run(TOOLS[tool].run(checked(TOOLS[tool], args), ports))
+    return asyncio.run(TOOLS[tool].use(checked(TOOLS[tool], args), ports))
 
 
 # Calculator

@@ -10,7 +10,7 @@ from typing import Any
 from webapp.engine.errors import StepError
 from webapp.engine.plan import Plan, Retry, Step
 from webapp.engine.steps import KINDS
-from webapp.engine.steps.kind import StepKind
+from webapp.engine.steps.kind import Compute, StepKind
 
 READING_RETRIES = Retry(times=2)
 NO_RETRIES = Retry(times=0)
@@ -32,6 +32,8 @@ class StepPlan:
     step: Step
     config: Any
     effect: str
+    compute: Compute | None
+    """Makes the result of a pure step."""
     instant: bool
     """Settled in the tick in which it becomes ready: pure, or a wait."""
     limit_nano: int | None
@@ -71,7 +73,8 @@ def compiled(plan: Plan) -> dict[str, StepPlan]:
 def _step_plan(step: Step) -> StepPlan:
     kind = KINDS[step.kind]
     effect = str(kind.effect(step.config).value)
-    default = READING_RETRIES if effect == "none" and not kind.pure else NO_RETRIES
+    compute = kind.compute or (kind.computes and kind.computes(step.config))
+    default = READING_RETRIES if effect == "none" and compute is None else NO_RETRIES
     return StepPlan(
         id=step.id,
         kind_name=step.kind,
@@ -79,7 +82,8 @@ def _step_plan(step: Step) -> StepPlan:
         step=step,
         config=step.config,
         effect=effect,
-        instant=kind.pure or kind.waits is not None,
+        compute=compute,
+        instant=compute is not None or kind.waits is not None,
         limit_nano=nano(step.cost_usd),
         timeout_s=step.timeout_s or kind.timeout_s,
         retry=step.retry or default,

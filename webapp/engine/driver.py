@@ -151,6 +151,8 @@ class Driver:
         """Intents of the next commit."""
         self.requests: dict[str, Record] = {}
         """Intents by path, with their frozen bytes, until the path is settled."""
+        self.went_in: dict[str, bytes] = {}
+        """What steps without intent went by, for the people who look."""
         self.flights = Flights(ports, facts, self, self.wake)
         self.commits: list[Waiting] = []
         """Rows of tool calls and reservations that wait for the next commit."""
@@ -256,13 +258,15 @@ class Driver:
             record.idem_key = request.idem_key
             if record.ends_path:
                 del self.requests[record.path]
+        record.request = self.went_in.pop(record.path, record.request)
         self.pen.write(record, self.loop.time())
 
     def _start(self, start: Start) -> None:
         try:
-            if start.step.kind.pure:
-                assert start.step.kind.compute is not None
-                result = compute(start, start.step.kind.compute)
+            if start.step.compute is not None:
+                if start.step.kind.prepare is not None:
+                    self.went_in[start.path] = compute(start, start.step.kind.prepare)
+                result = compute(start, start.step.compute)
                 outcome: Outcome = Succeeded(result)
             elif start.step.instant:
                 assert start.step.kind.waits is not None

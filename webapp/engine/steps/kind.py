@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 Frozen = dict[str, Any]
+Compute = Callable[[Any, "Scope"], dict[str, Any]]
 
 
 def no_effect(config: Any) -> Effect:
@@ -31,11 +32,11 @@ def gives_nothing(config: Any) -> list[Field]:
 class StepKind:
     """One kind of step.
 
-    A leaf that is `pure` has `compute`, needs no port and is settled in the tick in which it
-    becomes ready. One that `waits` needs none either. Any other leaf works in two phases:
-    `prepare` renders the values into the bytes that the journal keeps as the intent, `perform`
-    acts on exactly these bytes, in this attempt and in every later one. Containers have neither:
-    the scheduler runs them.
+    A leaf that has `compute` is pure: it needs no port and is settled in the tick in which it
+    becomes ready, without an intent. One that `waits` needs none either. Any other leaf works in
+    two phases: `prepare` renders the values into the bytes that the journal keeps as the intent,
+    `perform` acts on exactly these bytes, in this attempt and in every later one. Containers have
+    neither: the scheduler runs them.
     """
 
     name: str
@@ -51,9 +52,10 @@ class StepKind:
     effect: Callable[[Any], Effect] = no_effect
     gives: Callable[[Any], list[Field]] = gives_nothing
     """Fields of the step's result, as far as the settings tell."""
-    pure: bool = False
     container: bool = False
-    compute: Callable[[Any, Scope], dict[str, Any]] | None = None
+    compute: Compute | None = None
+    computes: Callable[[Any], Compute | None] | None = None
+    """Returns `compute` where it hangs on the settings."""
     waits: Callable[[Any, Scope], WaitFor] | None = None
     """Says what the step waits for. A `perform` may return the same, of what it has begun."""
     heard: Callable[[Frozen, Any], dict[str, Any]] | None = None

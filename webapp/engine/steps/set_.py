@@ -46,7 +46,6 @@ KIND = StepKind(
     group="Text and values",
     config=Config,
     gives=gives,
-    pure=True,
     compute=compute,
     timeout_s=None,
 )

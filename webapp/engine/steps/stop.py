@@ -34,7 +34,6 @@ KIND = StepKind(
     icon="cancelled",
     group="Decide and repeat",
     config=Config,
-    pure=True,
     compute=compute,
     timeout_s=None,
 )

@@ -40,7 +40,6 @@ KIND = StepKind(
     group="Text and values",
     config=Config,
     gives=lambda config: [Field(name="text", label="Text", type="text")],
-    pure=True,
     compute=compute,
     timeout_s=None,
 )

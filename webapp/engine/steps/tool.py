@@ -13,7 +13,7 @@ from webapp.engine.effects import Effect
 from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field, Strict, Value
 from webapp.engine.ports import Work
-from webapp.engine.steps.kind import StepKind
+from webapp.engine.steps.kind import Compute, StepKind
 from webapp.engine.tools import TOOLS
 from webapp.engine.tools.tool import Tool, checked
 from webapp.engine.values import Scope, render
@@ -42,10 +42,23 @@ def prepare(config: Config, scope: Scope) -> bytes:
     Raises:
         StepError: E-TOOL-UNKNOWN, E-TOOL-INPUT.
     """
-    args = {name: render(value, scope) for name, value in config.args.items()}
+    args = rendered(config, scope)
     checked(known(TOOLS, config.tool), args)
     through = {"connection": config.connection} if config.connection else {}
     return to_bytes({"tool": config.tool, "args": args, **through})
+
+
+def rendered(config: Config, scope: Scope) -> dict[str, Any]:
+    return {name: render(value, scope) for name, value in config.args.items()}
+
+
+def computes(config: Config) -> Compute | None:
+    """Return how to use a tool in place, if it needs nothing from outside."""
+    tool = TOOLS.get(config.tool)
+    if tool is None or tool.compute is None:
+        return None
+    act = tool.compute
+    return lambda config, scope: act(checked(tool, rendered(config, scope)))
 
 
 async def perform(request: bytes, work: Work) -> dict[str, Any]:
@@ -57,7 +70,7 @@ async def perform(request: bytes, work: Work) -> dict[str, Any]:
         request,
         fresh_s,
         work,
-        lambda: tool.run(checked(tool, frozen["args"]), work.ports),
+        lambda: tool.use(checked(tool, frozen["args"]), work.ports),
     )
 
 
@@ -88,6 +101,7 @@ KIND = StepKind(
     config=Config,
     effect=effect,
     gives=gives,
+    computes=computes,
     prepare=prepare,
     perform=perform,
 )

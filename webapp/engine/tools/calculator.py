@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from webapp.engine import grammar
 from webapp.engine.effects import Effect
-from webapp.engine.ports import Ports
 from webapp.engine.tools.tool import Tool, input_error
 
 MOST_CHARACTERS = 2_000
@@ -286,7 +285,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"
 
 
-async def run(args: Args, ports: Ports) -> dict[str, Any]:
+def compute(args: Args) -> dict[str, Any]:
     try:
         return {"answer": calculate(args.expression, args.values)}
     except Refused as reason:
@@ -300,5 +299,5 @@ TOOL = Tool(
     args=Args,
     gives=(grammar.Field(name="answer", label="Answer", type="any"),),
     effect=Effect.NONE,
-    run=run,
+    compute=compute,
 )

@@ -16,12 +16,14 @@ from webapp.engine.ports import Ports
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """Something that a step or an agent may use.
+    """Something that a step or an agent may use: it has `run` or `compute`.
 
-    `args` is checked before `run` is called; its titles and descriptions are the form's labels
+    `args` is checked before either is called; its titles and descriptions are the form's labels
     and what a model is told.
 
     Attributes:
+        compute: needs nothing from outside and little time, so that a step that uses the tool is
+            settled in place, without an intent.
         fresh_s: for so long an answer stays right, so that the same call needs not be made
             again. Counts only for tools without effect.
     """
@@ -32,8 +34,16 @@ class Tool:
     args: type[BaseModel]
     gives: tuple[Field, ...]
     effect: Effect
-    run: Callable[[Any, Ports], Awaitable[dict[str, Any]]]
+    run: Callable[[Any, Ports], Awaitable[dict[str, Any]]] | None = None
+    compute: Callable[[Any], dict[str, Any]] | None = None
     fresh_s: float | None = None
+
+    async def use(self, args: BaseModel, ports: Ports) -> dict[str, Any]:
+        """Return what the tool gives for checked arguments."""
+        if self.compute is not None:
+            return self.compute(args)
+        assert self.run is not None
+        return await self.run(args, ports)
 
 
 def checked(tool: Tool, args: dict[str, Any]) -> BaseModel:

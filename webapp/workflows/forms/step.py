@@ -92,7 +92,7 @@ def may_fail(step: Doc) -> bool:
 
 def _hardly_fails(step: Doc) -> bool:
     kind = KINDS.get(step.get("kind", ""))
-    return kind is not None and (kind.pure or kind.container or kind.name == "wait")
+    return kind is not None and (kind.compute is not None or kind.container or kind.name == "wait")
 
 
 @dataclass(frozen=True, slots=True)
