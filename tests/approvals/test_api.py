@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import threading
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from tests.approvals.conftest import Change, answer, asked, letter, person, until
-from tests.fixtures import House, Program
+from tests.fixtures import Browser, House, Program
 from tests.workflows.plans import plan_of
 from webapp.access.permissions import Role
+from webapp.access.tenancy import across_organizations
+from webapp.kernel.db import writing
+from webapp.organizations.models import Membership
+from webapp.web.database import db
 
 Keyed = Any
 
@@ -205,6 +212,59 @@ def test_all_must_agree_and_each_counts_once(
     found = program.get(f"/api/v1/approvals/{one}").get_json()
     assert (found["state"], found["by"]) == ("decided", "Admin of acme")
     assert run
+
+
+def test_who_has_left_is_not_counted_among_those_who_agreed(
+    waiting: Any, program: Any, acme: House, signed_in: Any, leave: Leave
+) -> None:
+    who = [person(acme, role) for role in (Role.ADMIN, Role.OWNER, Role.MEMBER)]
+    waiting(letter(who=who, need="all"))
+    url = press(signed_in(acme, Role.ADMIN))
+    leave(Role.ADMIN)
+
+    one = answer(program, url.rpartition("/")[2]).get_json()
+
+    assert (one["state"], one["agreed"], one["needed"]) == ("open", ["Test"], 2)
+    press(signed_in(acme, Role.MEMBER))
+    assert program.get(f"/api/v1/approvals/{one['id']}").get_json()["state"] == "decided"
+
+
+def test_who_agreed_can_end_it_when_the_others_have_left(
+    waiting: Any, program: Any, acme: House, signed_in: Any, leave: Leave
+) -> None:
+    waiting(letter(who=[person(acme, Role.ADMIN), person(acme, Role.MEMBER)], need="all"))
+    press(signed_in(acme, Role.ADMIN))
+    leave(Role.MEMBER)
+
+    url = press(signed_in(acme, Role.ADMIN))
+
+    found = program.get(f"/api/v1/approvals/{url.rpartition('/')[2]}").get_json()
+    assert (found["state"], found["by"]) == ("decided", "Admin of acme")
+
+
+def press(browser: Browser) -> str:
+    """Agree to the one approval that is asked of whoever sits there; return its address."""
+    [url] = re.findall(r'href="(/o/acme/approvals/apr_\w+)"', browser.get("/o/acme/approvals").text)
+    browser.get(url)
+    assert browser.submit(f"{url}/decide", decision="approve").status_code == 303
+    return str(url)
+
+
+Leave = Callable[[Role], None]
+
+
+@pytest.fixture
+def leave(app: Flask, acme: House) -> Leave:
+    """Return a function with which somebody of Acme leaves it."""
+
+    def go(role: Role) -> None:
+        with app.app_context(), writing(), Session(db.engine) as session:
+            with across_organizations(session, "a member leaves"):
+                key = (acme.organization_id, acme.people[role])
+                session.delete(session.get_one(Membership, key))
+            session.commit()
+
+    return go
 
 
 def test_so_many_of_a_role_must_agree_and_one_may_reject(

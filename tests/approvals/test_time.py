@@ -88,6 +88,24 @@ def test_it_is_passed_to_others_who_have_as_long_and_then_it_fails(
     assert finish(run)["error"]["code"] == "E-APPROVAL-LATE"
 
 
+def test_who_agreed_before_it_was_passed_on_is_not_counted_among_the_others(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, acme: House, signed_in: Any
+) -> None:
+    first = [person(acme, role) for role in (Role.OWNER, Role.ADMIN)]
+    then = [person(acme, role) for role in (Role.MEMBER, Role.VIEWER)]
+    waiting(letter(who=first, need="all", due=HOUR, at_due={"pass_to": then}))
+    one = asked(program)["id"]
+    assert answer(program, one).get_json()["agreed"] == ["Test"]
+    pass_time(change)
+    sweep()
+
+    for role, state in ((Role.MEMBER, "open"), (Role.VIEWER, "decided")):
+        browser = signed_in(acme, role)
+        browser.get(f"/o/acme/approvals/{one}")
+        browser.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+        assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == state
+
+
 def test_an_answer_after_the_time_is_refused_even_before_the_machine_has_looked(
     waiting: Any, program: Any, change: Change
 ) -> None:

@@ -97,6 +97,15 @@ def maker_of(ctx: Context, key_id: UUID) -> UUID | None:
     return ctx.session.scalar(select(ApiKey.made_by).where(ApiKey.id == key_id))
 
 
+@requires(Permission.VIEW_ORGANIZATION)
+def role_of_key(ctx: Context, key_id: UUID) -> Role | None:
+    """Return what a key of the command line may do at most; None: no such key is in use here."""
+    key = ctx.session.scalar(select(ApiKey).where(ApiKey.id == key_id))
+    if key is None or key.made_by is not None or _is_over(key):
+        return None
+    return key.role
+
+
 def new_key() -> str:
     body = PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(32))
     return body + checksum(body)
@@ -156,7 +165,7 @@ def find_key(session: Session, master_key: SecretStr, text: str) -> FoundKey | N
 
 
 def _in_use(key: ApiKey, organization: Organization, makers_role: str | None) -> FoundKey | None:
-    if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now()):
+    if _is_over(key):
         return None
     if key.made_by is not None and makers_role is None:
         return None
@@ -173,6 +182,10 @@ def _in_use(key: ApiKey, organization: Organization, makers_role: str | None) ->
         slug=organization.slug,
         organization_name=organization.name,
     )
+
+
+def _is_over(key: ApiKey) -> bool:
+    return key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now())
 
 
 def address_allowed(key: FoundKey, address: str) -> bool:

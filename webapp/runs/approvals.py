@@ -32,6 +32,7 @@ from webapp.runs.approvals_people import (
     asked_by,
     known_here,
     may_be_asked,
+    still_asked,
     voice_of,
 )
 from webapp.runs.models import Approval, ApprovalPerson, Lease, Run, Step
@@ -50,7 +51,8 @@ class Found:
 
     Attributes:
         asked: what the step froze: who, show, edit, questions, words.
-        agreed: who has agreed so far, when several must.
+        agreed: who has agreed so far, when several must; while it is open, of those who are
+            asked now.
         can_answer: whoever looks is asked, and has not agreed yet.
     """
 
@@ -81,18 +83,23 @@ class Found:
         return self.row.need or max(1, len(self.people.members))
 
     @property
+    def is_enough(self) -> bool:
+        return len(self.agreed) >= self.needed
+
+    @property
     def can_answer(self) -> bool:
-        return self.row.state == "open" and self._is_asked and self.voice.id not in self.agreed
+        return self.row.state == "open" and self.people.may(self.voice) and not self.has_spoken
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whoever looks has agreed, and others must. When those have left, they are asked anew."""
+        return self.voice.id in self.agreed and not self.is_enough
 
     @property
     def can_take_back(self) -> bool:
         row = self.row
         held = row.effective_at is not None and row.effective_at > now()
         return row.state == "decided" and held and row.decided_by == self.voice.id
-
-    @property
-    def _is_asked(self) -> bool:
-        return self.people.may(self.voice)
 
 
 @requires(Permission.DECIDE_APPROVALS)
@@ -149,7 +156,11 @@ def _found_all(ctx: Context, rows: Sequence[Approval], known: Known) -> list[Fou
             continue
         people = asked_by(ctx, row, run, known)
         voice = voice_of(ctx, row.who, people.started_by, known)
-        found.append(Found(row, run, frozen, people, agreed.get(row.id, {}), voice))
+        names = agreed.get(row.id, {})
+        if row.state == "open":
+            counted = still_asked(ctx, row, people, names)
+            names = {one: name for one, name in names.items() if one in counted}
+        found.append(Found(row, run, frozen, people, names, voice))
     return found
 
 
@@ -211,7 +222,7 @@ def decide(
     if found.row.state != "open":
         return Answered("before", found)
     _check_person(found)
-    if found.voice.id in found.agreed:
+    if found.has_spoken:
         return Answered("before", found)
     _check_time(found.row)
     lease = _check_step(ctx, found, lease)
@@ -224,7 +235,7 @@ def decide(
             _forget_votes(ctx, found)  # they agreed to something else
         _agree(ctx, found, via)
         found.row.values = edited or None
-        if not _is_enough(found):
+        if not found.is_enough:
             _say(ctx, lease, found, "agreed")
             return Answered("counted", found)
     hold = timedelta(0) if via == "api" else HOLD
@@ -287,10 +298,6 @@ def _agree(ctx: Context, found: Found, via: Via) -> None:
         ctx.session.add(person)
     person.agreed_at, person.via = now(), via
     found.agreed[found.voice.id] = found.voice.name
-
-
-def _is_enough(found: Found) -> bool:
-    return len(found.agreed) >= found.needed
 
 
 def _settle(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
@@ -11,7 +11,7 @@ from sqlalchemy import TEXT, ColumnElement, cast, or_
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission, Role
-from webapp.api_keys.service import maker_of
+from webapp.api_keys.service import maker_of, role_of_key
 from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.organizations.service import Member, members_of
@@ -169,9 +169,30 @@ def voice_of(
     maker = _maker(ctx, actor.id, known)
     if maker is not None:
         return Voice(maker, actor.name)
-    own = any("starter" in one for one in who) and actor.id == started_by
-    by_role = any("role" in one and _reaches(actor.role, one["role"]) for one in who)
-    return Voice(actor.id, actor.name, own or by_role)
+    return Voice(actor.id, actor.name, _asks_key(who, actor.id, actor.role, started_by))
+
+
+def _asks_key(
+    who: list[dict[str, Any]], key_id: UUID, role: Role | None, started_by: UUID | None
+) -> bool:
+    """Whether a key that no person made is asked: it has the role, or started the run."""
+    own = any("starter" in one for one in who) and key_id == started_by
+    return own or any("role" in one and _reaches(role, one["role"]) for one in who)
+
+
+@requires(Permission.DECIDE_APPROVALS)
+def still_asked(
+    ctx: Context, row: Approval, people: Asked, voices: Mapping[UUID, str]
+) -> set[UUID]:
+    """Return those of whoever agreed who are asked now: others have left, or it was passed on."""
+    found = set()
+    for voice, name in voices.items():
+        if not people.may(Voice(voice, name)):
+            role = role_of_key(ctx, voice)
+            if role is None or not _asks_key(row.who, voice, role, people.started_by):
+                continue
+        found.add(voice)
+    return found
 
 
 @requires(Permission.DECIDE_APPROVALS)

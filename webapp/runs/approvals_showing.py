@@ -109,7 +109,7 @@ class ApprovalView:
         found = self.found
         if found.can_answer or found.row.state != "open":
             return ""
-        if found.voice.id in found.agreed:
+        if found.has_spoken:
             return "You have agreed. Others must agree too."
         if found.people.is_kept_out(found.voice.id):
             return f"You started this run, so somebody else answers: {self.asked}."
