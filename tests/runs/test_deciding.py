@@ -278,6 +278,23 @@ def test_a_run_that_is_cancelled_instead_leaves_open_only_what_nobody_decided(
     assert decide(program, run, HAPPENED, "s_9:l2/s_2").status_code == 409
 
 
+def test_a_run_that_was_told_to_pause_while_it_came_into_doubt_rests_once_that_is_decided(
+    doubtful: Doubtful, program: Any, finish: Any, app: Flask, acme: House
+) -> None:
+    run = doubtful()
+    with app.app_context(), writing(), Session(db.engine) as session:
+        bind_organization(session, acme.organization_id)
+        lease = session.get_one(Lease, parse_id("run", run))
+        lease.pause_at, lease.paused_by = 1, "Ada"  # its worker had not heard of it yet
+        session.commit()
+
+    decide(program, run, HAPPENED)
+
+    assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "paused"
+    assert program.post(f"/api/v1/runs/{run}/resume").status_code == 200
+    assert finish(run)["state"] == "done"
+
+
 @pytest.mark.parametrize(("said", "state"), [(HAPPENED, "succeeded"), (AGAIN, "cancelled")])
 def test_of_an_agent_only_the_call_in_doubt_is_asked(
     make_live: Any, start: Any, finish: Any, program: Any, leave: Any, owner: Browser,

@@ -19,6 +19,7 @@ from tests.runs.counter import Counter
 from tests.runs.durable import Yard, claim
 from tests.runs.following import Follow, until
 from webapp.access.tenancy import across_organizations
+from webapp.engine.canonical import to_bytes
 from webapp.engine.journal import Batch, Event, LostLease, Record
 from webapp.kernel.db import writing
 from webapp.kernel.settings import Settings
@@ -26,6 +27,7 @@ from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.runner import Runner
 from webapp.runs.hanging import end_hung_runs
+from webapp.runs.models import Approval
 from webapp.runs.models import Event as EventRow
 from webapp.web.database import db
 
@@ -91,6 +93,26 @@ def test_a_run_in_which_nothing_happens_fails_and_its_worker_can_write_no_more(
     late = Record("s_1", 1, "s_1", "http", "succeeded", "none", "dh-key")
     with pytest.raises(LostLease):
         asyncio.run(journal.commit(Batch([late], [Event("step.done")])))
+
+
+def test_a_run_that_is_ended_for_its_worker_asks_people_nothing_any_more(
+    yard: Yard, engine: Engine, journal_of: JournalOf
+) -> None:
+    yard.queue_run()
+    [claimed] = claim(engine)
+    journal = journal_of(claimed)
+    begin(journal, "s_1", "none")
+    asks = {"who": [], "need": "any", "not_starter": False, "at_due": "stop", "show": []}
+    waiting = Record(
+        "s_2", 1, "s_2", "approval", "waiting", "none", "", to_bytes({"approval": asks})
+    )
+    asyncio.run(journal.commit(Batch([waiting], [Event("step.waiting", {"path": "s_2"})])))
+    minutes_later(engine, 61)
+
+    assert watch(yard) == 1
+
+    with yard.sessions() as session, across_organizations(session, "a test looks"):
+        assert session.scalars(select(Approval.state)).all() == ["cancelled"]
 
 
 def test_what_may_have_happened_is_asked(yard: Yard, engine: Engine, journal_of: JournalOf) -> None:

@@ -21,6 +21,7 @@ from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
 from webapp.runs.models import Lease, Run, Step
+from webapp.runs.pausing import rest
 from webapp.runs.service import add_event, lease_now, lock_lease
 
 Decision = Literal["happened", "again"]
@@ -121,10 +122,29 @@ def _settle(ctx: Context, lease: Lease, step: Step, decision: Decision, note: st
 
 def _go_on(ctx: Context, run: Run, lease: Lease) -> None:
     """Put the run back in line. Its fence moves when it is claimed, as always."""
+    lease.wait_reason, lease.pause_at = _told_to_pause(ctx, run, lease), None
+    if lease.wait_reason is not None:
+        rest(run, lease)
+        add_event(ctx, lease, "run.paused", {"by": lease.paused_by})
+        return
     transitions.check(run.state, "queued")
     run.state, run.reason = "queued", None
-    lease.state, lease.vtime, lease.wait_reason, lease.due_at = "ready", 0, None, None
+    lease.state, lease.vtime, lease.due_at = "ready", 0, None
     if lease.cancel_at is not None:
         lease.cancel_at = lease_now(ctx)  # whoever ends it has 10 s again
     add_event(ctx, lease, "run.queued", {"resumed": True})
     ctx.hints.ring(lease.queue)
+
+
+def _told_to_pause(ctx: Context, run: Run, lease: Lease) -> str | None:
+    """Return which pause still holds that its worker had not heard of; None: none does.
+
+    What pauses a workflow, the organization or the queue holds the run in line as well.
+    """
+    if lease.pause_at is None or lease.cancel_at is not None:
+        return None
+    if lease.paused_by is not None:
+        return "run"
+    above = None if run.parent_run is None else ctx.session.get(Lease, run.parent_run)
+    held = above is not None and (above.state == "paused" or above.pause_at is not None)
+    return "parent" if held else None

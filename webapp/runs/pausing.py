@@ -42,7 +42,7 @@ def pause_run(ctx: Context, run_id: UUID) -> queries.RunRow:
         lease.pause_at = lease_now(ctx)
         add_event(ctx, lease, "run.pausing", {"by": ctx.actor.name})
     else:
-        _rest(run, lease)
+        rest(run, lease)
         add_event(ctx, lease, "run.paused", {"by": ctx.actor.name})
     _pause_children(ctx, run_id)
     ctx.session.flush()
@@ -95,7 +95,7 @@ def _pause_children(ctx: Context, run_id: UUID) -> None:
             lease.pause_at = lease_now(ctx)
             add_event(ctx, lease, "run.pausing", why)
         else:
-            _rest(run, lease)
+            rest(run, lease)
             add_event(ctx, lease, "run.paused", why)
         _pause_children(ctx, run.id)
 
@@ -112,7 +112,7 @@ def _resume_children(ctx: Context, run_id: UUID) -> None:
         _resume_children(ctx, run.id)
 
 
-def _rest(run: Run, lease: Lease) -> None:
+def rest(run: Run, lease: Lease) -> None:
     """Let a run that nobody works on be paused."""
     if run.state != "paused":
         transitions.check(run.state, "paused")

@@ -173,8 +173,8 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
     for step in open_steps:
         step.state = "unknown" if step in doubtful else "cancelled"
         step.done_at, step.seq = now(), seq
-    _ask_nobody(ctx, run.id)
     if doubtful:
+        _ask_nobody(ctx, run.id)
         transitions.check(run.state, "needs_review")
         run.state, run.reason = "needs_review", "review"
         lease.state, lease.wait_reason, lease.worker = "waiting", "review", None
@@ -189,17 +189,20 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
 def close_run(ctx: Context, run: Run, lease: Lease, state: str, data: dict[str, Any]) -> None:
     """End a run that no worker holds any more: who waits for it hears, what it began is ended."""
     transitions.check(run.state, state)
+    _ask_nobody(ctx, run.id)
     run.state, run.reason, run.finished_at = state, None, now()
     run.took_ms = _took_ms(run)
     run.cost_nano, run.steps_done = lease.cost_nano, lease.done
+    run.below_nano = lease.below_nano
     add_event(ctx, lease, f"run.{state}", data)
     run.seq = lease.seq
-    if lease.fence == 0:
+    worked_ms = lease.ran_ms
+    if lease.fence == 0 and lease.workflow_id is not None:
         _leave_line(ctx, lease.queue)
     ctx.session.execute(delete(Lease).where(Lease.run_id == run.id))
     ctx.session.expunge(lease)
     _cancel_children(ctx, run)
-    _tell_parent(ctx, run)
+    _tell_parent(ctx, run, worked_ms)
 
 
 def _cancel_children(ctx: Context, run: Run) -> None:
@@ -215,12 +218,34 @@ def _cancel_children(ctx: Context, run: Run) -> None:
             close_cancelled(ctx, child, lease)
 
 
-def _tell_parent(ctx: Context, run: Run) -> None:
-    """Tell the run whose step started this one that it is over."""
+def _tell_parent(ctx: Context, run: Run, worked_ms: int) -> None:
+    """Tell the run whose step started this one that it is over, and what it came to."""
     lease = None if run.parent_run is None else lock_lease(ctx, run.parent_run)
-    if lease is not None and run.parent_path is not None:
-        end = {"state": run.state, "result": run.result, "error": run.error}
-        deliver(ctx, lease, "child", run.parent_path, end)
+    cost = run.cost_nano + run.below_nano
+    if lease is None or run.parent_path is None:
+        _cost_above(ctx, run, cost)
+        return
+    lease.below_nano += cost
+    if run.part is not None:
+        lease.done += run.steps_done
+        lease.ran_ms += worked_ms // max(1, run.part["beside"])
+    end = {"state": run.state, "result": run.result, "error": run.error}
+    told = {"cost": cost, "steps": run.steps_done, "problems": run.problems}
+    deliver(ctx, lease, "child", run.parent_path, end | told)
+
+
+def _cost_above(ctx: Context, run: Run, cost: int) -> None:
+    """Count what a run has cost for those above it that are over already."""
+    while cost and run.parent_run is not None:
+        above = ctx.session.get(Run, run.parent_run, with_for_update=True, populate_existing=True)
+        if above is None:
+            return
+        lease = lock_lease(ctx, above.id)
+        if lease is not None:
+            lease.below_nano += cost
+            return
+        above.below_nano += cost
+        run = above
 
 
 def _ask_nobody(ctx: Context, run_id: UUID) -> None:

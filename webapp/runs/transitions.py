@@ -12,7 +12,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
     ),
     "waiting": frozenset({"queued", "running", "needs_review", "paused", "cancelled"}),
     "paused": frozenset({"queued", "needs_review", "cancelled"}),
-    "needs_review": frozenset({"queued", "cancelled"}),
+    "needs_review": frozenset({"queued", "paused", "cancelled"}),
     "done": frozenset(),
     "failed": frozenset(),
     "cancelled": frozenset(),
