@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from webapp.engine.errors import StepError
+from webapp.engine.errors import StepError, span
 
 MOST_IN_STEP = 64_000_000
 MOST_IN_RUN = 256_000_000
@@ -138,3 +138,9 @@ def run_too_large() -> StepError:
         retryable=False,
         facts={"most": MOST_IN_RUN},
     )
+
+
+def too_long(seconds: int) -> StepError:
+    limit = span(seconds)
+    text = f"This run worked longer than {limit}, so we stopped it."
+    return StepError("E-RUN-TIME", text, proven=True, facts={"limit": limit})

@@ -9,7 +9,7 @@ from typing import Any
 
 from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded, Waits
-from webapp.engine.errors import StepError
+from webapp.engine.errors import StepError, span
 from webapp.engine.ports import WaitFor, Work
 
 log = logging.getLogger(__name__)
@@ -95,12 +95,3 @@ def ours(start: Start, *, proven: bool) -> StepError:
 def _too_long(limit_s: float) -> StepError:
     text = f"This step took longer than {span(limit_s)}, so we stopped it."
     return StepError("E-TIME", text, proven=False, facts={"limit": span(limit_s)})
-
-
-def span(seconds: float) -> str:
-    """Write a time span as people say it: "5 minutes", "90 seconds"."""
-    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= size and seconds % size == 0:
-            count = int(seconds // size)
-            return f"{count} {word}" + ("" if count == 1 else "s")
-    return "1 second" if seconds == 1 else f"{seconds:g} seconds"

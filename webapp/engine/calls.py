@@ -20,9 +20,12 @@ STOPPED = "A tool call was stopped while it was at work. It may have had its eff
 
 
 class CallHost(Protocol):
-    """Keeps the rows of calls: the driver."""
+    """Keeps the rows of calls: the desk."""
 
-    stopping: bool
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker is to go, or the run to pause."""
+        ...
 
     async def commit_call(self, path: str, record: Record, phase: str, tool: str) -> None:
         """Write the row of a tool call and return when it is durable."""

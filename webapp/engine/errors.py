@@ -68,3 +68,12 @@ class ServiceAway(StepError):
 
 class Cancelled(BaseException):
     """The run was cancelled. Not an Exception, so that no step can swallow it."""
+
+
+def span(seconds: float) -> str:
+    """Write a time span as people say it: "5 minutes", "90 seconds"."""
+    for size, word in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
+        if seconds >= size and seconds % size == 0:
+            count = int(seconds // size)
+            return f"{count} {word}" + ("" if count == 1 else "s")
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"

@@ -20,7 +20,7 @@ GRACE_S = 5.0
 
 
 class FlightHost(CallHost, PurseHost, Protocol):
-    """The driver."""
+    """The desk."""
 
 
 class Flights:

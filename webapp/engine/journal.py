@@ -82,6 +82,10 @@ class End:
     problems: bool = False
 
 
+Reason = Literal["time", "retry", "signal", "person", "child", "breaker"]
+"""Why a run waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Park:
     """Nothing can go on now: give the lease back as waiting, until the sooner of the two.
@@ -90,7 +94,7 @@ class Park:
     in the database, the run goes on at once.
     """
 
-    reason: Literal["time", "retry", "signal", "person", "child", "breaker"]
+    reason: Reason
     due_in_s: float | None = None
     due_at: datetime | None = None
     heard: int = 0

@@ -15,7 +15,7 @@ SHORTEST_ANSWER = 100
 
 
 class PurseHost(Protocol):
-    """Keeps the entries: the driver."""
+    """Keeps the entries: the desk."""
 
     unpriced: set[str]
     """Models of which it was said that their price is not known."""

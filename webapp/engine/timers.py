@@ -6,14 +6,14 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from datetime import datetime
-from typing import Literal
 
-from webapp.engine.journal import Park, Record
+from webapp.engine.journal import Park, Reason, Record
 from webapp.engine.mailbox import awaited
 from webapp.engine.ports import Clock
 from webapp.engine.recovery import held_s
 
-Reason = Literal["time", "retry", "signal", "person", "child", "breaker"]
+OUTSIDE: dict[str, Reason] = {"approval": "person", "signal": "signal", "child": "child"}
+"""Why a run waits that waits for something from outside, by its kind; people come first."""
 
 
 class Timers:
@@ -132,12 +132,8 @@ class Timers:
         return "time" if self._waits or self._pauses else "retry"
 
     def _outside(self) -> Reason:
-        """Why a run waits that waits for something from outside: people come first."""
         kinds = {kind for kind, _ in self._awaited.values()}
-        for kind, reason in (("approval", "person"), ("signal", "signal"), ("child", "child")):
-            if kind in kinds:
-                return reason  # type: ignore[return-value]  # one of the words
-        return "signal"
+        return next((reason for kind, reason in OUTSIDE.items() if kind in kinds), "signal")
 
     def _until(self, path: str) -> datetime | None:
         """The wall time for which `path` waits; a span is counted by a clock that can't jump."""

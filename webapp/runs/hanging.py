@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from webapp.access.context import SYSTEM, Context, system_only
 from webapp.access.tenancy import across_organizations
-from webapp.engine.attempts import span
+from webapp.engine.errors import span
 from webapp.engine.recovery import CALL
 from webapp.engine.steps import KINDS
 from webapp.kernel.clock import now
