@@ -181,6 +181,50 @@ def test_a_cancel_reaches_the_other_of_parent_and_child(
     assert ended["state"] == ("cancelled" if who == "parent" else "failed")
 
 
+@pytest.mark.parametrize("how", ["ends", "fails", "is cancelled"])
+def test_a_run_that_nobody_waits_for_goes_on_however_the_other_ends(
+    program: Any, make_live: Any, start: Any, runner: Runner, how: str
+) -> None:
+    plan = calling(make_live(WAITS, "Waits"), wait=False) | {"result": []}
+    behind = {
+        "ends": text("s_2", "Bye."),
+        "fails": {"id": "s_2", "kind": "stop", "with": {"as": "failed", "message": "No luck."}},
+    }
+    waits = {"id": "s_2", "kind": "wait", "name": "Wait", "with": {"signal": {"name": "never"}}}
+    plan["steps"].append(behind.get(how, waits))
+    parent = start(make_live(plan, "Caller")).get_json()["id"]
+    eventually(program, parent, "waiting", "done", "failed")
+    [child] = [
+        run["id"] for run in program.get("/api/v1/runs").get_json()["items"] if run["id"] != parent
+    ]
+
+    if how == "is cancelled":
+        program.post(f"/api/v1/runs/{parent}/cancel")
+    eventually(program, parent, "done", "failed", "cancelled")
+
+    eventually(program, child, "waiting")
+    program.post(f"/api/v1/runs/{child}/signals", json={"name": "paid", "data": {"sum": "1"}})
+    assert eventually(program, child, "done", "cancelled")["state"] == "done"
+
+
+def test_a_pause_leaves_alone_what_nobody_waits_for(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    plan = calling(make_live(WAITS, "Waits"), wait=False) | {"result": []}
+    waits = {"id": "s_2", "kind": "wait", "name": "Wait", "with": {"signal": {"name": "go"}}}
+    plan["steps"].append(waits)
+    parent = start(make_live(plan, "Caller")).get_json()["id"]
+    eventually(program, parent, "waiting")
+    [child] = [
+        run["id"] for run in program.get("/api/v1/runs").get_json()["items"] if run["id"] != parent
+    ]
+    eventually(program, child, "waiting")
+
+    program.post(f"/api/v1/runs/{parent}/pause")
+
+    assert eventually(program, child, "waiting", "paused")["state"] == "waiting"
+
+
 def test_a_workflow_that_would_start_itself_does_not_go_live(program: Any, make_live: Any) -> None:
     workflow = make_live(HELLO, "Itself")
     rev = program.get(f"/api/v1/workflows/{workflow}").get_json()["rev"]

@@ -1,4 +1,4 @@
-"""Pause and resume one run, and with it what its steps have started.
+"""Pause and resume one run, and with it the runs that its steps wait for.
 
 A run in line is paused at once; a run at work begins nothing more, and what it has begun is
 finished and kept. What pauses many runs as one is `holding.py`.
@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
-
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
@@ -18,7 +16,7 @@ from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
 from webapp.runs.models import Lease, Run
-from webapp.runs.service import add_event, lease_now, lock_lease
+from webapp.runs.service import add_event, children_of, lease_now, lock_lease
 from webapp.runs.words import run_word
 
 
@@ -75,10 +73,9 @@ def resume_run(ctx: Context, run_id: UUID) -> queries.RunRow:
 
 
 def _children(ctx: Context, run_id: UUID) -> list[tuple[Run, Lease]]:
-    """Return the runs under way that steps of this one have started, their leases locked."""
-    children = select(Run.id).where(Run.parent_run == run_id, Run.state.not_in(transitions.OVER))
+    """Return the runs under way that steps of this one wait for, their leases locked."""
     found = []
-    for child in ctx.session.scalars(children.order_by(Run.id)).all():
+    for child in children_of(ctx, run_id):
         lease = lock_lease(ctx, child)
         if lease is not None:
             found.append((ctx.session.get_one(Run, child, populate_existing=True), lease))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -207,15 +208,27 @@ def close_run(ctx: Context, run: Run, lease: Lease, state: str, data: dict[str, 
 
 def _cancel_children(ctx: Context, run: Run) -> None:
     """End what the steps of a run have started."""
-    children = select(Run).where(Run.parent_run == run.id, Run.state.not_in(transitions.OVER))
-    for child in ctx.session.scalars(children.order_by(Run.id)):
-        lease = lock_lease(ctx, child.id)
+    for child_id in children_of(ctx, run.id):
+        lease = lock_lease(ctx, child_id)
         if lease is None:
             continue
         if lease.state == "running" or lease.wait_reason == "review":
             lease.cancel_at = lease.cancel_at or lease_now(ctx)
         else:
-            close_cancelled(ctx, child, lease)
+            close_cancelled(ctx, ctx.session.get_one(Run, child_id), lease)
+
+
+@requires(Permission.VIEW_RUNS)
+def children_of(ctx: Context, run_id: UUID) -> Sequence[UUID]:
+    """Return the runs under way that steps of a run wait for, in the order of their locks.
+
+    What a step only set going stands on its own.
+    """
+    left = exists().where(
+        Step.run_id == Run.parent_run, Step.path == Run.parent_path, Step.state == "succeeded"
+    )
+    query = select(Run.id).where(Run.parent_run == run_id, Run.state.not_in(transitions.OVER))
+    return ctx.session.scalars(query.where(~left).order_by(Run.id)).all()
 
 
 def _tell_parent(ctx: Context, run: Run, worked_ms: int) -> None:

@@ -30,7 +30,10 @@ class Config(Strict):
         default={}, title="What it gets"
     )
     wait: bool = pydantic.Field(
-        default=True, title="Wait for it", description="Go on when it has finished."
+        default=True,
+        title="Wait for it",
+        description="Go on when it has finished. Otherwise it stands on its own: no end, pause "
+        "or cancel of this run reaches it.",
     )
 
 

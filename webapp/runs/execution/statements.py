@@ -236,12 +236,15 @@ WAKE_RUN: Final = """
 UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, wait_reason = NULL
  WHERE run_id = :run"""
 
-# Whoever claims one of them ends it.
+# Whoever claims one of them ends it. A run whose step did not wait for it stands on its own.
 CANCEL_CHILDREN: Final = """
 UPDATE lease SET cancel_at = {now}, vtime = CASE WHEN state = 'running' THEN vtime ELSE 0 END,
        state = CASE WHEN state IN ('waiting', 'paused') AND COALESCE(wait_reason, '') <> 'review'
                     THEN 'ready' ELSE state END
- WHERE cancel_at IS NULL AND run_id IN (SELECT id FROM run WHERE parent_run = :run)
+ WHERE cancel_at IS NULL AND run_id IN (
+       SELECT id FROM run WHERE NOT EXISTS (SELECT 1 FROM step
+               WHERE step.run_id = parent_run AND step.path = parent_path
+                 AND step.state = 'succeeded') AND parent_run = :run)
 RETURNING run_id"""
 
 HAND_BACK: Final = """
