@@ -117,7 +117,6 @@ class Children:
     """Starts runs as the database would: one for each path."""
 
     started: dict[str, tuple[str, Any, Mapping[str, Any]]] = field(default_factory=dict)
-    cancelled: list[str] = field(default_factory=list)
     trouble: StepError | None = None
 
     async def start(
@@ -128,9 +127,6 @@ class Children:
             raise self.trouble
         self.started.setdefault(path, (workflow, version, dict(inputs)))
         return f"run_{path}"
-
-    def cancel(self, run: str) -> None:
-        self.cancelled.append(run)
 
 
 def calls(step_id: str, **more: Any) -> Doc:
@@ -178,14 +174,13 @@ def test_a_step_need_not_wait_for_the_run_it_started() -> None:
     assert end == End("done", result={"run": "run_s_1"})
 
 
-def test_a_cancelled_step_cancels_the_run_it_waits_for() -> None:
+def test_a_step_that_is_not_needed_any_more_waits_for_no_run() -> None:
     plan = plan_of(lanes("s_1", [calls("s_2")], [http("s_3")], until="first"))
     journal, runs = MemoryJournal(), Children()
 
     end = run(plan, journal, replace(fake_ports(), runs=runs))
 
     assert isinstance(end, End)
-    assert runs.cancelled == ["run_s_1:l0/s_2"]
     assert journal.states()["s_1:l0/s_2"] in {"skipped", "cancelled"}
 
 

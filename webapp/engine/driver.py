@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,9 +36,10 @@ from webapp.engine.desk import Desk
 from webapp.engine.errors import StepError
 from webapp.engine.flights import Flights
 from webapp.engine.journal import End, HandBack, Park, Record, idem_key
-from webapp.engine.mailbox import Mailbox, frozen_of
+from webapp.engine.mailbox import Mailbox
 from webapp.engine.moments import now_values
 from webapp.engine.orders import Orders
+from webapp.engine.parts import Part
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Journal, Ports
 from webapp.engine.recovery import held_s
@@ -69,6 +70,8 @@ async def drive(
     grace_s: float = 8.0,
     refused: StepError | None = None,
     mailbox: Mailbox | None = None,
+    part: Part | None = None,
+    each_split: int = 0,
 ) -> End | Park | HandBack:
     """Run `plan` from where `records` leave it until it ends, waits, or is handed back.
 
@@ -89,12 +92,16 @@ async def drive(
         grace_s: see `stop`.
         refused: why the run is to fail before anything begins.
         mailbox: what has come and comes from outside, to be filled from this loop's thread.
+        part: what the run does instead of the whole plan; it brings its own limits.
+        each_split: longer lists are done in parts of so many items; 0: none is.
 
     Raises:
         LostLease: another worker owns the run. Everything was stopped, nothing written.
         asyncio.CancelledError: likewise.
     """
-    driver = Driver(plan, inputs, facts, list(records), journal, ports, limits, mailbox)
+    found = list(records)
+    scheduled = partial(Scheduler, plan, inputs, facts, found, limits, part, each_split)
+    driver = Driver(scheduled, facts, found, journal, ports, mailbox)
     driver.orders.cancel = cancel is not None and cancel.is_set()
     driver.orders.stopping = stop is not None and stop.is_set()
     driver.left_s = driver.scheduler.limits.seconds - spent_s
@@ -108,13 +115,11 @@ class Driver:
 
     def __init__(
         self,
-        plan: Plan,
-        inputs: Mapping[str, Any],
+        make_scheduler: Callable[[], Scheduler],
         facts: Mapping[str, Any],
         records: list[Record],
         journal: Journal,
         ports: Ports,
-        limits: Limits | None,
         mailbox: Mailbox | None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
@@ -125,7 +130,7 @@ class Driver:
         self.orders = Orders()
         # First, since the scheduler counts what the ledger has of the rows.
         self.desk = Desk(records, journal, self.orders, ports.crash, self.wake)
-        self.scheduler = Scheduler(plan, inputs, facts, records, limits)
+        self.scheduler = make_scheduler()
         self.timers = Timers(self.loop, ports.clock, self.wake)
         self.mailbox = mailbox or Mailbox()
         self.mailbox.forget_taken(records)
@@ -217,7 +222,7 @@ class Driver:
             record = self.timers.take_wait(path) if arrival is not None else None
             if arrival is not None and record is not None:
                 self.desk.note_landing()
-                self.todo.extend(self.scheduler.take(path, waiting.heard(record, arrival)))
+                self._tell(path, waiting.heard(record, arrival))
         self.mailbox.wanted = bool(self.timers.awaited())
 
     # What the scheduler says
@@ -300,11 +305,7 @@ class Driver:
             self.todo.extend(self.scheduler.fail(run_too_large()))
 
     def _stop_path(self, path: str) -> None:
-        waited = self.timers.drop(path)
-        if waited is not None and self.ports.runs is not None:
-            child = frozen_of(waited).get("child")
-            if child is not None:
-                self.ports.runs.cancel(str(child))
+        self.timers.drop(path)
         intent = self.desk.intent(path)
         if self.launching.pop(path, None) is not None:
             self._tell(path, Stopped(begun=False))

@@ -1,12 +1,10 @@
-"""The steps that hold steps: if, parallel, each."""
+"""The steps that hold steps: if and parallel here, and where each of the others stands."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from webapp.engine.allowance import run_too_large
 from webapp.engine.conditions import holds
-from webapp.engine.errors import StepError
 from webapp.engine.frames import (
     Block,
     Error,
@@ -16,9 +14,10 @@ from webapp.engine.frames import (
     put,
     settle_if_ended,
 )
+from webapp.engine.items import EachFrame
 from webapp.engine.rounds import RepeatFrame
 from webapp.engine.tree import Tree
-from webapp.engine.values import Scope, render
+from webapp.engine.values import Scope
 
 
 class IfFrame(HolderFrame):
@@ -147,98 +146,6 @@ class ParallelFrame(HolderFrame):
             text = f"Only {len(self.finished)} of the {self.enough} lanes needed have finished."
             return {"code": "E-LANES", "text": text}
         return None
-
-
-class EachFrame(HolderFrame):
-    """The same steps for each item of a list, some at once."""
-
-    def open_first(self) -> None:
-        config = self.task.step.config
-        self.items = self._items()
-        self.scopes: dict[int, Scope] = {}
-        self.results: list[Any] = [None] * len(self.items)
-        self.failed: list[dict[str, Any]] = []
-        self.next = 0
-        self.collect = config.collect
-        for _ in range(min(config.at_once, len(self.items))):
-            self._open_item()
-        if not self.blocks:
-            self.scheduler.later(settle_if_ended, self)
-
-    def _items(self) -> list[Any]:
-        config = self.task.step.config
-        self.scope.allowance.begin()
-        items = render(config.source, self.scope)
-        if items is None or items == "":
-            items = []
-        if not isinstance(items, list):
-            text = "This step works on a list, but got something else. Choose a list."
-            raise StepError("E-LIST-TYPE", text, proven=True, retryable=False)
-        if len(items) > config.most:
-            text = (
-                f"The list has {len(items):,} items; this step takes {config.most:,}. "
-                "No item was started."
-            )
-            facts = {"count": len(items), "most": config.most}
-            raise StepError("E-LIST-LIMIT", text, proven=True, retryable=False, facts=facts)
-        return items
-
-    def _open_item(self) -> None:
-        index = self.next
-        self.next += 1
-        roots = {self.task.step.id: {"item": self.items[index], "index": index}}
-        scope = Scope(roots, around=self.task.scope)
-        steps = self.task.step.config.steps
-        self.open_block(index, steps, f"{self.task.path}[{index}]/", scope)
-
-    def block_done(self, block: Block) -> None:
-        self.forget(block)
-        try:
-            self.results[block.key] = self._collected(block.scope)
-        except StepError as error:
-            self._item_failed(block.key, {"code": error.code, "text": error.text})
-        self._item_ended()
-
-    def _collected(self, item: Scope) -> dict[str, Any]:
-        scope = Scope({"now": self.decided["now"]}, around=item)
-        scope.allowance.begin()
-        collected = {output.name: render(output.value, scope) for output in self.collect}
-        scope.allowance.keep(collected)
-        if scope.allowance.is_used_up:
-            raise run_too_large()
-        return collected
-
-    def block_failed(self, block: Block, error: Error) -> None:
-        self.forget(block)
-        self._item_failed(block.key, error)
-        self._item_ended()
-
-    def _item_failed(self, index: int, error: Error) -> None:
-        if self.task.step.config.item_failure == "stop":
-            self.fail({**error, "index": index})
-            return
-        self.scheduler.problems = True
-        self.failed.append({"index": index, "code": error["code"], "text": error["text"]})
-
-    def _item_ended(self) -> None:
-        if self.error is None and self.next < len(self.items):
-            self._open_item()
-        elif not self.blocks:
-            self.scheduler.later(settle_if_ended, self)
-
-    def all_closed(self) -> None:
-        if self.error is not None:
-            self.scheduler.holder_failed(self.task, self.error)
-            return
-        self.failed.sort(key=lambda one: one["index"])
-        bad = {one["index"] for one in self.failed}
-        done = [result for n, result in enumerate(self.results) if n not in bad]
-        result = {
-            "items": done if self.collect else [],
-            "count": len(done),
-            "failed": self.failed,
-        }
-        self.scheduler.holder_succeeded(self.task, result)
 
 
 FRAMES: dict[str, type[HolderFrame]] = {

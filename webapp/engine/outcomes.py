@@ -20,8 +20,8 @@ from webapp.engine.commands import (
 )
 from webapp.engine.compiled import StepPlan
 from webapp.engine.errors import ServiceAway, StepError
-from webapp.engine.frames import Closing, Error, FailureFrame, Task, decisions, put
-from webapp.engine.journal import End, Record
+from webapp.engine.frames import Error, FailureFrame, Task, decisions, put
+from webapp.engine.journal import Record
 from webapp.engine.ports import WaitFor
 from webapp.engine.recovery import Found, held_s, in_doubt, restored
 from webapp.engine.rows import (
@@ -57,10 +57,6 @@ class Outcomes(Tree):
     def start(self, task: Task) -> None:
         """Begin an attempt as soon as there is a place."""
 
-    @abstractmethod
-    def end(self, end: End, reason: Closing) -> None:
-        """Let the run end so, once everything open has ended; the first one counts."""
-
     @property
     @abstractmethod
     def is_ending(self) -> bool:
@@ -81,9 +77,11 @@ class Outcomes(Tree):
             case Succeeded() if task.step.kind_name == "stop" and self.is_ending:
                 self._stopped(task, False, outcome.spent)  # another one was first
             case Succeeded(result, spent):
+                self._pay(task, spent)
                 self.settle(row(task, "succeeded", spent, result=result))
                 self.succeed(task, result)
             case Failed(error, spent):
+                self._pay(task, spent)
                 self._attempt_failed(task, error, spent)
             case Doubtful(error, spent):
                 self._in_doubt(task, error, spent)
@@ -91,6 +89,11 @@ class Outcomes(Tree):
                 self._stopped(task, begun, spent)
             case Waits(what, spent):
                 self._wait(task, what, spent)
+
+    def _pay(self, task: Task, spent: Spent) -> None:
+        """Count what a run has cost that was waited for; what works here counts by itself."""
+        if task.state == "waiting":
+            task.meter.add(spent.cost_nano)
 
     def _attempt_failed(self, task: Task, error: StepError, spent: Spent) -> None:
         if not (task.step.may_repeat or error.proven):
@@ -187,7 +190,8 @@ class Outcomes(Tree):
 
     def failed(self, task: Task, error: Error) -> None:
         """A step failed for good: what its `on_failure` says."""
-        do = task.step.step.on_failure.do
+        # Of a part the list it belongs to says what its failure means.
+        do = "stop" if self.part_at(task.path) else task.step.step.on_failure.do
         if do == "stop" or task.block.closing:
             self.over(task)
             self.fail_block(task.block, error)

@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from webapp.engine.journal import Batch
 from webapp.engine.ledger import Rates
+
+if TYPE_CHECKING:
+    from webapp.engine.parts import PartOrder
 
 
 class Journal(Protocol):
@@ -88,7 +91,11 @@ class Tools(Protocol):
 
 
 class Runs(Protocol):
-    """Other runs of the same organization."""
+    """Other runs of the same organization.
+
+    What a step has started ends when the step's row is closed before it: whoever keeps the
+    journal sees to that, in the same commit.
+    """
 
     async def start(
         self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
@@ -100,8 +107,8 @@ class Runs(Protocol):
         """
         ...
 
-    def cancel(self, run: str) -> None:
-        """Ask for the run to be cancelled, some time soon; it may be over already."""
+    async def start_part(self, path: str, order: PartOrder) -> str:
+        """Start a run that does some items of the list around `path`; likewise."""
         ...
 
 

@@ -14,6 +14,9 @@ CALL = "/call_"
 TOO_MANY = "E-STEPS-LIMIT"
 """Code of the step that was one more than the run may have."""
 
+ENDS_RUN = frozenset({TOO_MANY, "E-RUN-TIME", "E-STOP"})
+"""Codes with which a part of a run ends the whole of it."""
+
 
 class Found:
     """The last row of each path, handed out once, when the path is reached."""
@@ -42,9 +45,7 @@ class Found:
                 self._last[path] = record
             if record.state == "failed" and record.ends_path:
                 self.had_failures = True
-                if (record.error or {}).get("code") == TOO_MANY:
-                    self.last = record
-            if record.kind == "stop" and record.state == "succeeded":
+            if _ends_run(record):
                 self.last = record
         if record.cost_nano:
             self.cost_nano += record.cost_nano
@@ -84,6 +85,16 @@ class Found:
             del self._last[record.path]
         self._open = [record for record in unreached if record.path in self._last]
         return found
+
+
+def _ends_run(record: Record) -> bool:
+    if record.state == "succeeded":
+        stops = record.kind == "part" and bool((record.result or {}).get("stop"))
+        return record.kind == "stop" or stops
+    if record.state != "failed" or not record.ends_path:
+        return False
+    code = (record.error or {}).get("code")
+    return code == TOO_MANY or (record.kind == "part" and code in ENDS_RUN)
 
 
 def in_doubt(record: Record) -> bool:

@@ -81,6 +81,8 @@ def wait_request(what: WaitFor) -> bytes:
 def ending_of(last: Record) -> End:
     """How the run ends by a `stop` step, or by the step that was one too many."""
     where = {"step": last.step_id, "path": last.path}
+    if last.kind == "part":
+        return End("done") if last.error is None else ending_of_part(last.error)
     if last.error is not None:
         return End("failed", error={**last.error, **where})
     result = last.result or {}
@@ -89,3 +91,8 @@ def ending_of(last: Record) -> End:
     return End(
         "failed", error={"code": "E-STOP", "text": str(result.get("message") or ""), **where}
     )
+
+
+def ending_of_part(error: dict[str, Any]) -> End:
+    """How the run ends when a part of it has failed of something that ends the whole run."""
+    return End("failed", error=(error.get("facts") or {}).get("error") or error)

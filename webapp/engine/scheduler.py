@@ -23,6 +23,7 @@ from webapp.engine.frames import Block, Closing, Error, RootFrame, Task, put
 from webapp.engine.holders import FRAMES
 from webapp.engine.journal import End, Record
 from webapp.engine.outcomes import Outcomes
+from webapp.engine.parts import Part
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
 from webapp.engine.recovery import TOO_MANY, Found, seen_at_end
@@ -41,6 +42,8 @@ class Scheduler(Outcomes):
         facts: `run` (id, link, started_at, ...), `zone`, `files`; handed to values.
         records: rows of an earlier execution of the same run; see `journal.Record`.
         limits: instead of the plan's own.
+        part: what the run does instead of the whole plan.
+        each_split: longer lists are done in parts of so many items; 0: none is.
     """
 
     def __init__(
@@ -50,15 +53,19 @@ class Scheduler(Outcomes):
         facts: Values,
         records: Iterable[Record] = (),
         limits: Limits | None = None,
+        part: Part | None = None,
+        each_split: int = 0,
     ) -> None:
-        self.plan = plan
-        self.limits = limits or plan.limits
         super().__init__(Found(records), compiled(plan))
-        self.executions = 0
+        self.plan = plan
+        self.part, self.each_split = part, each_split
+        self.limits = limits or (part.limits if part is not None else plan.limits)
         self.ended = False
         self.meter = Meter(nano(self.limits.cost_usd))
         self.meter.add(self.found.cost_nano)
         self._roots: dict[str, Any] = {"start": inputs, "run": facts.get("run", {}), "now": {}}
+        if part is not None:
+            self._roots.update(part.seen)
         self._scope = Scope(self._roots, facts=facts)
         self._ready: deque[Task] = deque()
         self._root = RootFrame(self, None)
@@ -76,7 +83,10 @@ class Scheduler(Outcomes):
             self._ending = ending_of(self.found.last)
         if self._ending is not None:
             return self._end_at_once()
-        block = Block(self._root, "", self.plan.steps, "", self._scope, self.meter)
+        steps, prefix = self.plan.steps, ""
+        if self.part is not None:
+            steps, prefix = [self.steps[self.part.step].step], self.part.prefix
+        block = Block(self._root, "", steps, prefix, self._scope, self.meter)
         self._root.blocks[""] = block
         self.later(self.advance, block)
         return self._work()
@@ -147,12 +157,20 @@ class Scheduler(Outcomes):
     def _settle_result(self) -> None:
         try:
             self.allowance.begin()
-            result = {one.name: render(one.value, self._scope) for one in self.plan.result}
+            result = self._result()
             self.allowance.keep(result)
         except StepError as error:
             self._finish(End("failed", error={"code": error.code, "text": error.text}))
             return
         self._finish(End("done", result=result, problems=self.problems))
+
+    def _result(self) -> dict[str, Any]:
+        if self.part is None:
+            return {one.name: render(one.value, self._scope) for one in self.plan.result}
+        if self.is_ending:  # a step in it said so, of the whole run
+            return {"stop": True}
+        result: dict[str, Any] = self._roots[self.part.step]
+        return result
 
     def _finish(self, end: End) -> None:
         if not self.ended:
@@ -170,17 +188,29 @@ class Scheduler(Outcomes):
         record = self.found.take(path)
         if self.executions > self.limits.steps and record is None:
             self._stop_at_limit(task)
-            return
-        if record is not None:
-            if meter is not self.meter:
-                self._count_again(meter, path, record)
-            self.replay(task, record)
+        elif record is not None:
+            self._go_on(task, record)
         elif step.step.off:
             self.settle(row(task, "skipped", reason="off"))
             self.over(task)
             self.later(self.advance, block)
         else:
             self.open(task, {})
+
+    def enter(self, task: Task) -> None:
+        """Begin a step that stands in no block of the plan, or go on with it."""
+        if task.state != "ready":
+            return  # it was closed meanwhile
+        record = self.found.take(task.path)
+        if record is not None:
+            self._go_on(task, record)
+        else:
+            self.start(task)
+
+    def _go_on(self, task: Task, record: Record) -> None:
+        if task.meter is not self.meter:
+            self._count_again(task.meter, task.path, record)
+        self.replay(task, record)
 
     def _stop_at_limit(self, task: Task) -> None:
         most = f"{self.limits.steps:,}"

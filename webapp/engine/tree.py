@@ -6,14 +6,18 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webapp.engine.commands import Cancel, Command, Settle
 from webapp.engine.compiled import StepPlan
 from webapp.engine.frames import Block, Closing, Error, Task, put
-from webapp.engine.journal import Record
+from webapp.engine.journal import End, Record
+from webapp.engine.plan import Limits
 from webapp.engine.recovery import Found, in_doubt
 from webapp.engine.rows import closed_row, doubtful_row, row
+
+if TYPE_CHECKING:
+    from webapp.engine.parts import Part
 
 
 class Tree(ABC):
@@ -26,6 +30,13 @@ class Tree(ABC):
         self.problems = found.had_failures
         self.unknown = 0
         """Effects in doubt, each of which keeps its path open."""
+        self.executions = 0
+        """Steps begun, those of parts included."""
+        self.limits: Limits
+        self.part: Part | None = None
+        """What the run does instead of the whole plan."""
+        self.each_split = 0
+        """Longer lists are done in parts of so many items; 0: none is."""
         self.commands: list[Command] = []
         self.moves: deque[tuple[Callable[[Any], None], Any]] = deque()
 
@@ -68,6 +79,18 @@ class Tree(ABC):
     @abstractmethod
     def run_closed(self) -> None:
         """Everything open has ended after the run was told to end."""
+
+    @abstractmethod
+    def enter(self, task: Task) -> None:
+        """Begin a step that stands in no block of the plan, or go on with it."""
+
+    @abstractmethod
+    def end(self, end: End, reason: Closing) -> None:
+        """Let the run end so, once everything open has ended; the first one counts."""
+
+    def part_at(self, path: str) -> Part | None:
+        """Return what the run does of the list at a path, if it is a part of that list."""
+        return self.part if self.part is not None and self.part.path == path else None
 
     def later(self, move: Callable[[Any], None], about: Any) -> None:
         self.moves.append((move, about))

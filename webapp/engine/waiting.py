@@ -10,7 +10,8 @@ from webapp.engine.errors import StepError
 from webapp.engine.journal import Record
 from webapp.engine.mailbox import Arrival, frozen_of
 from webapp.engine.ports import WaitFor
-from webapp.engine.steps import KINDS
+from webapp.engine.steps import KINDS, part
+from webapp.engine.steps.kind import StepKind
 
 
 def late(record: Record, now: str) -> Outcome:
@@ -20,7 +21,7 @@ def late(record: Record, now: str) -> Outcome:
         record: the waiting row.
         now: the time, as results say it.
     """
-    act = KINDS[record.kind].late
+    act = kind_of(record).late
     if act is None:
         return Succeeded({"at": now})
     return _outcome(lambda: act(frozen_of(record), now))
@@ -28,9 +29,17 @@ def late(record: Record, now: str) -> Outcome:
 
 def heard(record: Record, arrival: Arrival) -> Outcome:
     """What the waiting row waited for is there."""
-    act = KINDS[record.kind].heard
+    act = kind_of(record).heard
     assert act is not None
-    return _outcome(lambda: act(frozen_of(record), arrival.data))
+    outcome = _outcome(lambda: act(frozen_of(record), arrival.data))
+    if arrival.kind == "child":
+        outcome.spent.cost_nano = int(arrival.data.get("cost") or 0)
+    return outcome
+
+
+def kind_of(record: Record) -> StepKind:
+    """Return the kind of a row; that of parts is none that a plan could name."""
+    return part.KIND if record.kind == part.KIND.name else KINDS[record.kind]
 
 
 def rehearsed(start: Start, waits: WaitFor, now: str) -> Outcome:
@@ -40,7 +49,7 @@ def rehearsed(start: Start, waits: WaitFor, now: str) -> Outcome:
     return Succeeded({"rehearsal": True, "at": now, **given})
 
 
-def _outcome(act: Callable[[], dict[str, Any]]) -> Outcome:
+def _outcome(act: Callable[[], dict[str, Any]]) -> Succeeded | Failed:
     try:
         return Succeeded(act())
     except StepError as error:

@@ -100,7 +100,7 @@ CATALOGUE: dict[str, Entry] = {
     "E-404": Entry(
         "There is no page here.",
         "The address may be wrong or the thing was deleted for ever.",
-        actions=(("Home", "/"),),
+        actions=(("Go to the start", "/"),),
     ),
     "E-GONE": Entry("{what} was deleted.", "It was deleted on {at}."),
     "E-LINK-OLD": Entry(
@@ -198,8 +198,8 @@ CATALOGUE: dict[str, Entry] = {
     "E-APPROVAL-BLOCKED": Entry("What was asked has changed.", "{text}", "Nothing was sent."),
     "E-APPROVAL-LINK": Entry(
         "This link opens nothing any more.",
-        "It is not whole, or you are no longer a member. Sign in to see what is asked of you.",
-        actions=(("Sign in", "/signin"),),
+        "It is not whole, or you are no longer a member. What is asked of you stands in Approvals.",
+        actions=(("Go to the start", "/"),),
     ),
     "E-REJECTED": Entry("It was rejected.", "{text}"),
     "E-CHANGES": Entry("Changes were asked for.", "{text}"),
@@ -267,6 +267,8 @@ CATALOGUE: dict[str, Entry] = {
     "E-REPEAT-LIMIT": Entry("The condition was never true.", "{text}"),
     "E-RUN-DEPTH": Entry("Too many workflows start each other.", "{text}"),
     "E-CHILD": Entry("The other workflow did not finish.", "{text}"),
+    "E-CHILD-LATE": Entry("The step has ended that wanted it.", "{text}"),
+    "E-PART": Entry("A part of the list did not finish.", "{text}"),
     "E-CHILD-INPUTS": Entry("The other workflow does not take these inputs.", "{text}"),
     "E-CHILD-GONE": Entry("The other workflow is not there.", "{text}"),
     "E-CHILD-START": Entry("The other workflow could not be started.", "{text}"),

@@ -130,6 +130,13 @@ class Settings(BaseModel):
     runs_per_worker: int = Field(
         32, ge=1, le=1000, description="Runs that one worker carries at the same time."
     )
+    each_split: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="Items of a list that one run does. Of a longer list each so many are a run of "
+        "their own, a part, that any worker takes. 0: no list is split.",
+    )
     lease_s: int = Field(
         15, ge=2, le=300, description="Seconds after which a silent worker's runs go to another."
     )

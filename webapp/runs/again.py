@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import case, func, insert, literal, select, update
+from sqlalchemy import func, select, update
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -28,10 +28,10 @@ from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Lease, Run, Step
 from webapp.runs.plans import known_plan
 from webapp.runs.service import find_run_by_key
+from webapp.runs.taking_over import take_over
 
 PACE: Final = "pace"
 """Why a run waits that was started together with many."""
-_AT_ONCE: Final = 500
 _KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
 
 
@@ -141,7 +141,7 @@ def _begin(
     done = sum(1 for row in kept if row.ends)
     about = {"again_of": public_id("run", old.id), "reused": done}
     starting.accept(ctx, run, known.steps if known is not None else 0, about=about)
-    _copy(ctx, old, run, [row.path for row in kept], skipped)
+    take_over(ctx, old.id, run.id, [row.path for row in kept], skipped)
     ctx.session.execute(update(Lease).where(Lease.run_id == run.id).values(done=done))
     return run
 
@@ -273,43 +273,3 @@ def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:
 def _key(ctx: Context, old: Run) -> str:
     again = select(func.count()).select_from(Run).where(Run.again_of == old.id)
     return f"again:{public_id('run', old.id)}:{(ctx.session.scalar(again) or 0) + 1}"
-
-
-def _copy(ctx: Context, old: Run, run: Run, kept: list[str], skipped: list[str]) -> None:
-    """Write the rows that the new run begins with, without reading their values."""
-    for paths, state in ((kept, ""), (skipped, "skipped")):
-        for first in range(0, len(paths), _AT_ONCE):
-            _copy_some(ctx, old, run, paths[first : first + _AT_ONCE], state)
-
-
-_SAME: Final = ("path", "step_id", "kind", "effect", "idem_key", "result", "result_file")
-
-
-def _copy_some(ctx: Context, old: Run, run: Run, paths: list[str], state: str) -> None:
-    newest = (
-        select(Step.path, func.max(Step.attempt).label("attempt"))
-        .where(Step.run_id == old.id, Step.path.in_(paths))
-        .group_by(Step.path)
-        .subquery()
-    )
-    kept_state = case((Step.state == "skipped", "skipped"), else_="reused")
-    new: dict[str, Any] = {
-        "organization_id": literal(ctx.organization_id, Step.organization_id.type),
-        "run_id": literal(run.id, Step.run_id.type),
-        "attempt": literal(1),
-        "state": literal(state) if state else kept_state,
-        "error": literal({"reason": "sent_before"}, Step.error.type) if state else Step.error,
-        "fence": literal(0),
-        "seq": literal(1),
-        "started_at": Step.started_at,
-        "done_at": Step.done_at,
-        "cost_nano": literal(0),
-        "tokens_in": literal(0),
-        "tokens_out": literal(0),
-    }
-    chosen = (
-        select(*(getattr(Step, name) for name in _SAME), *new.values())
-        .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
-        .where(Step.run_id == old.id, Step.organization_id == ctx.organization_id)
-    )
-    ctx.session.execute(insert(Step).from_select([*_SAME, *new], chosen, include_defaults=False))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from webapp.access.context import Context
 from webapp.runs.models import Run, Step
+from webapp.runs.queries import WHOLE
 
 _KINDS: Final = ("normal", "tryout")
 """What another run started fails with it, and a rehearsal sends nothing."""
@@ -56,6 +57,7 @@ def failures(ctx: Context, since: UUID, most: int) -> list[Failure]:
             Run.state == "failed",
             Run.id >= since,
             Run.kind.in_(_KINDS),
+            WHOLE,
             ~repeated,
         )
         .order_by(Run.id.desc())

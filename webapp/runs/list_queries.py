@@ -28,6 +28,8 @@ SELECT r.id, r.workflow_id, r.state, r.reason, r.problems, r.started_by_name, r.
   JOIN version v ON v.id = r.version_id AND v.organization_id = :org
   LEFT JOIN lease l ON l.run_id = r.id AND l.organization_id = :org
  WHERE r.organization_id = :org"""
+WHOLE: Final = "r.kind <> 'part'"
+"""What an index of lists has: runs, and not their parts."""
 
 MOST_IDS: Final = 1_000
 
@@ -40,6 +42,7 @@ _FILTERS: Final = {
 
 _NEWEST: Final = """
 SELECT (SELECT n.id FROM run n WHERE n.organization_id = :org AND n.workflow_id = o.id
+           AND n.kind <> 'part'
          ORDER BY n.id DESC LIMIT 1)
   FROM workflow o WHERE o.organization_id = :org"""
 
@@ -123,7 +126,7 @@ def newest_of(ctx: Context, workflow_ids: Sequence[UUID]) -> list[RunRow]:
 
 @cache
 def _page(names: tuple[str, ...], where: str) -> OwnRows:
-    narrowed = _ROWS + "".join(_FILTERS[name] for name in names)
+    narrowed = f"{_ROWS} AND {WHOLE}" + "".join(_FILTERS[name] for name in names)
     beside = {"newer": " AND r.id > :at", "older": " AND r.id < :at", "newest": ""}[where]
     order = "" if where == "newer" else " DESC"
     return OwnRows(f"{narrowed}{beside} ORDER BY r.id{order} LIMIT :most")
@@ -131,7 +134,7 @@ def _page(names: tuple[str, ...], where: str) -> OwnRows:
 
 @cache
 def _count_newer(names: tuple[str, ...]) -> OwnRows:
-    narrowed = "".join(_FILTERS[name] for name in names)
+    narrowed = f" AND {WHOLE}" + "".join(_FILTERS[name] for name in names)
     newer = f"SELECT 1 FROM run r WHERE r.organization_id = :org{narrowed} AND r.id > :at"  # noqa: S608  # fixed parts
     return OwnRows(f"SELECT count(*) FROM ({newer} LIMIT :most) AS newer")  # noqa: S608  # as above
 

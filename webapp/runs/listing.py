@@ -191,7 +191,7 @@ def _search(names: tuple[str, ...], bounds: tuple[str, ...], on_sqlite: bool) ->
         of = f"o{number}"
         others += (
             f" AND EXISTS (SELECT 1 FROM run {of} {hint}WHERE {of}.organization_id = :org"  # noqa: S608  # fixed parts
-            f" AND {of}.{name} = :{name} AND {of}.id = near.id)"
+            f" AND {of}.kind <> 'part' AND {of}.{name} = :{name} AND {of}.id = near.id)"
         )
     near = f"{_near(names[0], bounds)} LIMIT :looked"
     return OwnRows(
@@ -209,7 +209,8 @@ def _near(name: str, bounds: tuple[str, ...]) -> str:
     """Return a SELECT of one filter's runs in the order of its index."""
     narrowed = "".join(f" AND n.id {_BOUNDS[bound]} :{bound}" for bound in bounds)
     return (
-        f"SELECT n.id FROM run n WHERE n.organization_id = :org AND n.{name} = :{name}{narrowed}"  # noqa: S608  # as above
+        f"SELECT n.id FROM run n WHERE n.organization_id = :org AND n.{name} = :{name}"  # noqa: S608  # as above
+        f" AND n.kind <> 'part'{narrowed}"
         " ORDER BY n.id DESC"
     )
 
@@ -244,17 +245,17 @@ _STARTERS: Final = OwnRows(
     f"""
 WITH RECURSIVE who(id, n) AS (
     SELECT (SELECT a.started_by FROM run a
-             WHERE a.organization_id = :org AND a.started_by IS NOT NULL
+             WHERE a.organization_id = :org AND a.started_by IS NOT NULL AND a.kind <> 'part'
              ORDER BY a.started_by LIMIT 1), 1
      UNION ALL
     SELECT (SELECT b.started_by FROM run b
-             WHERE b.organization_id = :org AND b.started_by > who.id
+             WHERE b.organization_id = :org AND b.started_by > who.id AND b.kind <> 'part'
              ORDER BY b.started_by LIMIT 1), who.n + 1
       FROM who WHERE who.id IS NOT NULL AND who.n < {MOST_STARTERS})
 SELECT who.id,
        (SELECT c.started_by_kind FROM run c WHERE c.organization_id = :org
-           AND c.started_by = who.id ORDER BY c.id DESC LIMIT 1),
+           AND c.started_by = who.id AND c.kind <> 'part' ORDER BY c.id DESC LIMIT 1),
        (SELECT d.started_by_name FROM run d WHERE d.organization_id = :org
-           AND d.started_by = who.id ORDER BY d.id DESC LIMIT 1)
+           AND d.started_by = who.id AND d.kind <> 'part' ORDER BY d.id DESC LIMIT 1)
   FROM who WHERE who.id IS NOT NULL"""  # noqa: S608  # fixed parts
 )

@@ -8,7 +8,7 @@ cheap. Times of the lease are milliseconds of the database's lease clock (`state
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
@@ -27,6 +27,11 @@ from webapp.access.tenancy import OrganizationOwned, own, owned
 from webapp.kernel.clock import now
 from webapp.kernel.db import Base, Id, Json, UtcDateTime
 from webapp.kernel.ids import new_id
+
+PART: Final = "part"
+"""Kind of a run that does some items of a list for its parent; it stands in no list."""
+_WHOLE: Final = "kind <> 'part'"
+_LISTED: Final[dict[str, Any]] = {"postgresql_where": text(_WHOLE), "sqlite_where": text(_WHOLE)}
 
 
 class Run(OrganizationOwned, Base):
@@ -56,6 +61,10 @@ class Run(OrganizationOwned, Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     took_ms: Mapped[int | None] = mapped_column(BigInteger)
     cost_nano: Mapped[int] = mapped_column(BigInteger, default=0)
+    below_nano: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """What the runs have cost that its steps started, as far as they have ended."""
+    limit_nano: Mapped[int | None] = mapped_column(BigInteger)
+    """What it may cost by the limits around the step that started it; None: as its plan says."""
     steps_done: Mapped[int] = mapped_column(Integer, default=0)
     seq: Mapped[int] = mapped_column(Integer, default=1)
     """The number of its last event, once it is over; before that the lease counts."""
@@ -63,6 +72,8 @@ class Run(OrganizationOwned, Base):
     parent_path: Mapped[str | None] = mapped_column(String(400))
     depth: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
     """How many runs stand above it, each of which was started by a step of the next."""
+    part: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    """Of a run that does some items of a list of its parent: which, and where they lie."""
     again_of: Mapped[UUID | None] = mapped_column(Id)
     """The run that this one repeats, in whole or from a step on."""
     again_from: Mapped[str | None] = mapped_column(String(400))
@@ -70,10 +81,10 @@ class Run(OrganizationOwned, Base):
     __table_args__ = (
         *own(),
         *owned("workflow", "version"),
-        Index("run_org", "organization_id", "id"),
-        Index("run_org_state", "organization_id", "state", "id"),
-        Index("run_org_workflow", "organization_id", "workflow_id", "id"),
-        Index("run_org_by", "organization_id", "started_by", "id"),
+        Index("run_org", "organization_id", "id", **_LISTED),
+        Index("run_org_state", "organization_id", "state", "id", **_LISTED),
+        Index("run_org_workflow", "organization_id", "workflow_id", "id", **_LISTED),
+        Index("run_org_by", "organization_id", "started_by", "id", **_LISTED),
         Index(
             "run_org_idem",
             "organization_id",
@@ -112,7 +123,9 @@ class Lease(OrganizationOwned, Base):
 
     run_id: Mapped[UUID] = mapped_column(Id, primary_key=True)
     workflow_id: Mapped[UUID | None] = mapped_column(Id)
-    """Of the run, so that a workflow's runs under way are counted by an index."""
+    """Of the run, so that a workflow's runs under way are counted by an index; None: a part of
+    another run, which counts for it.
+    """
     queue: Mapped[str] = mapped_column(String(40), default="runs")
     state: Mapped[str] = mapped_column(String(8))
     vtime: Mapped[int] = mapped_column(BigInteger)
@@ -134,6 +147,8 @@ class Lease(OrganizationOwned, Base):
     """When a run at work was told to pause: it begins nothing more, and then its lease pauses."""
     paused_by: Mapped[str | None] = mapped_column(String(120))
     """Who paused this one run; what holds more than one run says it itself."""
+    below_nano: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    """See `Run`."""
     limit_id: Mapped[UUID | None] = mapped_column(Id)
     """The gate whose limit it waits for, while `wait_reason` is "limit"."""
     wrote_at: Mapped[int | None] = mapped_column(BigInteger)

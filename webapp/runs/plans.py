@@ -22,7 +22,7 @@ class KnownPlan:
     Attributes:
         number: None is a copy of a draft.
         steps: how many there are, blocks included.
-        starts_runs: some of them start other runs.
+        starts_runs: some of them may start other runs.
     """
 
     version_id: UUID
@@ -54,7 +54,8 @@ def learn_plan(
     if known is None:
         plan = load_plan(document)
         kinds = [step.kind for step in plan.walk()]
-        known = KnownPlan(version_id, workflow_id, number, plan, len(kinds), "workflow" in kinds)
+        starts_runs = not {"workflow", "each"}.isdisjoint(kinds)
+        known = KnownPlan(version_id, workflow_id, number, plan, len(kinds), starts_runs)
         with _lock:
             _plans[version_id] = known
             while len(_plans) > _MOST:

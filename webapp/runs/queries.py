@@ -19,6 +19,8 @@ from webapp.runs.models import Event, Lease, Run, Step
 from webapp.workflows.models import Version, Workflow
 
 TASKS_SHOWN: Final = 200
+WHOLE: Final = Run.kind != literal_column("'part'", String)
+"""What the indexes of lists have: a value given beside the statement would not lead to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,16 +100,16 @@ def neighbors(ctx: Context, run: Run) -> tuple[UUID | None, UUID | None]:
 
 _NEIGHBORS: Final = OwnRows("""
 SELECT (SELECT b.id FROM run b WHERE b.organization_id = :org AND b.workflow_id = :workflow
-           AND b.id < :run ORDER BY b.id DESC LIMIT 1),
+           AND b.kind <> 'part' AND b.id < :run ORDER BY b.id DESC LIMIT 1),
        (SELECT a.id FROM run a WHERE a.organization_id = :org AND a.workflow_id = :workflow
-           AND a.id > :run ORDER BY a.id LIMIT 1)""")
+           AND a.kind <> 'part' AND a.id > :run ORDER BY a.id LIMIT 1)""")
 
 
 def last_inputs(ctx: Context, workflow_id: UUID) -> dict[str, Any]:
     """Return what the workflow was last started with by hand, else by itself; of 50 runs."""
     last = (
         select(Run.id, Run.started_by_kind)
-        .where(Run.organization_id == ctx.organization_id, Run.workflow_id == workflow_id)
+        .where(Run.organization_id == ctx.organization_id, Run.workflow_id == workflow_id, WHOLE)
         .order_by(Run.id.desc())
         .limit(50)
         .subquery()
@@ -131,6 +133,7 @@ def usual(ctx: Context, workflow_id: UUID) -> tuple[int, float, float]:
             Run.workflow_id == workflow_id,
             Run.state == "done",
             Run.kind != "rehearsal",
+            WHOLE,
         )
         .order_by(Run.id.desc())
         .limit(20)
@@ -285,5 +288,5 @@ def events(ctx: Context, run_id: UUID, after: int, most: int) -> Sequence[Event]
 def count_running(ctx: Context) -> int:
     """Return how many of the organization's runs are under way, counted up to 100."""
     some = select(Run.id).where(Run.state == "running").limit(100)
-    some = some.where(Run.organization_id == ctx.organization_id)
+    some = some.where(Run.organization_id == ctx.organization_id, WHOLE)
     return ctx.session.scalar(select(func.count()).select_from(some.subquery())) or 0

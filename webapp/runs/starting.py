@@ -27,7 +27,7 @@ from webapp.kernel.rawsql import sql_for
 from webapp.runs import queries
 from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
-from webapp.runs.models import Run
+from webapp.runs.models import PART, Run
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 from webapp.runs.service import (
     find_run_by_key,
@@ -53,11 +53,15 @@ Which = int | Literal["live", "draft"]
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The step of another run that starts a run, and how deep that run itself stands."""
+    """The step of another run that starts a run, and how deep that run itself stands.
+
+    Attributes: limit_nano: what the limits around the step leave for it; None: there are none.
+    """
 
     run_id: UUID
     path: str
     depth: int
+    limit_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,7 @@ def start_run(
         parent_run=None if parent is None else parent.run_id,
         parent_path=None if parent is None else parent.path,
         depth=0 if parent is None else parent.depth + 1,
+        limit_nano=None if parent is None else parent.limit_nano,
     )
     if mode != "parallel" and parent is None:
         _make_way(ctx, chosen.workflow_id, mode)
@@ -304,6 +309,8 @@ def _write(
             "parent": sql.id(run.parent_run),
             "parent_path": run.parent_path,
             "depth": run.depth,
+            "part": sql.json(run.part),
+            "limit_nano": run.limit_nano,
             "again_of": sql.id(run.again_of),
             "again_from": run.again_from,
         },
@@ -312,7 +319,8 @@ def _write(
     event = {"run": run_id, "org": org, "seq": 1, "at": at, "type": "run.queued", "data": data}
     connection.exec_driver_sql(sql(st.WRITE_EVENT), event)
     line = {"queue": QUEUE, "org": org, "turn": TURNS[priority], "most": MOST_WAITING}
-    turn = connection.exec_driver_sql(sql(st.NEXT_TURN[priority]), line).one_or_none()
+    next_turn = st.NEXT_TURN_OF_PART if run.kind == PART else st.NEXT_TURN[priority]
+    turn = connection.exec_driver_sql(sql(next_turn), line).one_or_none()
     if turn is None:
         most = connection.exec_driver_sql(sql(st.MOST_WAITING), {"queue": QUEUE}).scalar()
         waiting = f"{most or MOST_WAITING:,}"
@@ -320,7 +328,7 @@ def _write(
     lease = {
         "run": run_id,
         "org": org,
-        "workflow": sql.id(run.workflow_id),
+        "workflow": None if run.kind == PART else sql.id(run.workflow_id),
         "queue": QUEUE,
         "vtime": _place(turn[0], turn[1], priority, run.queued_at),
         "total": steps,

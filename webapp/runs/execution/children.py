@@ -3,90 +3,116 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from webapp.access.context import Actor, Context
 from webapp.access.permissions import Role
 from webapp.engine.errors import StepError
+from webapp.engine.parts import PartOrder
+from webapp.files.shelf import Shelf
 from webapp.kernel.db import Sessions, is_away, writing
 from webapp.kernel.errors import AppError, Conflict, Invalid, LimitReached, NotFound
 from webapp.kernel.hints import Bell, Hints
 from webapp.kernel.ids import parse_id, public_id
 from webapp.kernel.settings import Settings
-from webapp.runs import service, starting
+from webapp.runs import parts, starting
 from webapp.runs.execution.claims import Claimed
-
-log = logging.getLogger(__name__)
+from webapp.runs.models import Run, Step
+from webapp.runs.service import lock_lease
 
 _LONGEST_PAUSE_S: Final = 5.0
 
 
 class ChildRuns:
-    """`ports.Runs` of one claimed run; each call is a transaction of its own."""
+    """`ports.Runs` of one claimed run; each call is a transaction of its own.
+
+    A start and the end of the step that wants it meet at the lease of the claimed run: whoever
+    comes second knows of the first, so that nothing is started that nobody would end.
+    """
 
     def __init__(
-        self, sessions: Sessions, settings: Settings, bell: Bell, claimed: Claimed
+        self, sessions: Sessions, settings: Settings, bell: Bell, shelf: Shelf, claimed: Claimed
     ) -> None:
         self._sessions = sessions
         self._settings = settings
         self._bell = bell
+        self._shelf = shelf
         self._claimed = claimed
 
     async def start(
         self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
     ) -> str:
         """Start the run, or find it; a full queue is waited for until the step's time is over."""
+        mine = self._claimed
+
+        def begin(ctx: Context) -> Run:
+            return starting.start_run_once(
+                ctx,
+                parse_id("wf", workflow),
+                dict(inputs),
+                version,  # type: ignore[arg-type]  # as the step's settings have it
+                key=f"child:{mine.public}:{path}",
+                parent=starting.Parent(mine.run_id, path, mine.depth),
+            )
+
+        return await self._patiently(path, begin, {"workflow": workflow})
+
+    async def start_part(self, path: str, order: PartOrder) -> str:
+        """Start the run that does some items of a list, or find it."""
+        items = await asyncio.to_thread(self._shelf.put, order.items)
+        seen = await asyncio.to_thread(self._shelf.put, order.seen)
+        kept = {"items": items, "seen": seen}
+
+        def begin(ctx: Context) -> Run:
+            run = ctx.session.get_one(Run, self._claimed.run_id)
+            return parts.start_part(ctx, run, path, order.about | kept)
+
+        return await self._patiently(path, begin, {"path": path})
+
+    async def _patiently(
+        self, path: str, begin: Callable[[Context], Run], facts: dict[str, Any]
+    ) -> str:
         pause = 0.1
         while True:
             try:
-                return await asyncio.to_thread(self._start, path, workflow, version, inputs)
+                return await asyncio.to_thread(partial(self._start, path, begin))
             except LimitReached:
                 pass
             except AppError as error:
-                raise _step_error(error, workflow) from None
+                raise _step_error(error, facts) from None
             except Exception as error:
                 if not is_away(error):
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
-    def cancel(self, run: str) -> None:
-        """Ask in a thread; should that be lost, the end of this run cancels what it started."""
-        threading.Thread(target=self._cancel, args=(run,), name="cancel", daemon=True).start()
-
-    def _start(self, path: str, workflow: str, version: Any, inputs: Mapping[str, Any]) -> str:
-        mine = self._claimed
+    def _start(self, path: str, begin: Callable[[Context], Run]) -> str:
         hints = Hints()
         with writing(), self._sessions() as session:
-            run = starting.start_run_once(
-                self._context(session, hints),
-                parse_id("wf", workflow),
-                dict(inputs),
-                version,
-                key=f"child:{mine.public}:{path}",
-                parent=starting.Parent(mine.run_id, path, mine.depth),
-            )
+            ctx = self._context(session, hints)
+            self._check_wanted(ctx, path)
+            run = begin(ctx)
             session.commit()
         hints.flush(self._bell)
         return public_id("run", run.id)
 
-    def _cancel(self, run: str) -> None:
-        hints = Hints()
-        try:
-            with writing(), self._sessions() as session:
-                service.cancel_run(self._context(session, hints), parse_id("run", run))
-                session.commit()
-            hints.flush(self._bell)
-        except Conflict:
-            log.debug("run %s was over before it was cancelled", run)
-        except Exception as error:
-            if not is_away(error):
-                log.exception("run %s was not cancelled yet", run)
+    def _check_wanted(self, ctx: Context, path: str) -> None:
+        """Keep the lease until the start is committed, if the step still wants it.
+
+        Raises:
+            Conflict: the step has ended, or another worker has the run.
+        """
+        mine = self._claimed
+        lease = lock_lease(ctx, mine.run_id)
+        newest = select(Step.state).where(Step.run_id == mine.run_id, Step.path == path)
+        state = ctx.session.scalar(newest.order_by(Step.attempt.desc()).limit(1))
+        if lease is None or lease.fence != mine.fence or state != "intent":
+            raise Conflict("E-CHILD-LATE")
 
     def _context(self, session: Session, hints: Hints) -> Context:
         mine = self._claimed
@@ -94,8 +120,7 @@ class ChildRuns:
         return Context(session, mine.organization_id, actor, self._settings, mine.public, hints)
 
 
-def _step_error(error: AppError, workflow: str) -> StepError:
-    facts = {"workflow": workflow}
+def _step_error(error: AppError, facts: dict[str, Any]) -> StepError:
     if isinstance(error, Invalid) and error.errors:
         wrong = " ".join(f"{one.pointer.strip('/')}: {one.detail}" for one in error.errors[:5])
         text = f"The workflow does not take these inputs. {wrong}"

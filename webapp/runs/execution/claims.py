@@ -56,10 +56,18 @@ class Claimed:
     depth: int
     has_journal: bool
     """Somebody worked on it before, or it took over steps of an earlier run."""
+    part: dict[str, Any] | None = None
+    """Which items of a list of its parent it does."""
+    limit_nano: int | None = None
+    """What it may cost by the limits around the step that started it."""
 
     @property
     def public(self) -> str:
         return public_id("run", self.run_id)
+
+    @property
+    def rehearses(self) -> bool:
+        return self.kind == "rehearsal" or bool((self.part or {}).get("rehearsal"))
 
     @property
     def fresh(self) -> bool:
@@ -195,6 +203,7 @@ class Claims:
                 "data": self._sql.json({"worker": self._worker}),
             },
         )
+        part = self._sql.read_json(run[12])
         return Claimed(
             run_id=self._sql.read_id(run_key),
             organization_id=self._sql.read_id(org_key),
@@ -213,23 +222,25 @@ class Claims:
             cancelling=cancel_at is not None,
             parent=None if run[8] is None else (self._sql.read_id(run[8]), run[9]),
             depth=run[10],
-            has_journal=fence > 1 or run[11] is not None,
+            has_journal=fence > 1 or run[11] is not None or bool((part or {}).get("reused")),
+            part=part,
+            limit_nano=run[13],
         )
 
     def _count_claimed(self, cursor: Any, rows: list[Any]) -> None:
         """Free the places in line of runs that were claimed for the first time."""
-        first: dict[Any, list[int]] = {}
+        first: dict[Any, list[Any]] = {}
         for row in rows:
             if row[at_gates.FENCE] == 1:
-                first.setdefault(row[at_gates.ORGANIZATION], []).append(row[at_gates.VTIME])
+                first.setdefault(row[at_gates.ORGANIZATION], []).append(row)
         minute = int(now().timestamp() // 60)
         for organization in sorted(first):  # in one order, or two claims wait for each other
             turns = first[organization]
             cursor.execute(
                 self._sql(st.FAIR_CLAIMED),
                 {
-                    "count": len(turns),
-                    "vtime": max(turns),
+                    "count": sum(row[at_gates.WORKFLOW] is not None for row in turns),
+                    "vtime": max(row[at_gates.VTIME] for row in turns),
                     "minute": minute,
                     "queue": self._queue,
                     "org": organization,

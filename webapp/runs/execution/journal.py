@@ -17,6 +17,7 @@ from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.approvals import Statement, statement_for
 from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.writer import JournalWriter, Write
+from webapp.runs.models import PART
 from webapp.spending.entries import row_of
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 INLINE_BYTES: Final = 32 * 1024
 """Larger results go to the shelf, so that rows stay small."""
 
+_STARTS_RUNS: Final = frozenset({"workflow", PART})
 _BEGUN: Final = frozenset({"intent", "waiting"})
 
 
@@ -62,6 +64,7 @@ class RunJournal:
             begins=batch.has_intents,
             beside=[found for record in batch.records if (found := self._beside(record))],
             ledger=[self._entry(entry) for entry in batch.entries],
+            ended=[record.path for record in batch.records if _ends_child(record)],
         )
 
     def _beside(self, record: Record) -> Statement | None:
@@ -88,6 +91,7 @@ class RunJournal:
         begins: bool = False,
         beside: Sequence[Statement] = (),
         ledger: Sequence[dict[str, Any]] = (),
+        ended: Sequence[str] = (),
     ) -> None:
         loop = asyncio.get_running_loop()
         result_file = None
@@ -114,6 +118,8 @@ class RunJournal:
             ledger=ledger,
             parent=self._claimed.parent,
             may_have_children=self.may_have_children,
+            ended=ended,
+            part=self._claimed.part,
         )
         self._writer.submit(write)
         self._seq = await write.future
@@ -174,6 +180,13 @@ class RunJournal:
                 log.warning("a large value waits for the disk: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+
+
+def _ends_child(record: Record) -> bool:
+    """Whether the run that the step has started, if it has, must not go on without it."""
+    return record.kind in _STARTS_RUNS and (
+        record.state in {"cancelled", "skipped"} or (record.state == "failed" and record.ends_path)
+    )
 
 
 def _error(record: Record) -> dict[str, Any] | None:

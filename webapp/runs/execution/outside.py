@@ -81,7 +81,7 @@ class Outside:
             models=GuardedModels(self._models, services),
             files=RunFiles(self._sessions, self.settings, organization, run),
             answers=OrganizationAnswers(self._cache, organization) if self._cache else None,
-            runs=ChildRuns(self._sessions, self.settings, self._bell, claimed),
+            runs=ChildRuns(self._sessions, self.settings, self._bell, self.shelf, claimed),
             emit=emit,
             prices=self._rates,
             crash=crashpoint,
@@ -106,7 +106,7 @@ class Outside:
                 "started_by": claimed.started_by_name,
                 "version": number,
                 "depth": claimed.depth,
-                "rehearsal": claimed.kind == "rehearsal",
+                "rehearsal": claimed.rehearses,
             },
             "zone": "UTC",
         }

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -36,7 +36,8 @@ from webapp.engine.journal import (
     Park,
 )
 from webapp.engine.mailbox import Mailbox
-from webapp.engine.plan import PlanTooNew
+from webapp.engine.parts import Part, read_part
+from webapp.engine.plan import Plan, PlanTooNew
 from webapp.files.shelf import results_shelf
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.crashpoints import crashpoint
@@ -295,7 +296,10 @@ class Runner:
         claimed = active.claimed
         known, slug = await self._plan(claimed)
         journal.may_have_children = known.starts_runs
-        records, losses = [], 0
+        records, losses, part = [], 0, None
+        if claimed.part is not None:
+            part = await self._in_thread(lambda: self._part(claimed, known.plan))
+            claimed = replace(claimed, inputs=dict(part.seen.get("start") or {}))
         if claimed.has_journal:
             shelf = self.outside.shelf
             active.mailbox.put(await self._in_thread(lambda: self.claims.signals(claimed, shelf)))
@@ -314,7 +318,14 @@ class Runner:
             pause=active.pause,
             refused=_lost_too_often(losses) if losses >= MOST_LOSSES else None,
             mailbox=active.mailbox,
+            part=part,
+            each_split=self.settings.each_split,
         )
+
+    def _part(self, claimed: Claimed, plan: Plan) -> Part:
+        """Fetch what a run does that is a part of another."""
+        about, shelf = claimed.part or {}, self.outside.shelf
+        return read_part(about, shelf.get(about["items"]), shelf.get(about["seen"]), plan.limits)
 
     async def _facts(self, claimed: Claimed, number: int | None, slug: str) -> dict[str, Any]:
         """Return the run's facts; only those of files have to be asked for."""

@@ -12,11 +12,11 @@ from typing import Final
 # Runs of high and low priority have turns of their own, or they would stand behind all others.
 _NEXT_TURN: Final = """
 INSERT INTO fair (queue, organization_id, last_vtime, high_vtime, low_vtime, waiting)
-VALUES (:queue, :org, TURNS, 1)
+VALUES (:queue, :org, TURNS, PLACES)
 ON CONFLICT (queue, organization_id) DO UPDATE SET
    COLUMN = {greatest}(fair.COLUMN + CAST(:turn AS bigint), excluded.COLUMN),
-   waiting = fair.waiting + 1
- WHERE fair.waiting < COALESCE((SELECT max_waiting FROM queue_setting
+   waiting = fair.waiting + PLACES
+ WHERE PLACES = 0 OR fair.waiting < COALESCE((SELECT max_waiting FROM queue_setting
         WHERE queue = CAST(:queue AS varchar)), CAST(:most AS integer))
 RETURNING COLUMN,
    COALESCE((SELECT mode FROM queue_setting WHERE queue = CAST(:queue AS varchar)), 'fifo')"""
@@ -25,10 +25,11 @@ _TURN: Final = """CAST(:turn AS bigint) + COALESCE((SELECT max(claimed_vtime) FR
         WHERE queue = CAST(:queue AS varchar)), 0)"""
 
 
-def _next_turn(column: str) -> str:
+def _next_turn(column: str, places: int = 1) -> str:
     columns = ("last_vtime", "high_vtime", "low_vtime")
     turns = ", ".join(_TURN if name == column else "0" for name in columns)
-    return _NEXT_TURN.replace("TURNS", turns).replace("COLUMN", column)
+    text = _NEXT_TURN.replace("TURNS", turns).replace("COLUMN", column)
+    return text.replace("PLACES", str(places))
 
 
 NEXT_TURN: Final = {
@@ -38,16 +39,19 @@ NEXT_TURN: Final = {
 }
 """By priority."""
 
+# A part of a run has its turn as other runs do, and takes no place that could be full.
+NEXT_TURN_OF_PART: Final = _next_turn("last_vtime", 0)
+
 MOST_WAITING: Final = "SELECT max_waiting FROM queue_setting WHERE queue = :queue"
 
 NEW_RUN: Final = """
 INSERT INTO run (id, organization_id, workflow_id, version_id, state, problems, kind,
                  started_by_kind, started_by, started_by_name, idem_key, inputs, queued_at,
-                 cost_nano, steps_done, seq, parent_run, parent_path, depth,
+                 cost_nano, steps_done, seq, parent_run, parent_path, depth, part, limit_nano,
                  again_of, again_from)
 VALUES (:id, :org, :workflow, :version, 'queued', :no, :kind,
         :by_kind, :by, :by_name, :key, :inputs, :at, 0, 0, 1, :parent, :parent_path, :depth,
-        :again_of, :again_from)"""
+        :part, :limit_nano, :again_of, :again_from)"""
 
 NEW_LEASE: Final = """
 INSERT INTO lease (run_id, organization_id, workflow_id, queue, state, vtime, fence, seq, done,
@@ -130,7 +134,7 @@ BEGIN_RUN: Final = """
 UPDATE run SET state = 'running', started_at = COALESCE(started_at, :at), reason = NULL
  WHERE id = :run
 RETURNING id, workflow_id, version_id, inputs, queued_at, started_at, started_by_name, kind,
-          parent_run, parent_path, depth, again_of"""
+          parent_run, parent_path, depth, again_of, part, limit_nano"""
 
 PLAN: Final = """
 SELECT version.plan, version.number, organization.slug
@@ -157,7 +161,7 @@ UPDATE lease SET seq = seq + :events, done = done + :done, cost_nano = cost_nano
        ran_ms = ran_ms + :ran_ms, lease_until = {now} + :lease_ms, wrote_at = {now}
  WHERE run_id = :run AND fence = :fence AND state = 'running'
    AND ((cancel_at IS NULL AND pause_at IS NULL) OR :begins = 0)
-RETURNING seq, done, cost_nano"""
+RETURNING seq, done, cost_nano, ran_ms, below_nano"""
 
 WHY_NOT: Final = """
 SELECT fence, cancel_at, pause_at FROM lease WHERE run_id = :run AND state = 'running'"""
@@ -189,7 +193,7 @@ VALUES (:run, :seq, :org, :at, :type, :data)"""
 END_RUN: Final = """
 UPDATE run SET state = :state, reason = :reason, problems = :problems, result = :result,
        result_file = :result_file, error = :error, finished_at = :at, took_ms = :took_ms,
-       cost_nano = :cost, steps_done = :done, seq = :seq
+       cost_nano = :cost, below_nano = :below, steps_done = :done, seq = :seq
  WHERE id = :run"""
 
 DROP_LEASE: Final = "DELETE FROM lease WHERE run_id = :run AND fence = :fence"
@@ -223,10 +227,20 @@ SELECT signal.run_id, signal.id, signal.kind, signal.key, signal.data, signal.by
  WHERE lease.worker = :worker AND lease.state = 'running'
  ORDER BY signal.id"""
 
-# The lease first: its row is the lock under which a run lets go and is woken.
+# The lease first: its row is the lock under which a run lets go and is woken. What a part has
+# done and worked counts as the run's own; what any run below it has cost is kept beside that.
 CALL_RUN: Final = """
-UPDATE lease SET seq = seq + 1 WHERE run_id = :run
+UPDATE lease SET seq = seq + 1, below_nano = below_nano + :cost, done = done + :done,
+       ran_ms = ran_ms + :ran_ms
+ WHERE run_id = :run
 RETURNING seq, state, wait_reason, organization_id"""
+
+# A run that is over has told those above it what it cost: what comes later goes up by itself.
+COST_BELOW: Final = """
+UPDATE run SET below_nano = below_nano + :cost WHERE id = :run RETURNING parent_run"""
+
+COST_BELOW_LIVE: Final = """
+UPDATE lease SET below_nano = below_nano + :cost WHERE run_id = :run RETURNING run_id"""
 
 NEW_SIGNAL: Final = """
 INSERT INTO signal (run_id, id, organization_id, kind, key, data, by, at)
@@ -246,6 +260,11 @@ UPDATE lease SET cancel_at = {now}, vtime = CASE WHEN state = 'running' THEN vti
                WHERE step.run_id = parent_run AND step.path = parent_path
                  AND step.state = 'succeeded') AND parent_run = :run)
 RETURNING run_id"""
+
+# What the step at a path has started ends with it.
+CANCEL_CHILD: Final = CANCEL_CHILDREN.replace(
+    "parent_run = :run)", "parent_run = :run AND parent_path = :path)"
+)
 
 HAND_BACK: Final = """
 UPDATE lease GIVE_UP

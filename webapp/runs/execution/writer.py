@@ -74,6 +74,10 @@ class Write:
     parent: tuple[UUID, str] | None = None
     """The run and the step that hear of its end."""
     may_have_children: bool = False
+    ended: Sequence[str] = ()
+    """Paths of steps that end before what they started: it ends with them."""
+    part: dict[str, Any] | None = None
+    """Which items of a list of its parent the run does."""
     wakes: bool = False
     """The commit made a run ready that nobody works on."""
     beside: Sequence[tuple[str, dict[str, Any]]] = ()
@@ -276,7 +280,7 @@ class JournalWriter:
 
     def _write_rest(self, cursor: Any, write: Write, row: Any) -> None:
         """Write the rows, the events and the end behind the fence update that returned `row`."""
-        write.seq, done, cost = row
+        write.seq, *totals = row
         for values in write.rows:
             values["seq"] = write.seq
         if write.ledger:
@@ -289,8 +293,13 @@ class JournalWriter:
             cursor.execute(self._sql(statement), values)
         if write.events:
             self._write_events(cursor, write)
+        for path in write.ended:
+            cursor.execute(
+                self._sql(st.CANCEL_CHILD), {"run": self._sql.id(write.run), "path": path}
+            )
+            write.wakes = cursor.fetchone() is not None or write.wakes
         if write.ending is not None:
-            self._settle(cursor, write, done, cost)
+            self._settle(cursor, write, Totals(*totals))
 
     def _write_events(self, cursor: Any, write: Write) -> None:
         run, org, at = self._sql.id(write.run), self._sql.id(write.organization), now()
@@ -310,7 +319,7 @@ class JournalWriter:
             ],
         )
 
-    def _settle(self, cursor: Any, write: Write, done: int, cost: int) -> None:
+    def _settle(self, cursor: Any, write: Write, totals: Totals) -> None:
         run = self._sql.id(write.run)
         fenced = {"run": run, "fence": write.fence}
         ending = write.ending
@@ -331,14 +340,14 @@ class JournalWriter:
                 write.wakes, state, reason = True, "queued", "signal"
             cursor.execute(self._sql(st.PARK_RUN), {"run": run, "state": state, "reason": reason})
         elif isinstance(ending, End):
-            self._end(cursor, write, ending, done, cost)
+            self._end(cursor, write, ending, totals)
 
     def _is_unheard(self, cursor: Any, run: Any, heard: int) -> bool:
         """Make a run ready again for which more has come than its worker knew."""
         cursor.execute(self._sql(st.UNHEARD), {"run": run, "heard": heard})
         return cursor.fetchone() is not None
 
-    def _end(self, cursor: Any, write: Write, end: End, done: int, cost: int) -> None:
+    def _end(self, cursor: Any, write: Write, end: End, totals: Totals) -> None:
         at = now()
         cursor.execute(
             self._sql(st.END_RUN),
@@ -352,8 +361,9 @@ class JournalWriter:
                 "error": self._sql.json(end.error),
                 "at": self._sql.moment(at),
                 "took_ms": max(0, round((at - write.started_at).total_seconds() * 1000)),
-                "cost": cost,
-                "done": done,
+                "cost": totals.cost_nano,
+                "below": totals.below_nano,
+                "done": totals.done,
                 "seq": write.seq,
             },
         )
@@ -364,16 +374,21 @@ class JournalWriter:
             cursor.execute(self._sql(st.CANCEL_CHILDREN), {"run": self._sql.id(write.run)})
             write.wakes = cursor.fetchone() is not None or write.wakes
         if write.parent is not None:
-            self._tell_parent(cursor, write, end, write.parent)
+            self._tell_parent(cursor, write, end, write.parent, totals)
 
-    def _tell_parent(self, cursor: Any, write: Write, end: End, parent: tuple[UUID, str]) -> None:
+    def _tell_parent(
+        self, cursor: Any, write: Write, end: End, parent: tuple[UUID, str], totals: Totals
+    ) -> None:
         run, at = self._sql.id(parent[0]), self._sql.moment(now())
-        cursor.execute(self._sql(st.CALL_RUN), {"run": run})
+        cost = totals.cost_nano + totals.below_nano
+        cursor.execute(self._sql(st.CALL_RUN), {"run": run, "cost": cost, **counted(write, totals)})
         row = cursor.fetchone()
-        if row is None:
-            return  # it is over: nobody waits
+        if row is None:  # it is over: nobody waits
+            self._cost_above(cursor, run, cost)
+            return
         seq, state, reason, org = row
-        told = {"state": end.state, "error": end.error, "result_file": write.result_file}
+        told: dict[str, Any] = {"state": end.state, "error": end.error, "problems": end.problems}
+        told |= {"result_file": write.result_file, "cost": cost, "steps": totals.done}
         if write.result_file is None:
             told["result"] = end.result
         signal = {"run": run, "org": org, "id": self._sql.id(new_id()), "kind": "child", "at": at}
@@ -388,6 +403,37 @@ class JournalWriter:
                 self._sql(st.PARK_RUN), {"run": run, "state": "queued", "reason": "signal"}
             )
             write.wakes = True
+
+    def _cost_above(self, cursor: Any, run: Any, cost: int) -> None:
+        """Count what a run has cost for those above it that are over already."""
+        while cost and run is not None:
+            cursor.execute(self._sql(st.COST_BELOW), {"run": run, "cost": cost})
+            above = cursor.fetchone()
+            run = None if above is None else above[0]
+            if run is not None:
+                cursor.execute(self._sql(st.COST_BELOW_LIVE), {"run": run, "cost": cost})
+                run = run if cursor.fetchone() is None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a run has come to: steps, own cost, working time, and cost of the runs below it."""
+
+    done: int
+    cost_nano: int
+    ran_ms: int
+    below_nano: int
+
+
+def counted(write: Write, totals: Totals) -> dict[str, int]:
+    """Return what a part adds to the figures of the run it belongs to.
+
+    As much of its working time as the whole list has worked meanwhile: some parts do so beside
+    each other.
+    """
+    if write.part is None:
+        return {"done": 0, "ran_ms": 0}
+    return {"done": totals.done, "ran_ms": totals.ran_ms // max(1, write.part["beside"])}
 
 
 def _due_ms(park: Park) -> int:

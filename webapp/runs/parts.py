@@ -1,0 +1,89 @@
+"""Parts of a long list: runs of their own that do some of its items and stand in no list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
+from webapp.kernel.clock import now
+from webapp.kernel.ids import new_id, public_id
+from webapp.runs import starting
+from webapp.runs.looking import plan_of_run
+from webapp.runs.models import PART, Run, Step
+from webapp.runs.paths import item_of
+from webapp.runs.service import find_run_by_key, lock_lease
+from webapp.runs.taking_over import take_over
+
+_TAKEN_OVER = ("reused", "skipped")
+
+
+@requires(Permission.START_RUNS)
+def start_part(ctx: Context, parent: Run, path: str, part: dict[str, Any]) -> Run:
+    """Start the run that does some items of a list, or return the one that does them already.
+
+    The lease of the run it belongs to is locked, so that no other start comes between.
+
+    Args:
+        path: of the part in the journal of that run.
+        part: which items, and where they lie.
+    """
+    key = f"child:{public_id('run', parent.id)}:{path}"
+    earlier = find_run_by_key(ctx, key)
+    if earlier is not None:
+        return earlier
+    taken_over = _taken_over(ctx, parent, part)
+    about = part | {"seconds": _left_s(ctx, parent)}
+    if parent.kind == "rehearsal" or (parent.part or {}).get("rehearsal"):
+        about["rehearsal"] = True
+    if taken_over:
+        about["reused"] = True
+    run = Run(
+        id=new_id(),
+        organization_id=ctx.organization_id,
+        workflow_id=parent.workflow_id,
+        version_id=parent.version_id,
+        state="queued",
+        kind=PART,
+        started_by_kind="parent",
+        started_by_name=parent.started_by_name,
+        idem_key=key,
+        inputs={},
+        queued_at=now(),
+        parent_run=parent.id,
+        parent_path=path,
+        depth=parent.depth,
+        part=about,
+    )
+    starting.accept(ctx, run, part["count"])
+    if taken_over:
+        take_over(ctx, parent.id, run.id, taken_over)
+    return run
+
+
+def _left_s(ctx: Context, parent: Run) -> int:
+    """Return how long a part may work: what its run has left of its own time."""
+    lease = lock_lease(ctx, parent.id)
+    worked_s = 0 if lease is None else lease.ran_ms // 1000
+    most_s = (parent.part or {}).get("seconds") or plan_of_run(ctx, parent).limits.seconds
+    return max(1, int(most_s) - worked_s)
+
+
+def _taken_over(ctx: Context, parent: Run, part: dict[str, Any]) -> list[str]:
+    """Return what the run took over of these items from the run that it repeats."""
+    if parent.again_of is None and not (parent.part or {}).get("reused"):
+        return []
+    each, last = part["path"], part["first"] + part["count"]
+    query = select(Step.path).where(
+        Step.run_id == parent.id,
+        Step.organization_id == ctx.organization_id,
+        Step.path.startswith(f"{each}[", autoescape=True),
+        Step.state.in_(_TAKEN_OVER),
+    )
+    return [
+        path
+        for path in ctx.session.scalars(query.order_by(Step.path))
+        if (index := item_of(path, each)) is not None and part["first"] <= index < last
+    ]
