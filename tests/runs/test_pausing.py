@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -20,9 +21,10 @@ from tests.runs.counter import Counter
 from tests.runs.durable import Yard, claim
 from tests.runs.following import API, Follow, until
 from webapp.access.permissions import Role
-from webapp.access.tenancy import across_organizations
+from webapp.access.tenancy import across_organizations, bind_organization
 from webapp.audit.models import AuditEntry
 from webapp.engine.journal import Batch, Event, PauseRequested, Record
+from webapp.kernel.clock import now
 from webapp.kernel.db import writing
 from webapp.kernel.hints import Hints
 from webapp.kernel.settings import Settings
@@ -34,6 +36,7 @@ from webapp.runs.execution.statements import SEE_EVERYTHING
 from webapp.runs.models import Lease
 from webapp.runs.pausing import pause_run
 from webapp.web.database import db
+from webapp.workflows.models import Gate
 
 
 def at_the_counter(run: str, runner: Runner, counter: Counter, count: int = 1) -> str:
@@ -371,6 +374,30 @@ def test_a_paused_run_that_somebody_has_locked_comes_back_with_the_next_sweep(
     sweep(machine)
 
     assert [one.run_id for one in claim(engine)] == [run]
+
+
+def test_what_is_paused_elsewhere_keeps_no_run_from_coming_back(
+    yard: Yard, engine: Engine, machine: Machine
+) -> None:
+    from webapp.runs.holding import pause_organization, resume_organization
+
+    with writing(), yard.sessions() as session:
+        bind_organization(session, yard.organization)
+        for n in range(110):
+            session.add(Gate(scope_id=UUID(int=n), run_mode="parallel", paused_at=now()))
+        pause_organization(yard.context(session))
+        session.commit()
+    runs = {yard.queue_run() for _ in range(510)}
+    assert claim(engine) == []
+    with writing(), yard.sessions() as session:
+        resume_organization(yard.context(session))
+        session.commit()
+
+    sweep(machine)
+
+    with yard.sessions() as session, across_organizations(session, "test"):
+        rows = session.scalars(select(Lease.run_id).where(Lease.state == "ready")).all()
+    assert set(rows) == runs
 
 
 def test_many_paused_runs_come_back_in_their_order_behind_those_of_the_others(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select
 
 from webapp.access.context import SYSTEM, Context, requires, system_only
 from webapp.access.permissions import Permission
@@ -111,7 +111,7 @@ def change_queue(ctx: Context, draft: QueueDraft, queue: str = QUEUE) -> QueueSe
 
 def _queue_to_change(ctx: Context, queue: str) -> QueueSetting:
     """Return how a queue is kept, as a row that can be changed."""
-    found = ctx.session.get(QueueSetting, queue, with_for_update=True)
+    found = ctx.session.get(QueueSetting, queue, with_for_update=True, populate_existing=True)
     if found is None:
         found = QueueSetting(queue=queue, mode="fifo", opening=False)
         ctx.session.add(found)
@@ -255,16 +255,31 @@ def keep_pauses(ctx: Context) -> int:
     """
     moved = 0
     with across_organizations(ctx.session, "paused and resumed runs"):
-        moving = or_(Gate.opening.is_(True), Gate.paused_at.is_not(None))
-        gates = ctx.session.scalars(select(Gate).where(moving).limit(_SCOPES_A_TURN)).all()
+        gates = [gate for query in _gates_to_keep() for gate in ctx.session.execute(query)]
         moving = or_(QueueSetting.opening.is_(True), QueueSetting.paused_at.is_not(None))
-        settings = ctx.session.scalars(select(QueueSetting).where(moving)).all()
-        for setting in settings:
-            moved += _keep(ctx, _of_queue(setting))
-    for gate in gates:
-        own = Context(ctx.session, gate.organization_id, SYSTEM, ctx.settings, hints=ctx.hints)
-        moved += _keep(own, _of_gate(gate_to_change(own, gate.scope_id)))
+        for queue in ctx.session.scalars(select(QueueSetting.queue).where(moving)).all():
+            # Locked before anything is made of it: it may have been resumed since.
+            moved += _keep(ctx, _of_queue(_queue_to_change(ctx, queue)))
+    for organization_id, scope_id in gates:
+        own = Context(ctx.session, organization_id, SYSTEM, ctx.settings, hints=ctx.hints)
+        moved += _keep(own, _of_gate(gate_to_change(own, scope_id)))
     return moved
+
+
+def _gates_to_keep() -> list[Select[UUID, UUID]]:
+    """Return what asks for gates with something to do, so that those at rest hide no others."""
+    slipped = exists().where(
+        Lease.organization_id == Gate.organization_id,
+        Lease.state == "running",
+        Lease.pause_at.is_(None),
+        Lease.cancel_at.is_(None),
+        or_(Gate.scope_id == Gate.organization_id, Lease.workflow_id == Gate.scope_id),
+    )
+    some = select(Gate.organization_id, Gate.scope_id).limit(_SCOPES_A_TURN)
+    return [
+        some.where(Gate.opening.is_(True)),
+        some.where(Gate.paused_at.is_not(None), slipped),
+    ]
 
 
 def _keep(ctx: Context, scope: Scope) -> int:
