@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.chaos import control, kill, migrations, money, processes, services_away, stops
+from tests.chaos import control, kill, migrations, money, processes, services_away, stops, watching
 from tests.chaos.places import Place
 
 Row = Callable[[Place, int], dict[str, Any]]
@@ -36,6 +36,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D15": (money.deaths, 60),
     "D17": (migrations.killed, 20),
     "clock": (control.clocks, 1),
+    "D19": (watching.reconnects, 200),
     "D20": (processes.everything, 10),
 }
 """Each row with the number of faults that it is asked for."""

@@ -11,8 +11,18 @@ import socketio
 from rq.serializers import JSONSerializer
 
 from tests import services
+from tests.live.conftest import eventually
 from webapp.kernel.hints import Ring, Tell
-from webapp.live.bell import CHANNEL, ENDED, NAMESPACE, POKE, RedisBell, bell_key
+from webapp.live.bell import (
+    CHANNEL,
+    ENDED,
+    MISSED,
+    NAMESPACE,
+    POKE,
+    BackgroundBell,
+    RedisBell,
+    bell_key,
+)
 
 TOLD = Tell("run:run_1", "run.done", 7, {"ms": 12})
 
@@ -87,3 +97,26 @@ def test_a_redis_that_is_away_costs_the_first_hint_only(tmp_path: object) -> Non
         bell.send([TOLD, Ring("runs")])
 
     assert time.monotonic() - began < 2
+
+
+def test_what_could_not_be_told_is_said_to_be_missing_once_redis_is_back(tmp_path: object) -> None:
+    server = services.Valkey(tmp_path)  # type: ignore[arg-type]
+    bell, client = RedisBell(server.url), redis.Redis.from_url(server.url)
+    listener = client.pubsub(ignore_subscribe_messages=True)
+    listener.subscribe(CHANNEL)
+    with server.standing_still():
+        bell.send([TOLD])
+
+    BackgroundBell(bell)  # nothing more is sent by anybody
+    said: list[str] = []
+
+    def missed_is_said() -> bool:
+        message = listener.get_message(timeout=0.1)
+        said.extend(one["event"] for one in json.loads(message["data"])) if message else None
+        return MISSED in said
+
+    eventually(missed_is_said)
+    eventually(lambda: not bell.lost)
+    listener.close()
+    client.close()
+    server.kill()

@@ -219,6 +219,18 @@ def test_events_come_again_after_valkey_was_restarted(
     eventually(tell)
 
 
+def test_pages_hear_that_they_missed_something_after_valkey_was_away(
+    open_page: OpenPage, acme: House, run: str, valkey: Valkey
+) -> None:
+    page = open_page(acme)
+    page.ask("join", room=f"run:{run}")
+
+    valkey.kill()
+    valkey.start()
+
+    page.hears("live.missed")  # nobody spoke meanwhile: the web says it by itself
+
+
 def test_every_event_of_the_socket_stands_among_the_doors(app: Flask) -> None:
     found = {name: entry for name, entry in policies(app).items() if name.startswith("SOCKET ")}
 

@@ -2,11 +2,12 @@
 
 Rings are coalesced: `SET bell NX` before enqueueing, and the worker deletes it before it claims,
 so a burst of starts costs one job (RULINGS.md 2.1.2). Losing a hint costs latency only: the
-sweep finds ready runs and pages ask every few seconds.
+sweep finds ready runs, and pages are told that they missed something as soon as that can be said.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -27,6 +28,8 @@ from webapp.live.redis import connect
 log = logging.getLogger(__name__)
 
 NAMESPACE: Final = "/live"
+MISSED: Final = "live.missed"
+"""Said to every page at once: something was not told, join your rooms again and compare."""
 POKE: Final = "jobs.runs.poke"
 CHANNEL: Final = "socketio"
 ENDED: Final = "deckhand:ended"
@@ -44,6 +47,8 @@ def bell_key(queue_name: str) -> str:
 class RedisBell:
     """Sends hints at once, in the calling thread. After a failure it rests for a second.
 
+    `lost` says that pages have missed something since, and will be told so by the next sending.
+
     What pages are told is published in the form of Socket.IO's own Redis manager, as one list:
     a message for each event cost half of a worker's time. The web's manager takes the list apart.
     A test compares the form; its package would add 10 MiB to every worker.
@@ -54,8 +59,11 @@ class RedisBell:
         self._host = uuid4().hex
         self._queues: dict[str, rq.Queue] = {}
         self._rest_until = 0.0
+        self.lost = False
 
     def send(self, hints: list[Ring | Tell]) -> None:
+        told = [hint for hint in hints if isinstance(hint, Tell)]
+        lost, self.lost = self.lost, self.lost or bool(told)
         if time.monotonic() < self._rest_until:
             return
         try:
@@ -63,8 +71,9 @@ class RedisBell:
             rings = [hint.queue for hint in hints if isinstance(hint, Ring)]
             for name in rings:
                 pipe.set(bell_key(name), 1, nx=True, px=1000)
-            self._tell(pipe, [hint for hint in hints if isinstance(hint, Tell)])
+            self._tell(pipe, told, lost=lost)
             answers = pipe.execute()
+            self.lost = False
             for name, first in zip(rings, answers, strict=False):
                 if first:
                     self._ring(name)
@@ -90,14 +99,16 @@ class RedisBell:
             self._queues[name] = known
         known.enqueue(POKE, job_timeout=-1, result_ttl=0, failure_ttl=60, ttl=60)
 
-    def _tell(self, pipe: Any, hints: list[Tell]) -> None:
-        if not hints:
+    def _tell(self, pipe: Any, hints: list[Tell], *, lost: bool) -> None:
+        if not hints and not lost:
             return
         at = now()
         told = [
             emission(envelope(hint.room, hint.seq, hint.type, hint.data, at), hint.room, self._host)
             for hint in hints
         ]
+        if lost:
+            told.append(emission(envelope("", 0, MISSED, {}, at), None, self._host))
         pipe.publish(CHANNEL, jsons.dumps(told))
         ended = [
             hint.room.removeprefix("run:")
@@ -108,7 +119,7 @@ class RedisBell:
             pipe.publish(ENDED, ",".join(ended))
 
 
-def emission(event: dict[str, Any], room: str, host: str) -> dict[str, Any]:
+def emission(event: dict[str, Any], room: str | None, host: str) -> dict[str, Any]:
     """Return what `socketio.RedisManager.emit` publishes for an event without bytes or answer."""
     return {
         "method": "emit",
@@ -124,7 +135,10 @@ def emission(event: dict[str, Any], room: str, host: str) -> dict[str, Any]:
 
 
 class BackgroundBell:
-    """Sends hints from a thread of its own, so that a commit never waits for Redis."""
+    """Sends hints from a thread of its own, so that a commit never waits for Redis.
+
+    Where something was lost, it tries every second to say so, without a new hint.
+    """
 
     def __init__(self, bell: RedisBell, most_waiting: int = 10_000) -> None:
         self._bell = bell
@@ -136,11 +150,14 @@ class BackgroundBell:
         if self._waiting.qsize() < self._most:
             self._waiting.put(hints)
         else:
+            self._bell.lost = True
             log.warning("hints were dropped: more than %s wait", self._most)
 
     def _work(self) -> None:
         while True:
-            hints = self._waiting.get()
+            hints: list[Ring | Tell] = []
+            with contextlib.suppress(queue.Empty):
+                hints = self._waiting.get(timeout=_REST_S if self._bell.lost else None)
             while len(hints) < 500:
                 try:
                     hints = hints + self._waiting.get_nowait()

@@ -22,6 +22,7 @@ from flask import Flask
 from flask_socketio import SocketIO
 
 from webapp.kernel.settings import Settings
+from webapp.live.bell import MISSED, NAMESPACE, envelope
 
 MOST_BYTES: Final = 64 * 1024
 PING_EVERY_S: Final = 25
@@ -84,7 +85,11 @@ class _SmallMessages(SimpleWebSocketWSGI):
 
 
 class _Manager(socketio.RedisManager):
-    """Hears what other processes tell; comes back within a second when Redis does."""
+    """Hears what other processes tell; comes back within a second when Redis does.
+
+    Then it tells its own pages that they have missed something: who spoke meanwhile may have
+    found Redis there, and nobody listening.
+    """
 
     def __init__(self, url: str) -> None:
         options = {"socket_connect_timeout": 0.5, "socket_keepalive": True}
@@ -98,12 +103,18 @@ class _Manager(socketio.RedisManager):
             yield from told if isinstance(told, list) else [told]
 
     def _redis_listen_with_retries(self) -> Iterator[Any]:
+        missed = False
         while True:
             try:
                 self._redis_connect()
                 self.pubsub.subscribe(self.channel)
+                if missed:
+                    event = envelope("", 0, MISSED, {})
+                    self.server.emit(MISSED, event, namespace=NAMESPACE, ignore_queue=True)
+                missed = True
                 yield from self.pubsub.listen()
             except Exception as error:  # noqa: BLE001  (whatever it is, listening must go on)
+                missed = True
                 quiet.info("cannot hear other processes: %s", error)
             time.sleep(_RETRY_S)  # a back-off of this thread, which does nothing else
 

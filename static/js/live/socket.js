@@ -29,10 +29,12 @@ export const open = () => socket.connect();
 export const close = () => socket.disconnect();
 
 export function listen({ changed, event }) {
+  const askAll = () => rooms.forEach((_, room) => ask(room));
   socket.on("connect", () => {
-    for (const room of rooms.keys()) ask(room);
+    askAll();
     changed();
   });
+  socket.on("live.missed", askAll);
   socket.on("disconnect", changed);
   socket.onAny((name, message) => event({ type: name, ...message }));
 }
