@@ -6,6 +6,7 @@ settings of earlier steps tell, and ids become names.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final
 
 from webapp.engine.callees import Callee, Callees, call_of
@@ -29,6 +30,8 @@ TYPE_WORDS: Final = {
     "any": "",
 }
 _LAST: Final = ("run", "now")
+_Then = tuple[Seen, int]
+"""What a walk had seen, and how much of it there was at the time."""
 
 
 class Sights:
@@ -38,15 +41,16 @@ class Sights:
         self._callees = callees
         self._steps = {step.id: step for step in plan.walk()}
         self._inputs = list(plan.inputs)
-        self._seen: dict[str, Seen] = {}
-        self._inside: dict[str, Seen] = {}
+        self._seen: dict[str, _Then] = {}
+        self._inside: dict[str, _Then] = {}
         self._fields: dict[str, list[Field]] = {}
         self._end = walk(plan, self._look, callees)
         self.titles = {step.id: _title(step) for step in plan.walk()}
         self.titles |= {"start": "Start", "run": "Run", "now": "Now", "item": "Row"}
 
     def _look(self, step: Step, seen: Seen, inside: Seen) -> None:
-        self._seen[step.id], self._inside[step.id] = seen, inside
+        # The walk goes on to fill what it hands out, and only ever adds to it.
+        self._seen[step.id], self._inside[step.id] = (seen, len(seen)), (inside, len(inside))
 
     def callee(self, step: dict[str, Any]) -> Callee | None:
         """Return what is known of the workflow that the step runs."""
@@ -61,7 +65,8 @@ class Sights:
             inside: at the end of the step's own block, as what `each` collects sees it.
         """
         places = self._inside if inside else self._seen
-        seen = places.get(step_id, self._end)
+        found, count = places.get(step_id, (self._end, len(self._end)))
+        seen = dict(islice(found.items(), count))
         roots = [root for root in seen if root not in _LAST] + [r for r in _LAST if r in seen]
         groups = []
         for root in roots:
