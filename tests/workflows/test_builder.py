@@ -612,6 +612,15 @@ def test_a_repetition_is_built_until_a_value_of_its_own_steps_is_right(
     assert "Each round" in owner.get(url).text
 
 
+def test_a_field_offers_the_values_of_earlier_steps_alone(owner: Any, make: Any) -> None:
+    workflow = make(plan_of(*(text(f"s_{n}", "a", f"Text {n}") for n in (1, 2, 3))))
+
+    form = form_at(owner, f"{ROOT}/{workflow}?step=s_2", "edit-s_2")
+
+    offered = [value for name, value in form.buttons if name == "insert"]
+    assert [value for value in offered if "[[Text" in value] == ["with-text=[[Text 1: Text]]"]
+
+
 def test_a_round_hands_a_value_to_the_next_and_later_steps_find_it(
     owner: Any, make: Any, plan_now: Any, program: Any
 ) -> None:
@@ -628,9 +637,9 @@ def test_a_round_hands_a_value_to_the_next_and_later_steps_find_it(
     form = form_at(owner, url, "edit-s_1")
     offered = [value for name, value in form.buttons if name == "insert"]
     assert "with-carry-0-value=[[Try: Text]]" in offered
-    assert "with-carry-0-value=[[Repeat: Handed on: So far]]" in offered
+    assert "with-carry-0-value=[[Repeat until: Handed on: So far]]" in offered
     assert "with-carry-0-first=[[Try: Text]]" not in offered
-    send(owner, form, **{"with-carry-0-value": "[[Repeat: Handed on: So far]] [[Try: Text]]"})
+    send(owner, form, **{"with-carry-0-value": "[[Repeat until: Handed on: So far]] [[Try: Text]]"})
 
     [step] = plan_now(workflow)["steps"]
     assert step["with"]["carry"] == [
@@ -647,7 +656,7 @@ def test_a_round_hands_a_value_to_the_next_and_later_steps_find_it(
         }
     ]
     assert program.post(f"/api/v1/workflows/{workflow}/validate", json={}).get_json()["ok"]
-    assert "[[Repeat: So far]]" in owner.get(f"{ROOT}/{workflow}?step=result").text
+    assert "[[Repeat until: So far]]" in owner.get(f"{ROOT}/{workflow}?step=result").text
 
 
 def test_a_wait_is_for_a_signal_or_for_a_time(owner: Any, make: Any, plan_now: Any) -> None:

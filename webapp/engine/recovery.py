@@ -45,6 +45,8 @@ class Found:
                 self._last[path] = record
             if record.state == "failed" and record.ends_path:
                 self.had_failures = True
+            if record.kind == "part" and (record.result or {}).get("problems"):
+                self.had_failures = True
             if _ends_run(record):
                 self.last = record
         if record.cost_nano:
@@ -85,6 +87,13 @@ class Found:
             del self._last[record.path]
         self._open = [record for record in unreached if record.path in self._last]
         return found
+
+
+def too_many(steps: int) -> dict[str, Any]:
+    """The error of a run that would do more steps than it may."""
+    most = f"{steps:,}"
+    text = f"This run reached its limit of {most} steps, so we stopped it."
+    return {"code": TOO_MANY, "text": text, "facts": {"most": most}}
 
 
 def _ends_run(record: Record) -> bool:

@@ -26,7 +26,7 @@ from webapp.engine.outcomes import Outcomes
 from webapp.engine.parts import Part
 from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
-from webapp.engine.recovery import TOO_MANY, Found, seen_at_end
+from webapp.engine.recovery import Found, seen_at_end, too_many
 from webapp.engine.rows import ending_of, problem, row
 from webapp.engine.values import Scope, render
 
@@ -213,9 +213,7 @@ class Scheduler(Outcomes):
         self.replay(task, record)
 
     def _stop_at_limit(self, task: Task) -> None:
-        most = f"{self.limits.steps:,}"
-        text = f"This run reached its limit of {most} steps, so we stopped it."
-        found = row(task, "failed", error={"code": TOO_MANY, "text": text, "facts": {"most": most}})
+        found = row(task, "failed", error=too_many(self.limits.steps))
         self.settle(found)
         self.over(task)
         self.end(ending_of(found), "cancelled")

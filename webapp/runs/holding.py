@@ -19,8 +19,8 @@ from webapp.access.tenancy import across_organizations
 from webapp.audit.service import record
 from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id
-from webapp.runs.models import Fair, Lease, QueueSetting, Run
-from webapp.runs.pausing import back_in_line
+from webapp.runs.models import PART, Fair, Lease, QueueSetting, Run
+from webapp.runs.pausing import back_in_line, rest
 from webapp.runs.schemas import QueueDraft
 from webapp.runs.service import add_event, lease_now
 from webapp.runs.starting import QUEUE, TURNS
@@ -123,7 +123,10 @@ def _of_gate(gate: Gate) -> Scope:
     here = Lease.organization_id == gate.organization_id
     if gate.scope_id == gate.organization_id:
         return Scope("organization", gate, (here,))
-    return Scope("workflow", gate, (here, Lease.workflow_id == gate.scope_id))
+    own = Lease.workflow_id == gate.scope_id
+    part = (Run.parent_run.is_not(None), Run.kind == PART, Run.workflow_id == gate.scope_id)
+    parts = Lease.workflow_id.is_(None) & Lease.run_id.in_(select(Run.id).where(*part))
+    return Scope("workflow", gate, (here, own | parts))
 
 
 def _of_queue(setting: QueueSetting) -> Scope:
@@ -161,12 +164,30 @@ def _hold_runs_at_work(ctx: Context, scope: Scope) -> int:
         .with_for_update()
         .execution_options(populate_existing=True)
     )
+    if scope.reason == "workflow":
+        _hold_parts_in_line(ctx, scope)
     leases = ctx.session.scalars(at_work).all()
     for lease in leases:
         lease.pause_at, lease.wait_reason = lease_now(ctx), scope.reason
         add_event(ctx, lease, "run.pausing", {"why": scope.reason})
     ctx.session.flush()
     return len(leases)
+
+
+def _hold_parts_in_line(ctx: Context, scope: Scope) -> None:
+    """Set parts of runs aside: a claim asks for the workflow of whole runs only."""
+    in_line = (
+        select(Lease, Run)
+        .join(Run, (Run.id == Lease.run_id) & (Run.organization_id == Lease.organization_id))
+        .where(*scope.runs, Lease.state == "ready", Lease.cancel_at.is_(None), Run.kind == PART)
+        .order_by(Lease.run_id)
+        .with_for_update(of=Lease)
+        .execution_options(populate_existing=True)
+    )
+    for lease, run in ctx.session.execute(in_line).all():
+        lease.wait_reason = scope.reason
+        rest(run, lease)
+        add_event(ctx, lease, "run.paused", {"why": scope.reason})
 
 
 def _resume(ctx: Context, scope: Scope) -> bool:

@@ -21,8 +21,9 @@ from webapp.runs.queries import Filters, RunRow
 
 _ROWS: Final = """
 SELECT r.id, r.workflow_id, r.state, r.reason, r.problems, r.started_by_name, r.error,
-       r.queued_at, r.started_at, r.finished_at, r.took_ms, r.cost_nano, r.steps_done, r.seq,
-       r.kind, w.name, v.number, l.seq, l.done, l.total, l.cost_nano, l.cancel_at, l.pause_at
+       r.queued_at, r.started_at, r.finished_at, r.took_ms, r.cost_nano, r.below_nano,
+       r.steps_done, r.seq, r.kind, w.name, v.number, l.seq, l.done, l.total, l.cost_nano,
+       l.below_nano, l.cancel_at, l.pause_at
   FROM run r
   JOIN workflow w ON w.id = r.workflow_id AND w.organization_id = :org
   JOIN version v ON v.id = r.version_id AND v.organization_id = :org
@@ -63,6 +64,7 @@ class ListedRun:
     finished_at: datetime | None
     took_ms: int | None
     cost_nano: int
+    below_nano: int
     steps_done: int
     seq: int
     kind: str
@@ -80,6 +82,7 @@ class ListedLease:
     done: int
     total: int
     cost_nano: int
+    below_nano: int
     cancel_at: int | None
     pause_at: int | None
 
@@ -174,7 +177,7 @@ def _listed(ctx: Context, rows: Sequence[Row[Any]]) -> list[RunRow]:
 def _run_row(sql: Sql, row: Any) -> RunRow:
     (
         run_id, workflow_id, state, reason, problems, by, error, queued_at, started_at,
-        finished_at, took_ms, cost_nano, steps_done, seq, kind, name, number, *live,
+        finished_at, took_ms, cost_nano, below_nano, steps_done, seq, kind, name, number, *live,
     ) = row  # fmt: skip
     run = ListedRun(
         sql.read_id(run_id),
@@ -189,6 +192,7 @@ def _run_row(sql: Sql, row: Any) -> RunRow:
         sql.read_moment(finished_at),
         took_ms,
         cost_nano,
+        below_nano,
         steps_done,
         seq,
         kind,

@@ -62,7 +62,9 @@ class RunRow:
 
     @property
     def cost_nano(self) -> int:
-        return self.lease.cost_nano if self.lease is not None else self.run.cost_nano
+        """What the run has cost, with the runs below it that have ended."""
+        live = self.lease if self.lease is not None else self.run
+        return int(live.cost_nano + live.below_nano)
 
     @property
     def cancelling(self) -> bool:
@@ -127,7 +129,7 @@ def last_inputs(ctx: Context, workflow_id: UUID) -> dict[str, Any]:
 def usual(ctx: Context, workflow_id: UUID) -> tuple[int, float, float]:
     """Return the number, mean milliseconds and mean cost of the last 20 runs that went well."""
     last = (
-        select(Run.took_ms, Run.cost_nano)
+        select(Run.took_ms, (Run.cost_nano + Run.below_nano).label("cost_nano"))
         .where(
             Run.organization_id == ctx.organization_id,
             Run.workflow_id == workflow_id,

@@ -60,8 +60,10 @@ def traffic_of_machine(session: Session, queue: str = QUEUE) -> Traffic:
 
 
 def _measure(session: Session, rows: Sequence[Fair], which: ColumnElement[bool]) -> Traffic:
-    running = session.scalar(select(func.count()).where(which, Lease.state == "running")) or 0
-    ready = (which, Lease.state == "ready", Lease.fence == 0)
+    whole = Lease.workflow_id.is_not(None)  # a part of a run is none of its own
+    at_work = (which, whole, Lease.state == "running")
+    running = session.scalar(select(func.count()).where(*at_work)) or 0
+    ready = (which, whole, Lease.state == "ready", Lease.fence == 0)
     oldest: UUID | None = session.scalar(
         select(Lease.run_id).where(*ready).order_by(Lease.run_id).limit(1)
     )
@@ -91,6 +93,7 @@ def shares(ctx: Context, queue: str = QUEUE) -> list[Share]:
     running = (
         select(func.count())
         .where(Lease.organization_id == Fair.organization_id, Lease.state == "running")
+        .where(Lease.workflow_id.is_not(None))
         .where(Lease.queue == queue)
         .scalar_subquery()
     )
