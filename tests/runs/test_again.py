@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -71,6 +72,19 @@ def test_what_was_sent_is_told_before_and_skipped_unless_it_is_wanted(
     bold = again(program, failed, {"send_again": ["s_1"]}).get_json()["id"]
     assert eventually(program, bold, "done", "failed")["result"] == {"said": "4-end"}
     assert sink.sent == ["/one", "/two", "/two", "/one", "/two"]
+
+
+def test_many_run_it_again_at_the_same_moment_and_each_gets_a_run(
+    program: Any, make_live: Any, start: Any, finish: Any
+) -> None:
+    run = start(make_live(plan_of(text("s_1", "Hello.")))).get_json()["id"]
+    finish(run)
+
+    with ThreadPoolExecutor(4) as presses:
+        said = list(presses.map(lambda _: again(program, run, {}), range(8)))
+
+    assert {answer.status_code for answer in said} == {202}
+    assert len({answer.get_json()["id"] for answer in said}) == 8
 
 
 def test_only_a_run_that_is_over_is_run_again(program: Any, make_live: Any, start: Any) -> None:

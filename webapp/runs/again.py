@@ -271,5 +271,7 @@ def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:
 
 
 def _key(ctx: Context, old: Run) -> str:
+    # Who runs it again at the same moment counts this one, too.
+    ctx.session.execute(select(Run.id).where(Run.id == old.id).with_for_update(key_share=True))
     again = select(func.count()).select_from(Run).where(Run.again_of == old.id)
     return f"again:{public_id('run', old.id)}:{(ctx.session.scalar(again) or 0) + 1}"
