@@ -13,7 +13,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.chaos import control, kill, migrations, money, processes, services_away, stops, watching
+from tests.chaos import (
+    control,
+    keys,
+    kill,
+    migrations,
+    money,
+    processes,
+    services_away,
+    stops,
+    watching,
+)
 from tests.chaos.places import Place
 
 Row = Callable[[Place, int], dict[str, Any]]
@@ -23,6 +33,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D1": (processes.starts, 60),
     "D3": (processes.effects, 20),
     "D5": (processes.same_key, 100),
+    "D5keys": (keys.promises, 10),
     "D6": (services_away.redis_away, 45),
     "D7": (services_away.database_away, 45),
     "D7cut": (services_away.connections_cut, 100),
