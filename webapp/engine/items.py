@@ -166,7 +166,7 @@ class EachFrame(HolderFrame):
         if "index" in own:  # one of its items failed, and that is to stop the rest
             self.fail(own)
         elif self.task.step.config.item_failure == "stop":
-            self.fail(error)
+            self.fail({**error, "path": self.task.path})
         else:
             for index in split.indexes(block.key):
                 self._item_failed(index, error)

@@ -19,13 +19,14 @@ from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
-from webapp.engine.reuse import comes_before, steps_of
+from webapp.engine.reuse import comes_before
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.errors import Conflict, NotFound
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
 from webapp.runs.looking import plan_of_run
-from webapp.runs.models import Lease, Run, Step
+from webapp.runs.models import PART, Lease, Run, Step
+from webapp.runs.parts import family, whole_of
 from webapp.runs.plans import known_plan
 from webapp.runs.service import find_run_by_key
 from webapp.runs.taking_over import take_over
@@ -72,8 +73,7 @@ def preview(ctx: Context, run_id: UUID, start: str) -> Again:
         NotFound: no such run here, or it has not reached such a step.
         Conflict: the run is not over.
     """
-    run, plan = _over(ctx, run_id, start)
-    rows = _rows(ctx, run_id)
+    run, plan, rows = _over(ctx, run_id, start)
     kept = _kept(plan, rows, start)
     return Again(run, start, sum(1 for row in kept if row.ends), _sent(run, rows, kept, plan))
 
@@ -93,7 +93,7 @@ def run_again(
     """
     if key and (earlier := find_run_by_key(ctx, key)) is not None:
         return earlier
-    old, plan = _over(ctx, run_id, start)
+    old, plan, _ = _over(ctx, run_id, start)
     wanted = set(send_again)
     run = _begin(ctx, old, plan, start, wanted, key)
     after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
@@ -141,15 +141,22 @@ def _begin(
     done = sum(1 for row in kept if row.ends)
     about = {"again_of": public_id("run", old.id), "reused": done}
     starting.accept(ctx, run, known.steps if known is not None else 0, about=about)
-    take_over(ctx, old.id, run.id, [row.path for row in kept], skipped)
+    for member in {row.run_id for row in rows}:
+        mine = [row.path for row in kept if row.run_id == member]
+        unsent = {row.path for row in rows if row.run_id == member}
+        take_over(ctx, member, run.id, mine, [path for path in skipped if path in unsent])
     ctx.session.execute(update(Lease).where(Lease.run_id == run.id).values(done=done))
     return run
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The newest attempt at a path, without its values."""
+    """The newest attempt at a path, without its values.
 
+    Attributes: run_id: the run itself, or one of its parts.
+    """
+
+    run_id: UUID
     path: str
     step_id: str
     kind: str
@@ -166,36 +173,38 @@ class _Row:
         return not self.is_call
 
 
-def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan]:
-    run = queries.find(ctx, run_id).run
+def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[_Row]]:
+    """Return the run, of a part the one that it belongs to, with its plan and journal."""
+    run = whole_of(ctx, queries.find(ctx, run_id).run)
     if run.state not in {"done", "failed", "cancelled"}:
         raise Conflict("E-RUN-OPEN")
-    plan = plan_of_run(ctx, run)
-    if start:
-        try:
-            steps_of(start)
-        except ValueError:
-            raise NotFound() from None
-        queries.attempts(ctx, run_id, start)
-    return run, plan
+    rows = _rows(ctx, run.id)
+    if start and start not in {row.path for row in rows}:
+        raise NotFound()
+    return run, plan_of_run(ctx, run), rows
 
 
 def _rows(ctx: Context, run_id: UUID) -> list[_Row]:
+    """Return the journal of a run as if it had no parts: their paths are those of one run."""
+    members = family(ctx, run_id)
+    here = (Step.run_id.in_(members), Step.organization_id == ctx.organization_id)
     newest = (
-        select(Step.path, func.max(Step.attempt).label("attempt"))
-        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
-        .group_by(Step.path)
+        select(Step.run_id, Step.path, func.max(Step.attempt).label("attempt"))
+        .where(*here, Step.kind != PART)
+        .group_by(Step.run_id, Step.path)
         .subquery()
     )
+    same = (Step.run_id == newest.c.run_id) & (Step.path == newest.c.path)
     query = (
-        select(Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
-        .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
-        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+        select(Step.run_id, Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
+        .join(newest, same & (Step.attempt == newest.c.attempt))
+        .where(*here)
         .order_by(Step.path)
     )
     return [
-        _Row(path, step_id, kind, state, effect, str((error or {}).get("reason") or ""))
-        for path, step_id, kind, state, effect, error in ctx.session.execute(query)
+        _Row(member, path, step_id, kind, state, effect, str((error or {}).get("reason") or ""))
+        for member, path, step_id, kind, state, effect, error in ctx.session.execute(query)
+        if path != members[member]
     ]
 
 

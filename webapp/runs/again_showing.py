@@ -13,6 +13,7 @@ from webapp.engine.recovery import CALL
 from webapp.runs import journal_queries
 from webapp.runs.again import Again
 from webapp.runs.doubting import Pairs, place_in_words, sent
+from webapp.runs.parts import family
 from webapp.runs.paths import Places, element_id
 
 MOST_SHOWN: Final = 100
@@ -67,10 +68,11 @@ def again_view(ctx: Context, found: Again, places: Places) -> AgainView:
     """Return the check page of what `again.preview` has found."""
     shown = found.sent[:MOST_SHOWN]
     paths = [one.path for one in shown]
-    rows = {row.path: row for row in journal_queries.requests_at(ctx, found.run.id, paths)}
+    runs = family(ctx, found.run.id)
+    rows = {row.path: row for row in journal_queries.requests_at(ctx, runs, paths)}
     calls: dict[str, list[Any]] = {}
     if any(one.calls for one in shown):
-        for call in journal_queries.sent_calls(ctx, found.run.id, MOST_CALLS):
+        for call in journal_queries.sent_calls(ctx, runs, MOST_CALLS):
             calls.setdefault(call.path.rpartition(CALL)[0], []).append(call)
     views = [
         SentView(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -116,28 +116,32 @@ def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence
 _HAPPENED = ("succeeded", "reused", "unknown", "intent")
 
 
-def requests_at(ctx: Context, run_id: UUID, paths: Sequence[str]) -> Sequence[Any]:
-    """Return the newest attempt at each path with its frozen request, without its result."""
+def requests_at(ctx: Context, runs: Collection[UUID], paths: Sequence[str]) -> Sequence[Any]:
+    """Return the newest attempt at each path with its frozen request, without its result.
+
+    Args:
+        runs: a run, and with it the parts of its lists.
+    """
     newest = (
         select(Step.path, func.max(Step.attempt).label("attempt"))
-        .where(Step.run_id == run_id, Step.path.in_(paths))
+        .where(Step.run_id.in_(runs), Step.path.in_(paths))
         .group_by(Step.path)
         .subquery()
     )
     query = (
         select(Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
         .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
-        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+        .where(Step.run_id.in_(runs), Step.organization_id == ctx.organization_id)
     )
     return ctx.session.execute(query).all()
 
 
-def sent_calls(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
+def sent_calls(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:
     """Return the tool calls of agents that have had an effect, with their frozen requests."""
     query = (
         select(Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
         .where(
-            Step.run_id == run_id,
+            Step.run_id.in_(runs),
             Step.organization_id == ctx.organization_id,
             Step.path.contains("/call_", autoescape=True),
             Step.effect != "none",
@@ -149,12 +153,12 @@ def sent_calls(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
     return ctx.session.execute(query).all()
 
 
-def unsent_steps(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
+def unsent_steps(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:
     """Return the steps and calls that would have had an effect, with what they gave, in order."""
     query = (
         select(Step.path, Step.result, Step.result_file)
         .where(
-            Step.run_id == run_id,
+            Step.run_id.in_(runs),
             Step.organization_id == ctx.organization_id,
             Step.effect != "none",
             Step.state.in_(("succeeded", "reused")),

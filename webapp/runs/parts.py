@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import select
 
@@ -10,7 +11,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.kernel.clock import now
 from webapp.kernel.ids import new_id, public_id
-from webapp.runs import starting
+from webapp.runs import queries, starting
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import PART, Run, Step
 from webapp.runs.paths import item_of
@@ -87,3 +88,28 @@ def _taken_over(ctx: Context, parent: Run, part: dict[str, Any]) -> list[str]:
         for path in ctx.session.scalars(query.order_by(Step.path))
         if (index := item_of(path, each)) is not None and part["first"] <= index < last
     ]
+
+
+@requires(Permission.VIEW_RUNS)
+def family(ctx: Context, run_id: UUID) -> dict[UUID, str]:
+    """Return the run and the parts of its lists, and of their lists in turn.
+
+    Returns:
+        By id the path of the list that a part belongs to, "" for the run itself.
+    """
+    found, newest = {run_id: ""}, [run_id]
+    while newest:
+        here = (Run.organization_id == ctx.organization_id, Run.parent_run.in_(newest))
+        query = select(Run.id, Run.part).where(*here, Run.kind == PART).order_by(Run.id)
+        rows = ctx.session.execute(query).all()
+        newest = [part_id for part_id, _ in rows]
+        found |= {part_id: part["path"] for part_id, part in rows}
+    return found
+
+
+@requires(Permission.VIEW_RUNS)
+def whole_of(ctx: Context, run: Run) -> Run:
+    """Return the run that a part belongs to, itself no part."""
+    while run.kind == PART and run.parent_run is not None:
+        run = queries.find(ctx, run.parent_run).run
+    return run

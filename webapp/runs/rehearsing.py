@@ -9,6 +9,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.runs import journal_queries, queries
 from webapp.runs.doubting import Pairs, in_pairs, place_in_words
+from webapp.runs.parts import family
 from webapp.runs.paths import Places, element_id
 from webapp.runs.queries import RunRow
 
@@ -46,7 +47,7 @@ def would_have_sent(ctx: Context, row: RunRow, places: Places) -> list[Unsent]:
     if row.run.kind != KIND:
         return []
     found = []
-    for step in journal_queries.unsent_steps(ctx, row.run.id, MOST):
+    for step in journal_queries.unsent_steps(ctx, family(ctx, row.run.id), MOST):
         result = queries.result_of(ctx, step)
         said = result.get("would_send") if isinstance(result, dict) else None
         if said is not None:

@@ -189,7 +189,7 @@ def request_of(ctx: Context, watched: Watched) -> bytes | None:
     if chosen is None or chosen.row is None:
         return None
     if chosen.row.request is None:
-        rows = journal_queries.requests_at(ctx, watched.row.run.id, [chosen.path])
+        rows = journal_queries.requests_at(ctx, [watched.row.run.id], [chosen.path])
         return rows[0].request if rows else None
     return bytes(chosen.row.request)
 
