@@ -21,20 +21,6 @@ from webapp.kernel.db import writing
 from webapp.organizations.models import Membership
 from webapp.web.database import db
 
-Keyed = Any
-
-
-@pytest.fixture
-def keyed(app: Flask, make_key: Any, signed_in: Any) -> Keyed:
-    """Return a function that gives a program whose key a person of this role has made."""
-
-    def make(house: House, role: Role) -> Program:
-        browser = Program(app, app.response_class, use_cookies=False)
-        browser.key = make_key(house, role)
-        return browser
-
-    return make
-
 
 def test_what_was_approved_is_what_the_next_step_uses(
     waiting: Any, program: Any, finish: Any
@@ -282,6 +268,24 @@ def test_so_many_of_a_role_must_agree_and_one_may_reject(
     answer(program, one, "reject")
 
     assert finish(run)["error"]["code"] == "E-REJECTED"
+
+
+def test_what_is_asked_of_others_hides_nothing_that_is_asked_of_me(
+    waiting: Any, program: Any, monkeypatch: pytest.MonkeyPatch, acme: House, signed_in: Any,
+    runner: Any,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("webapp.runs.approvals.MOST_READ", 2)
+    run = waiting(letter(who=[{"starter": True}]))
+    workflow = program.get(f"/api/v1/runs/{run}").get_json()["workflow"]["id"]
+    admin = signed_in(acme, Role.ADMIN)
+    admin.get(f"/o/acme/workflows/{workflow}/run")
+    for n in range(3):
+        begun = admin.submit(f"/o/acme/workflows/{workflow}/run", once=f"{n}" * 24)
+        until(program, begun.location.rpartition("/")[2], "waiting", runner)
+
+    assert asked(program)["run"] == run
+    listed = admin.get("/o/acme/approvals").text
+    assert len(set(re.findall(r"/o/acme/approvals/apr_\w+", listed))) == 3
 
 
 def test_who_edits_asks_the_others_again(

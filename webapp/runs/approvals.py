@@ -40,7 +40,8 @@ from webapp.runs.schemas import ApprovalDecision
 from webapp.runs.service import add_event, deliver, lock_lease
 
 HOLD: Final = timedelta(seconds=5)
-MOST_OPEN: Final = 200
+MOST_READ: Final = 200
+"""Approvals in one question; who is asked is known for sure only behind it."""
 Via = Literal["page", "mail", "api"]
 SAID: Final = {"approve": "approved", "reject": "rejected", "changes": "asked for changes to"}
 
@@ -125,15 +126,20 @@ def open_in_run(ctx: Context, run_id: UUID) -> list[Found]:
 
 
 @requires(Permission.DECIDE_APPROVALS)
-def open_for_me(ctx: Context, after: UUID | None = None, most: int = MOST_OPEN) -> list[Found]:
+def open_for_me(ctx: Context, after: UUID | None = None, most: int = 200) -> list[Found]:
     """Return what is asked of whoever looks, the newest first."""
     known = known_here(ctx)
     query = select(Approval).where(Approval.state == "open", may_be_asked(ctx, known))
-    if after is not None:
-        query = query.where(Approval.id < after)
-    rows = ctx.session.scalars(query.order_by(Approval.id.desc()).limit(MOST_OPEN)).all()
-    found = _found_all(ctx, rows, known) if rows else []
-    return [one for one in found if one.can_answer][:most]
+    query = query.order_by(Approval.id.desc()).limit(MOST_READ)
+    mine: list[Found] = []
+    while len(mine) < most:
+        before = query if after is None else query.where(Approval.id < after)
+        rows = ctx.session.scalars(before).all()
+        mine += [one for one in _found_all(ctx, rows, known) if one.can_answer] if rows else []
+        if len(rows) < MOST_READ:
+            break
+        after = rows[-1].id
+    return mine[:most]
 
 
 def _found(ctx: Context, row: Approval, known: Known) -> Found:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import TEXT, ColumnElement, cast, or_
+from sqlalchemy import TEXT, ColumnElement, and_, cast, exists, or_
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission, Role
@@ -201,9 +201,14 @@ def may_be_asked(ctx: Context, known: Known) -> ColumnElement[bool]:
     actor = ctx.actor
     me = _maker(ctx, actor.id, known) if actor.kind == "key" and actor.id else actor.id
     standing = next((one.role for one in known.members if one.id == me), actor.role)
-    words = [f'"{role.value}"' for role in Role if _reaches(standing, role)] + ['"starter"']
+    words = [f'"{role.value}"' for role in Role if _reaches(standing, role)]
     words += [public_id("usr", me)] if me is not None else []
     named = [cast(Approval.who, TEXT).contains(word) for word in words]
+    mine = exists().where(
+        Run.id == Approval.run_id,
+        or_(Run.started_by == me, Run.started_by_kind != "person"),  # a key's maker, a run's run
+    )
+    named.append(and_(cast(Approval.who, TEXT).contains('"starter"'), mine))
     if me is not None:
         named.append(cast(Approval.deputy, TEXT).contains(public_id("usr", me)))
     return or_(*named)
