@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.engine.drives import driven, each, http, lanes, plan_of, run, text
-from tests.engine.worlds import fails, random_plan
-from webapp.engine.journal import End, HandBack, Park
+from tests.engine.worlds import answer_to, fails, random_plan
+from webapp.engine.journal import End, HandBack, Park, Record
+from webapp.engine.mailbox import Arrival, Mailbox
 from webapp.engine.plan import Plan
 from webapp.engine.ports import HttpAnswer
 from webapp.engine.testing import CrashAt, Died, FakeHttp, MemoryJournal, answered, fake_ports
@@ -109,10 +110,35 @@ def test_a_death_in_the_middle_of_an_effect_is_in_doubt_when_it_must_not_repeat(
     assert journal.events[-1].type == "run.needs_review"
 
 
+class AskedJournal(MemoryJournal):
+    """A journal whose people answer as soon as they are asked."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self._mailbox = Mailbox()
+
+    def mailbox(self) -> Mailbox:
+        """Return a new mailbox with the answers to all that is asked now, and later."""
+        self._mailbox = Mailbox()
+        for row in self.rows.values():
+            self._answer(row)
+        return self._mailbox
+
+    def _keep_row(self, record: Record) -> None:
+        super()._keep_row(record)
+        self._answer(record)
+
+    def _answer(self, row: Record) -> None:
+        if row.kind == "approval" and row.state == "waiting":
+            said = answer_to(row, self.seed)
+            self._mailbox.put([Arrival(row.path, "approval", row.path, said)])
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(0, 2**32))
 def test_random_plans_survive_random_deaths(seed: int, size: int, order: int) -> None:
-    plan = random_plan(seed, size, racy=False)
+    plan = random_plan(seed, size, racy=False, asks=True)
     orders = Random(order)
 
     async def reply(method: str, url: str) -> HttpAnswer | None:
@@ -122,14 +148,14 @@ def test_random_plans_survive_random_deaths(seed: int, size: int, order: int) ->
             raise Died
         return answered("no", 404) if fails(url, seed) else None
 
-    calm, wild = MemoryJournal(), MemoryJournal()
+    calm, wild = AskedJournal(seed), AskedJournal(seed)
     web = FakeHttp(reply)
     expected = finished_calmly(plan, calm, seed)
     for _ in range(100):
         wild.dies_at = wild.commits + orders.randint(1, 12)
         wild.dies_after = orders.random() < 0.5
         try:
-            run(plan, wild, fake_ports(web))
+            run(plan, wild, fake_ports(web), mailbox=wild.mailbox())
         except Died:
             pass
         if wild.end is not None and wild.end.state != "needs_review":
@@ -141,11 +167,11 @@ def test_random_plans_survive_random_deaths(seed: int, size: int, order: int) ->
     assert web.most_at_once <= plan.limits.at_once
 
 
-def finished_calmly(plan: Plan, journal: MemoryJournal, seed: int) -> End:
+def finished_calmly(plan: Plan, journal: AskedJournal, seed: int) -> End:
     async def reply(method: str, url: str) -> HttpAnswer | None:
         return answered("no", 404) if fails(url, seed) else None
 
-    end = run(plan, journal, fake_ports(FakeHttp(reply)))
+    end = run(plan, journal, fake_ports(FakeHttp(reply)), mailbox=journal.mailbox())
     assert isinstance(end, End)
     return end
 
@@ -173,7 +199,7 @@ def decide(journal: MemoryJournal, chance: Random | None = None) -> None:
 def test_deaths_stops_and_cancels_leave_nothing_open_and_repeat_nothing(
     seed: int, size: int
 ) -> None:
-    plan, chance = random_plan(seed, size, racy=True), Random(seed)
+    plan, chance = random_plan(seed, size, racy=True, asks=True), Random(seed)
 
     async def reply(method: str, url: str) -> HttpAnswer | None:
         for _ in range(chance.randint(0, 4)):
@@ -182,7 +208,7 @@ def test_deaths_stops_and_cancels_leave_nothing_open_and_repeat_nothing(
             raise Died
         return answered("no", 404) if fails(url, seed) else None
 
-    journal, web = MemoryJournal(), FakeHttp(reply)
+    journal, web = AskedJournal(seed), FakeHttp(reply)
     for _ in range(200):
         was_final = {row.idem_key for row in journal.rows.values() if row.ends_path} - {""}
         before = {key: web.keys[key] for key in was_final}
@@ -203,14 +229,22 @@ def test_deaths_stops_and_cancels_leave_nothing_open_and_repeat_nothing(
     assert web.most_at_once <= plan.limits.at_once
 
 
-async def one_life(plan: Plan, journal: MemoryJournal, web: FakeHttp, chance: Random) -> None:
+async def one_life(plan: Plan, journal: AskedJournal, web: FakeHttp, chance: Random) -> None:
     """Drive until the run rests, the worker dies or goes, or somebody cancels."""
     journal.dies_at = journal.commits + chance.randint(1, 10)
     journal.dies_after = chance.random() < 0.5
     stop, cancel, luck = asyncio.Event(), asyncio.Event(), chance.random()
     ports = fake_ports(web)
     life = asyncio.create_task(
-        driven(plan, journal, ports, stop=stop, cancel=cancel, grace_s=0.001)
+        driven(
+            plan,
+            journal,
+            ports,
+            stop=stop,
+            cancel=cancel,
+            grace_s=0.001,
+            mailbox=journal.mailbox(),
+        )
     )
     for _ in range(chance.randint(0, 60)):
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ SIZES = st.integers(1, 30)
 @settings(max_examples=300, deadline=None)
 @given(SEEDS, SIZES, SEEDS)
 def test_any_order_and_any_crash_leads_to_the_same_end(seed: int, size: int, order: int) -> None:
-    plan = random_plan(seed, size, racy=False)
+    plan = random_plan(seed, size, racy=False, asks=True)
     calm = World(plan, seed, Random(1))
     wild = World(plan, seed, Random(order), crash=0.15)
 
@@ -32,7 +32,7 @@ def test_any_order_and_any_crash_leads_to_the_same_end(seed: int, size: int, ord
 @settings(max_examples=300, deadline=None)
 @given(SEEDS, SIZES, SEEDS)
 def test_no_effect_happens_twice_that_must_not(seed: int, size: int, order: int) -> None:
-    plan = random_plan(seed, size, racy=True)
+    plan = random_plan(seed, size, racy=True, asks=True)
     world = World(plan, seed, Random(order), crash=0.15)
 
     end = world.run()
@@ -49,7 +49,7 @@ def test_no_effect_happens_twice_that_must_not(seed: int, size: int, order: int)
 @settings(max_examples=200, deadline=None)
 @given(SEEDS, SIZES, SEEDS)
 def test_a_finished_run_that_is_replayed_starts_nothing(seed: int, size: int, order: int) -> None:
-    world = World(random_plan(seed, size, racy=True), seed, Random(order))
+    world = World(random_plan(seed, size, racy=True, asks=True), seed, Random(order))
     end = world.run()
     sent, rows = dict(world.sent), world.outcome()
 

@@ -25,9 +25,12 @@ from webapp.engine.commands import (
 )
 from webapp.engine.errors import StepError
 from webapp.engine.journal import End, Record
+from webapp.engine.mailbox import Arrival, frozen_of
 from webapp.engine.plan import Plan, load_plan
 from webapp.engine.ports import WaitFor
 from webapp.engine.scheduler import Scheduler
+from webapp.engine.steps.approval import seal_of
+from webapp.engine.waiting import heard
 
 Doc = dict[str, Any]
 METHODS = {"GET": "none", "PUT": "idempotent", "POST": "at_most_once"}
@@ -37,8 +40,9 @@ NOW = {"today": "2026-03-03", "time": "2026-03-03T15:00:00+01:00", "zone": "Euro
 class _Author:
     """Writes one random plan of about `size` steps."""
 
-    def __init__(self, seed: int, size: int, *, racy: bool) -> None:
+    def __init__(self, seed: int, size: int, *, racy: bool, asks: bool = False) -> None:
         self.random = Random(seed)
+        self.asks = asks
         self.size = size
         self.racy = racy
         self.count = 0
@@ -55,7 +59,29 @@ class _Author:
     def block(
         self, least: int, most: int, *, depth: int, seen: list[str], eaches: list[str]
     ) -> list[Doc]:
-        return [self.step(depth, seen, eaches) for _ in range(self.random.randint(least, most))]
+        steps: list[Doc] = []
+        for _ in range(self.random.randint(least, most)):
+            steps.append(self.step(depth, seen, eaches))
+            if self.asks and self.random.randint(0, 3) == 0:
+                steps.append(self.approval([step["id"] for step in steps], seen))
+        return steps
+
+    def approval(self, earlier: list[str], seen: list[str]) -> Doc:
+        """A person who may send back what was done in this block before."""
+        self.count += 1
+        shown = [{"value": [{"value": [ref, "seen"]}]} for ref in seen[-3:]]
+        settings = {
+            "who": [{"starter": True}],
+            "show": shown,
+            "back_to": self.random.choice(earlier),
+            "rounds": self.random.randint(1, 3),
+            "refusal": self.random.choice(["continue", "continue", "fail"]),
+        }
+        step_id = f"s_{self.count}"
+        seen.append(step_id)
+        do = self.random.choice(["stop", "continue"])
+        on_failure = {"do": do}
+        return {"id": step_id, "kind": "approval", "with": settings, "on_failure": on_failure}
 
     def step(self, depth: int, seen: list[str], eaches: list[str]) -> Doc:
         self.count += 1
@@ -172,10 +198,23 @@ class _Author:
 setattr(_Author, "if", _Author.if_)
 
 
-def random_plan(seed: int, size: int, *, racy: bool) -> Plan:
-    """A plan of any shape; `racy` adds what depends on which path is faster."""
-    doc = _Author(seed, size, racy=racy).plan()
+def random_plan(seed: int, size: int, *, racy: bool, asks: bool = False) -> Plan:
+    """A plan of any shape; `racy` adds what depends on which path is faster, `asks` people who
+    send back what they are shown.
+    """
+    doc = _Author(seed, size, racy=racy, asks=asks).plan()
     return load_plan(from_bytes(to_bytes(doc)))
+
+
+def answer_to(record: Record, seed: int) -> Doc:
+    """What a person says about a waiting approval, the same whenever they are asked."""
+    luck = sha256(f"{seed}|{record.path}".encode()).digest()[0]
+    decision = "changes" if luck < 150 else "approve" if luck < 230 else "reject"
+    seal = seal_of(frozen_of(record)["approval"])
+    return {
+        "decision": decision, "seal": seal, "by": "Ada", "at": NOW["time"],
+        "note": f"Not yet: {record.path}", "values": {}, "answers": {},
+    }  # fmt: skip
 
 
 def fails(path: str, seed: int) -> bool:
@@ -275,6 +314,9 @@ class _Life:
         what = self.flying.pop(path)
         if isinstance(what, RetryLater):
             return self.scheduler.take(path, Due())
+        if isinstance(what, Wait) and what.record.kind == "approval":
+            said = Arrival("a", "approval", path, answer_to(what.record, self.world.seed))
+            return self.scheduler.take(path, heard(what.record, said))
         if isinstance(what, Wait):
             return self.scheduler.take(path, Succeeded({"at": "now"}))
         self._effect(what)
@@ -313,6 +355,9 @@ class _Life:
         kind = start.step.kind
         if kind.name == "wait":
             return self.scheduler.take(start.path, Waits(WaitFor(due_s=0)))
+        if kind.waits is not None:
+            waits = kind.waits(start.step.config, start.scope)
+            return self.scheduler.take(start.path, Waits(waits))
         if kind.compute is not None:
             result = kind.compute(start.step.config, start.scope)
             return self.scheduler.take(

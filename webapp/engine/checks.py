@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from webapp.engine.callees import NOBODY, Callees
+from webapp.engine.check_approvals import check_approvals
 from webapp.engine.check_limits import beyond_run, never_ends
 from webapp.engine.check_workflows import check_call
 from webapp.engine.config_walk import Slot, slots_of
@@ -62,6 +63,8 @@ def check(plan: Plan, tools: Mapping[str, Any] = TOOLS, callees: Callees = NOBOD
     end = walk(plan, checker.step, callees)
     checker.behind_stop(plan.steps)
     checker.nobody_asked()
+    for kind, step, field, code, text in check_approvals(plan, checker.place):
+        checker.say(kind, step, field, code, text)
     found = sorted(checker.found, key=lambda one: checker.place[one.step])
     return found + checker.result(end) + checker.whole()
 

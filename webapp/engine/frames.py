@@ -7,6 +7,7 @@ nothing of time or of other frames; `tree.Tree` moves everything forward.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from webapp.engine.canonical import from_bytes, to_bytes
@@ -32,10 +33,14 @@ def put(scope: Scope, values: dict[str, Any]) -> None:
 def forget_values(scope: Scope, steps: list[Step]) -> None:
     """Make the values of steps, and of what lies inside them, empty again."""
     assert isinstance(scope.roots, dict)
+    drop_values(scope.roots, steps)
+
+
+def drop_values(values: dict[str, Any], steps: Iterable[Step]) -> None:
     for step in steps:
-        scope.roots.pop(step.id, None)
+        values.pop(step.id, None)
         for block in step.blocks.values():
-            forget_values(scope, block)
+            drop_values(values, block)
 
 
 class Task:
@@ -124,6 +129,10 @@ class Frame:
 
     def go_on(self) -> None:
         """Hear that a pause is over."""
+
+    def tells(self, task: Task) -> dict[str, Any] | None:
+        """Return what a step in one of the blocks is told beside what it sees."""
+        return None
 
     def open_block(self, key: Any, steps: list[Step], prefix: str, scope: Scope) -> None:
         assert self.task is not None

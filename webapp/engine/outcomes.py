@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any
 
+from webapp.engine.changes import begin_rounds
 from webapp.engine.commands import (
     Cancel,
     Doubtful,
@@ -186,6 +187,8 @@ class Outcomes(Tree):
         self.over(task)
         if task.step.kind_name == "stop":
             self.end(ending_of(row(task, "succeeded", result=result)), "not_needed")
+        if not task.block.closing and begin_rounds(task, result):
+            return
         self.later(self.advance, task.block)
 
     def failed(self, task: Task, error: Error) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from webapp.engine.changes import goes_back, steps_again
 from webapp.engine.compiled import StepPlan
+from webapp.engine.frames import drop_values
 from webapp.engine.journal import Record
 from webapp.engine.plan import FAILURE, Step
 
@@ -73,8 +75,10 @@ class Found:
         return self._costs.get(path, 0)
 
     def cost_below(self, path: str) -> int:
-        """Return what the step at `path` and everything inside it has cost."""
-        inside = (f"{path}:", f"{path}[", f"{path}#", f"{path}{FAILURE}")
+        """Return what the step at `path` and everything inside it has cost; its failure branch
+        is reached, and counted, behind it.
+        """
+        inside = (f"{path}:", f"{path}[", f"{path}#")
         return sum(cost for at, cost in self._costs.items() if at == path or at.startswith(inside))
 
     def open_below(self, prefixes: tuple[str, ...]) -> list[Record]:
@@ -146,7 +150,16 @@ def seen_at_end(steps: list[Step], found: Found) -> dict[str, Any]:
     return values
 
 
-def _restore(steps: list[Step], prefix: str, found: Found, values: dict[str, Any]) -> None:
+def _restore(
+    steps: Sequence[Step],
+    prefix: str,
+    found: Found,
+    values: dict[str, Any],
+    whole: Sequence[Step] = (),
+) -> None:
+    """Put together what is seen of some steps; in a round of an approval these are some of the
+    `whole` block, and the last of them is the approval itself.
+    """
     for step in steps:
         path = prefix + step.id
         record = found.take(path) if found.is_final(path) else None
@@ -158,6 +171,8 @@ def _restore(steps: list[Step], prefix: str, found: Found, values: dict[str, Any
         result = (record.result if record is not None else None) or {}
         if finished:
             values[step.id] = result
+        if step.kind == "approval" and not (whole and step is steps[-1]):
+            _restore_rounds(step, path, found, values, whole or steps)
         if step.kind == "if":  # only the branch taken has rows
             for key, block in step.blocks.items():
                 if key != FAILURE:
@@ -165,3 +180,14 @@ def _restore(steps: list[Step], prefix: str, found: Found, values: dict[str, Any
         elif step.kind == "parallel" and finished:
             for lane in result.get("finished", []):
                 _restore(step.blocks.get(lane, []), f"{path}:{lane}/", found, values)
+
+
+def _restore_rounds(
+    approval: Step, path: str, found: Found, values: dict[str, Any], block: Sequence[Step]
+) -> None:
+    """Let the newest round count, as it does while the run is at work."""
+    number, again = 1, steps_again(block, approval)
+    while again and goes_back(approval, values.get(approval.id)):
+        number += 1
+        drop_values(values, again)
+        _restore(again, f"{path}#{number}/", found, values, block)

@@ -9,7 +9,9 @@ from typing import Final
 from webapp.engine.plan import FAILURE, Plan, Step
 from webapp.engine.sight import lane_needs
 
-_PART: Final = re.compile(r"(s_[a-z0-9]{1,12})(?:(:)([a-z][a-z0-9_]*)|\[(\d+)\]|#(\d+)|(!))?")
+_PART: Final = re.compile(
+    r"(s_[a-z0-9]{1,12})(?:(:)([a-z][a-z0-9_]*)|\[(\d+(?:-\d+)?)\]|#(\d+)|(!))?"
+)
 
 
 def steps_of(path: str) -> list[tuple[str, str]]:
@@ -30,8 +32,8 @@ def steps_of(path: str) -> list[tuple[str, str]]:
 def comes_before(plan: Plan, path: str, start: str) -> bool:
     """Whether what happened at `path` does not depend on the step at `start`, by the plan alone.
 
-    Steps behind `start` come after it, and so do lanes that need its lane. Other items of its
-    list, and lanes beside its own, do not.
+    Steps behind `start` come after it, and so do lanes that need its lane, and rounds of a
+    person who asked for changes. Other items of its list, and lanes beside its own, do not.
     """
     block: list[Step] = plan.steps
     for (mine, inside), (other, its) in zip(steps_of(path), steps_of(start), strict=False):
@@ -42,10 +44,12 @@ def comes_before(plan: Plan, path: str, start: str) -> bool:
             return places[mine] < places[other]
         step = block[places[mine]]
         if not inside or not its:
-            return False  # one holds the other, or it is the step itself
+            # It is the step itself, or one holds the other; but rounds lie behind an approval.
+            return step.kind == "approval" and its.startswith("#")
         if inside != its:
             return _beside(step, inside, its)
-        block = step.blocks.get(_key(inside), [])
+        if step.kind != "approval" or inside == FAILURE:
+            block = step.blocks.get(_key(inside), [])  # a round does steps of this very block
     return False
 
 
@@ -55,7 +59,7 @@ def _beside(step: Step, mine: str, its: str) -> bool:
         return True  # the failure branch comes behind all else
     if step.kind == "each":
         return True
-    if step.kind == "repeat" and mine != FAILURE:
+    if step.kind in {"repeat", "approval"} and mine != FAILURE:
         return int(mine[1:]) < int(its[1:])
     if step.kind == "parallel" and mine != FAILURE:
         return not _needs(lane_needs(step), mine[1:], its[1:])

@@ -28,7 +28,7 @@ from webapp.engine.plan import Limits, Plan
 from webapp.engine.ports import Meter
 from webapp.engine.recovery import Found, seen_at_end, too_many
 from webapp.engine.rows import ending_of, problem, row
-from webapp.engine.values import Scope, render
+from webapp.engine.values import CHANGES, Scope, render
 
 Values = Mapping[str, Any]
 
@@ -209,7 +209,7 @@ class Scheduler(Outcomes):
 
     def _go_on(self, task: Task, record: Record) -> None:
         if task.meter is not self.meter:
-            self._count_again(task.meter, task.path, record)
+            self._count_again(task, record)
         self.replay(task, record)
 
     def _stop_at_limit(self, task: Task) -> None:
@@ -219,14 +219,17 @@ class Scheduler(Outcomes):
         self.end(ending_of(found), "cancelled")
         self.later(self.advance, task.block)
 
-    def _count_again(self, meter: Meter, path: str, record: Record) -> None:
+    def _count_again(self, task: Task, record: Record) -> None:
         """Charge what an earlier execution spent to the limits around a step.
 
         The run's own meter has it from the start; what lies inside a step that isn't finished
         is counted when it is reached.
         """
-        spent = self.found.cost_below(path) if record.ends_path else self.found.cost(path)
-        meter.add(spent)
+        follows = task.step.kind_name == "approval"  # its rounds are reached by themselves
+        is_whole = record.ends_path and not follows
+        below = self.found.cost_below if is_whole else self.found.cost
+        spent = below(task.path)
+        task.meter.add(spent)
         self.meter.spent_nano -= spent
 
     def open(self, task: Task, decided: dict[str, Any]) -> None:
@@ -253,9 +256,10 @@ class Scheduler(Outcomes):
         task.state = "running"
         self.tasks[task.path] = task
         found, task.found = task.found, None
-        self.commands.append(
-            Start(task.path, task.step, task.attempt, task.scope, task.meter, found)
-        )
+        scope = task.scope
+        if (told := task.block.owner.tells(task)) is not None:
+            scope = Scope({CHANGES: told}, around=scope)
+        self.commands.append(Start(task.path, task.step, task.attempt, scope, task.meter, found))
 
     def _fill_places(self) -> None:
         while self._ready and self.running < self.limits.at_once:

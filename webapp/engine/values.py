@@ -11,6 +11,8 @@ from webapp.engine.errors import StepError
 from webapp.engine.readings import as_day, as_moment, as_text, as_truth, is_empty, read_number
 
 MOST_NOTES = 20
+CHANGES = "#changes"
+"""Root under which the two ends of a round see why it is done; no plan can name it."""
 
 
 class Scope:

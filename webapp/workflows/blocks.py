@@ -195,6 +195,9 @@ def _renamed(value: Any, ids: dict[str, str]) -> Any:
         renamed = {key: _renamed(inner, ids) for key, inner in value.items()}
         if "kind" in renamed and renamed.get("id") in ids:
             renamed["id"] = ids[renamed["id"]]
+        if renamed.get("kind") == "approval" and isinstance(settings := renamed.get("with"), dict):
+            back_to = settings.get("back_to")
+            settings |= {"back_to": ids[back_to]} if back_to in ids else {}
         ref = renamed.get("value")
         if isinstance(ref, list) and ref and isinstance(ref[0], str) and ref[0] in ids:
             renamed["value"] = [ids[ref[0]], *ref[1:]]

@@ -14,11 +14,12 @@ from webapp.engine.errors import StepError
 from webapp.engine.grammar import Field, Strict, Value, refuse, unfinished
 from webapp.engine.ports import Work
 from webapp.engine.providers.asking import Answer, Ask, Hooks, ToolOffer
+from webapp.engine.readings import as_text
 from webapp.engine.steps import tool as tool_step
 from webapp.engine.steps.kind import StepKind
 from webapp.engine.tools import TOOLS
 from webapp.engine.tools.tool import checked
-from webapp.engine.values import Scope, render, render_text
+from webapp.engine.values import CHANGES, Scope, render, render_text
 
 MOST_FILE_BYTES = 400_000
 ToolName = Annotated[str, pydantic.Field(pattern=r"^[a-z0-9_]+(\.[a-z0-9_]+){0,2}$")]
@@ -101,13 +102,34 @@ def prepare(config: Config, scope: Scope) -> bytes:
     return to_bytes(
         {
             **config.inline.model_dump(),
-            "message": render_text(config.message, scope),
+            "message": render_text(config.message, scope) + _changes_in(scope),
             "files": [render(file, scope) for file in config.files],
             "gives": [field.model_dump(exclude_defaults=True) for field in wanted],
             "most_calls": config.most_calls,
             **({"fresh_s": config.fresh_s} if config.fresh_s else {}),
         }
     )
+
+
+def _changes_in(scope: Scope) -> str:
+    """Return what a person wants changed about the agent's last answer; mostly ""."""
+    told = scope.lookup([CHANGES])
+    if told is None:
+        return ""
+    newest = told["before"][-1]
+    parts = [f"Round {told['round']}: a person has read your last answer and asks for changes."]
+    if answer := _last_answer(told["answer"]):
+        parts.append(f"Your last answer:\n{answer}")
+    parts.append(f"What is to be changed:\n{newest['note'] or ''}")
+    return "\n\n".join(["", *parts, "Answer anew and whole, with these changes."])
+
+
+def _last_answer(result: Any) -> str:
+    """Return what the agent gave, as it gave it."""
+    if not isinstance(result, dict) or "failed" in result:
+        return ""
+    given = {name: value for name, value in result.items() if name != "talk"}
+    return as_text(given["text"] if given.keys() == {"text"} else given)
 
 
 async def perform(request: bytes, work: Work) -> dict[str, Any]:

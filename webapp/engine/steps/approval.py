@@ -11,86 +11,38 @@ from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Discriminator, StringConstraints, Tag, model_validator
+from pydantic import model_validator
 
 from webapp.engine.canonical import to_bytes
 from webapp.engine.errors import StepError
-from webapp.engine.grammar import Field, Label, Name, Strict, TypeWord, Value, refuse, unfinished
+from webapp.engine.grammar import (
+    Field,
+    Name,
+    StepId,
+    Strict,
+    unfinished,
+)
 from webapp.engine.ports import WaitFor
 from webapp.engine.readings import as_moment, as_text
+from webapp.engine.steps.asking import (
+    ByGroup,
+    ByPerson,
+    ByRole,
+    ByStarter,
+    Due,
+    PassOn,
+    Seconds,
+    Shown,
+    SoMany,
+    Who,
+    Words,
+)
 from webapp.engine.steps.kind import Frozen, StepKind
-from webapp.engine.values import Scope, render
+from webapp.engine.values import CHANGES, Scope, render
 
-LONGEST_S = 31_536_000
 MOST_SHOWN = 20
 ANSWERS = frozenset({"text", "number", "boolean", "date", "datetime", "oneof"})
 """Types of questions that people can answer in a form of a few lines."""
-Seconds = Annotated[int, pydantic.Field(ge=60, le=LONGEST_S)]
-
-
-class ByPerson(Strict):
-    person: Annotated[str, StringConstraints(pattern=r"^usr_[0-9a-z]{26}$")]
-
-
-class ByRole(Strict):
-    role: Literal["owner", "admin", "member", "viewer"]
-
-
-class ByStarter(Strict):
-    starter: Literal[True]
-
-
-def _which(doc: Any) -> str | None:
-    keys = doc.keys() if isinstance(doc, dict) else set(type(doc).model_fields)
-    return next((key for key in ("person", "role", "starter") if key in keys), None)
-
-
-Who = Annotated[
-    Annotated[ByPerson, Tag("person")]
-    | Annotated[ByRole, Tag("role")]
-    | Annotated[ByStarter, Tag("starter")],
-    Discriminator(_which),
-]
-
-
-class SoMany(Strict):
-    n: Annotated[int, pydantic.Field(ge=1, le=20)] = pydantic.Field(title="How many people")
-
-
-class Shown(Strict):
-    """A value to check. Its name is what later steps find it by among `values`."""
-
-    name: Name | None = None
-    label: Label = ""
-    type: TypeWord = "any"
-    value: Value
-
-
-class Due(Strict):
-    """Until when: in some seconds, or at a moment."""
-
-    in_s: Seconds | None = pydantic.Field(default=None, title="Answer within")
-    at: Value = pydantic.Field(default=None, title="Answer until")
-
-    @model_validator(mode="after")
-    def _is_one_of_two(self) -> Due:
-        if self.in_s is not None and self.at is not None:
-            raise refuse("Give a span of time or a moment, not both")
-        if self.in_s is None and self.at is None:
-            raise unfinished("Say until when people may answer")
-        return self
-
-
-class PassOn(Strict):
-    pass_to: Annotated[list[Who], pydantic.Field(min_length=1, max_length=20)]
-
-
-class Words(Strict):
-    """What the buttons say."""
-
-    approve: Annotated[str, StringConstraints(max_length=40)] = ""
-    reject: Annotated[str, StringConstraints(max_length=40)] = ""
-    changes: Annotated[str, StringConstraints(max_length=40)] = ""
 
 
 class Config(Strict):
@@ -116,6 +68,16 @@ class Config(Strict):
     )
     remind_s: Seconds | None = pydantic.Field(default=None, title="Remind after")
     deputy: ByPerson | None = pydantic.Field(default=None, title="Deputy")
+    back_to: StepId | None = pydantic.Field(
+        default=None,
+        title="Ask for changes goes back to",
+        description="An earlier step of the same block; it is done again, and all behind it.",
+    )
+    rounds: Annotated[int, pydantic.Field(ge=1, le=10)] = pydantic.Field(
+        default=3,
+        title="Rounds",
+        description="How often people are asked in all, when changes are asked for.",
+    )
     refusal: Literal["fail", "continue"] = pydantic.Field(
         default="fail",
         title="If it is rejected, or changes are asked for",
@@ -146,7 +108,7 @@ class Config(Strict):
     def _can_be_answered(self) -> Config:
         people = {one.person for one in self.who if isinstance(one, ByPerson)}
         starter = any(isinstance(one, ByStarter) for one in self.who)
-        if any(isinstance(one, ByRole) for one in self.who):
+        if any(isinstance(one, ByRole | ByGroup) for one in self.who):
             return self  # as many as there are
         if starter and self.not_starter and not people:
             raise unfinished("Name somebody else: nobody is left to ask", "/who/0")
@@ -184,8 +146,17 @@ def waits(config: Config, scope: Scope) -> WaitFor:
         "refusal": config.refusal,
         "words": config.words.model_dump(),
         **_due(config, scope),
+        **_rounds(config, scope),
     }
     return WaitFor(frozen={"approval": asked})
+
+
+def _rounds(config: Config, scope: Scope) -> dict[str, Any]:
+    """Return which round it is, with what people said in those before."""
+    if config.back_to is None:
+        return {}
+    told = scope.lookup([CHANGES]) or {"round": 1, "before": []}
+    return {"round": told["round"], "rounds": config.rounds, "before": told["before"]}
 
 
 def _due(config: Config, scope: Scope) -> dict[str, Any]:
@@ -225,8 +196,10 @@ def heard(frozen: Frozen, answer: Any) -> dict[str, Any]:
     decision = str(answer["decision"])
     if decision == "late":
         decision = _nobody_answered(asked, answer)
-    if decision in {"reject", "changes"} and asked["refusal"] == "fail":
-        raise _refused(decision, answer)
+    number, most = asked.get("round", 1), asked.get("rounds", 1)
+    goes_back = decision == "changes" and number < most
+    if decision in {"reject", "changes"} and not goes_back and asked["refusal"] == "fail":
+        raise _refused(decision, answer, most)
     shown = {one["name"]: one["value"] for one in asked["show"]}
     edited = {k: v for k, v in (answer.get("values") or {}).items() if k in asked["edit"]}
     return {
@@ -236,13 +209,15 @@ def heard(frozen: Frozen, answer: Any) -> dict[str, Any]:
         "note": answer.get("note") or None,
         "values": shown | edited,
         "answers": answer.get("answers") or {},
+        **({"round": number} if "round" in asked else {}),
     }
 
 
 def rehearsed(frozen: Frozen) -> dict[str, Any]:
     """Return what a rehearsal goes on with: everybody has agreed, and answered nothing."""
     shown = {one["name"]: one["value"] for one in frozen["approval"]["show"]}
-    return {"decision": "approve", "by": None, "note": None, "values": shown, "answers": {}}
+    given = {"decision": "approve", "by": None, "note": None, "values": shown, "answers": {}}
+    return given | ({"round": 1} if "round" in frozen["approval"] else {})
 
 
 def _nobody_answered(asked: Frozen, answer: Any) -> str:
@@ -258,12 +233,14 @@ def _nobody_answered(asked: Frozen, answer: Any) -> str:
     )
 
 
-def _refused(decision: str, answer: Any) -> StepError:
+def _refused(decision: str, answer: Any, rounds: int) -> StepError:
     by, note = answer.get("by"), str(answer.get("note") or "").strip()
     if by is None:
         said = f"Nobody answered by {answer['until']}, which counts as a rejection"
     else:
         said = f"{by} rejected this" if decision == "reject" else f"{by} asked for changes"
+    if decision == "changes" and rounds > 1:
+        said += f" in the last of {rounds} rounds, so nothing was done again"
     text = f"{said}: {note}" if note else f"{said}."
     code = "E-REJECTED" if decision == "reject" else "E-CHANGES"
     facts = {"by": by, "note": note}
@@ -287,6 +264,7 @@ def gives(config: Config) -> list[Field]:
         Field(name="note", label="Note", type="text", required=False),
         Field(name="values", label="Checked", type="record", fields=shown),
         Field(name="answers", label="Answers", type="record", fields=list(config.questions)),
+        *([Field(name="round", label="Round", type="number")] if config.back_to else []),
     ]
 
 

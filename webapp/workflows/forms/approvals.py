@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from webapp.engine.steps.approval import LONGEST_S
+from webapp.engine.steps.asking import LONGEST_S
 from webapp.workflows.forms.cards import Cards, Label
 from webapp.workflows.forms.parts import (
     ABSENT,
@@ -208,7 +208,7 @@ def _question(field: Doc) -> Sequence[Part]:
         Choose("type", "Answer", "", _TYPES),
         *(choices if field.get("type") == "oneof" else ()),
         Filled("default", "Filled in already"),
-        Text("help", "Help", most=200),
+        Text("help", "Help", most=200, width="wide"),
         Check("required", "Must be answered", default=True),
     )
 

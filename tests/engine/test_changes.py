@@ -1,0 +1,252 @@
+"""People ask for changes: the steps before them are done again, in rounds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.engine.drives import Doc, each, http, plan_of, run, text
+from webapp.engine.checks import check
+from webapp.engine.journal import End, Park
+from webapp.engine.mailbox import Arrival, Mailbox, frozen_of
+from webapp.engine.plan import Plan, load_plan
+from webapp.engine.reuse import comes_before
+from webapp.engine.steps.approval import seal_of
+from webapp.engine.testing import FakeHttp, MemoryJournal, ScriptedModels, fake_ports
+from webapp.engine.testing import answered as reply_with
+
+NOTE = "Shorter, please."
+
+
+def ask(step_id: str = "s_2", back_to: str | None = "s_1", **settings: Any) -> Doc:
+    common = {key: settings.pop(key) for key in ("on_failure",) if key in settings}
+    given = {"who": [{"starter": True}], **settings}
+    if back_to is not None:
+        given["back_to"] = back_to
+    return {"id": step_id, "kind": "approval", "with": given, **common}
+
+
+def agent(step_id: str = "s_1") -> Doc:
+    inline = {"instructions": "Write.", "model": "practice"}
+    return {"id": step_id, "kind": "agent", "with": {"inline": inline, "message": "A letter."}}
+
+
+def result_of(*names: tuple[str, list[Any]]) -> list[Doc]:
+    return [{"name": name, "value": [{"value": ref}]} for name, ref in names]
+
+
+def answered(plan: Plan, journal: MemoryJournal, *decisions: str, ports: Any = None) -> Any:
+    """Drive the run again and again, one answer each time somebody is asked; the last end."""
+    ports = ports or fake_ports()
+    end = run(plan, journal, ports)
+    for decision in decisions:
+        assert isinstance(end, Park), end
+        [row] = [r for r in journal.rows.values() if r.state == "waiting"]
+        mailbox = Mailbox()
+        said = {
+            "decision": decision, "seal": seal_of(frozen_of(row)["approval"]), "by": "Ada",
+            "at": "2026-03-03T15:00:00+00:00", "note": NOTE if decision != "approve" else None,
+            "values": {}, "answers": {},
+        }  # fmt: skip
+        mailbox.put([Arrival("a", "approval", row.path, said)])
+        end = run(plan, journal, ports, mailbox=mailbox)
+    return end
+
+
+def asked_at(journal: MemoryJournal, path: str) -> Any:
+    found = frozen_of(journal.rows[(path, 1)])
+    return found["approval"]
+
+
+def test_the_agent_hears_what_is_to_be_changed_about_its_last_answer() -> None:
+    models = ScriptedModels(["Dear Ada, how are you?", "Dear Ada."])
+    plan = plan_of(agent(), ask(), result=result_of(("sent", ["s_1", "text"])))
+    journal = MemoryJournal()
+
+    end = answered(plan, journal, "changes", "approve", ports=fake_ports(models=models))
+
+    assert end == End("done", result={"sent": "Dear Ada."})
+    told = json.loads(journal.rows[("s_2#2/s_1", 1)].request or b"")["message"]
+    assert told.startswith("A letter.\n\nRound 2: ")
+    assert "Your last answer:\nDear Ada, how are you?\n" in told
+    assert f"What is to be changed:\n{NOTE}\n" in told
+    assert sorted(journal.states()) == ["s_1", "s_2", "s_2#2/s_1", "s_2#2/s_2"]
+
+
+def test_each_round_has_its_number_and_knows_what_was_said_before() -> None:
+    plan = plan_of(text("s_1", "a"), ask(), result=result_of(("round", ["s_2", "round"])))
+    journal = MemoryJournal()
+
+    end = answered(plan, journal, "changes", "changes", "approve")
+
+    assert end == End("done", result={"round": 3})
+    third = asked_at(journal, "s_2#3/s_2")
+    assert (third["round"], third["rounds"]) == (3, 3)
+    assert [(one["round"], one["by"], one["note"]) for one in third["before"]] == [
+        (1, "Ada", NOTE), (2, "Ada", NOTE),
+    ]  # fmt: skip
+    assert asked_at(journal, "s_2")["before"] == []
+
+
+def test_when_the_rounds_are_used_up_the_step_fails_and_says_so() -> None:
+    plan = plan_of(text("s_1", "a"), ask(rounds=2))
+
+    end = answered(plan, MemoryJournal(), "changes", "changes")
+
+    assert isinstance(end, End)
+    assert (end.error or {})["code"] == "E-CHANGES"
+    assert (end.error or {})["text"] == (
+        "Ada asked for changes in the last of 2 rounds, so nothing was done again: Shorter, please."
+    )
+    assert (end.error or {})["path"] == "s_2#2/s_2"
+
+
+def test_when_the_rounds_are_used_up_the_run_may_go_on() -> None:
+    plan = plan_of(
+        text("s_1", "a"), ask(rounds=2, refusal="continue"), text("s_3", "b"),
+        result=result_of(("said", ["s_2", "decision"]), ("then", ["s_3", "text"])),
+    )  # fmt: skip
+
+    end = answered(plan, MemoryJournal(), "changes", "changes")
+
+    assert end == End("done", result={"said": "changes", "then": "b"})
+
+
+def test_a_rejection_goes_back_nowhere() -> None:
+    end = answered(plan_of(text("s_1", "a"), ask()), MemoryJournal(), "reject")
+
+    assert isinstance(end, End)
+    assert (end.error or {})["code"] == "E-REJECTED"
+
+
+def test_a_failure_in_a_round_is_the_failure_of_that_step() -> None:
+    ask_twice = ask(rounds=2, on_failure={"do": "continue"})
+    plan = plan_of(
+        text("s_1", "a"), ask_twice, text("s_3", "b"), result=result_of(("f", ["s_2", "failed"]))
+    )
+
+    end = answered(plan, MemoryJournal(), "changes", "changes")
+
+    assert end == End("done", result={"f": True}, problems=True)
+
+
+def test_what_another_branch_gave_in_an_earlier_round_is_empty_again() -> None:
+    when = {"all": [{"value": [{"value": ["s_1", "status"]}], "is": "equal", "to": 200}]}
+    branch = {
+        "id": "s_2", "kind": "if",
+        "with": {"branches": [{"id": "yes", "when": when, "steps": [text("s_3", "first")]}],
+                 "otherwise": [text("s_4", "second")]},
+    }  # fmt: skip
+    replies = iter([200, 201])
+
+    async def reply(method: str, url: str) -> Any:
+        return reply_with("ok", next(replies))
+
+    plan = plan_of(
+        http("s_1"), branch, ask("s_6"),
+        result=result_of(("a", ["s_3", "text"]), ("b", ["s_4", "text"])),
+    )  # fmt: skip
+
+    journal = MemoryJournal()
+    end = answered(plan, journal, "changes", "approve", ports=fake_ports(FakeHttp(reply)))
+
+    assert end == End("done", result={"a": None, "b": "second"})
+    journal.end = None
+    assert run(plan, journal) == end
+
+
+def test_rounds_lie_in_rounds_and_in_items() -> None:
+    inner = ask("s_2", "s_1"), text("s_3", "b"), ask("s_4", "s_1")
+    plan = plan_of(each("s_9", [1], text("s_1", "a"), *inner))
+    journal = MemoryJournal()
+
+    end = answered(plan, journal, "approve", "changes", "changes", "approve", "approve")
+
+    assert end == End("done", result={})
+    assert [path for path in journal.states() if path.endswith(("s_2", "s_4"))] == [
+        "s_9[0]/s_2",
+        "s_9[0]/s_4",
+        "s_9[0]/s_4#2/s_2",
+        "s_9[0]/s_4#2/s_2#2/s_2",
+        "s_9[0]/s_4#2/s_4",
+    ]
+
+
+def test_the_newest_round_is_seen_from_behind_a_finished_branch_that_is_replayed() -> None:
+    when = {"all": [{"value": 1, "is": "equal", "to": 1}]}
+    models = ScriptedModels(["long", "short"])
+    branch = {"id": "yes", "when": when, "steps": [agent(), ask()]}
+    plan = plan_of(
+        {"id": "s_5", "kind": "if", "with": {"branches": [branch], "otherwise": []}},
+        {"id": "s_6", "kind": "wait", "with": {"for_s": 60}},
+        result=result_of(("sent", ["s_1", "text"]), ("round", ["s_2", "round"])),
+    )
+    journal = MemoryJournal()
+    end = answered(plan, journal, "changes", "approve", ports=fake_ports(models=models))
+    assert isinstance(end, Park)
+    for row in journal.rows.values():
+        if row.kind == "wait":
+            row.state, row.result = "succeeded", {"at": "now"}
+
+    assert run(plan, journal) == End("done", result={"sent": "short", "round": 2})
+
+
+@pytest.mark.parametrize(
+    ("path", "start", "expected"),
+    [
+        ("s_1", "s_2", True),
+        ("s_2", "s_2", False),
+        ("s_2#2/s_1", "s_2", False),
+        ("s_2#2/s_1", "s_1", False),
+        ("s_2#2/s_2", "s_3", True),
+        ("s_1", "s_2#2/s_1", True),
+        ("s_2", "s_2#2/s_1", True),
+        ("s_2#2/s_1", "s_2#2/s_2", True),
+        ("s_2#2/s_2", "s_2#3/s_1", True),
+        ("s_2#3/s_1", "s_2#2/s_2", False),
+    ],
+)
+def test_what_a_run_that_begins_again_keeps_of_rounds(
+    path: str, start: str, expected: bool
+) -> None:
+    plan = plan_of(text("s_1", "a"), ask(), text("s_3", "b"))
+
+    assert comes_before(plan, path, start) is expected
+
+
+def found(*steps: Doc) -> list[tuple[str, str, str]]:
+    checks = check(load_plan({"plan": 1, "steps": list(steps)}, "draft"))
+    return [(one.kind, one.step, one.code) for one in checks]
+
+
+def test_it_goes_back_to_an_earlier_step_of_the_same_block_only() -> None:
+    inside = each("s_1", [1], agent("s_5"))
+
+    assert found(agent(), ask()) == []
+    assert ("broken", "s_2", "C-BACK-LATER") in found(ask("s_2", "s_3"), agent("s_3"))
+    assert ("broken", "s_2", "C-BACK-LATER") in found(inside, ask("s_2", "s_5"))
+    assert ("broken", "s_2", "C-BACK-LATER") in found(ask("s_2", "s_2"))
+    assert ("broken", "s_2", "C-BACK-GONE") in found(ask("s_2", "s_77"))
+
+
+def test_it_is_said_who_does_not_read_the_note_and_what_is_sent_again() -> None:
+    send = http("s_3", method="POST")
+
+    assert ("look", "s_2", "C-BACK-NO-AGENT") in found(text("s_1", "a"), ask())
+    assert ("look", "s_2", "C-BACK-SENDS") in found(agent(), send, ask())
+    assert ("look", "s_2", "C-BACK-SENDS") not in found(send, agent(), ask())
+
+
+def test_rounds_lie_in_each_other_only_so_deep() -> None:
+    asks = [ask(f"s_{n}") for n in range(2, 7)]
+
+    assert ("todo", "s_2", "C-DEPTH") in found(agent(), *asks)
+    assert ("todo", "s_2", "C-DEPTH") not in found(agent(), *asks[:-1])
+
+
+def test_a_group_is_left_to_do_as_long_as_there_are_none() -> None:
+    step = {"id": "s_1", "kind": "approval", "with": {"who": [{"group": "gr_1"}]}}
+
+    assert found(step) == [("todo", "s_1", "C-GROUP-UNKNOWN")]
