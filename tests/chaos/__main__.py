@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.chaos import (
+    asking,
     control,
     keys,
     kill,
@@ -45,6 +46,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D10worker": (stops.worker_ends, 60),
     "D12": (control.cancels, 100),
     "D15": (money.deaths, 60),
+    "D16": (asking.weeks, 30),
     "D17": (migrations.killed, 20),
     "clock": (control.clocks, 1),
     "D19": (watching.reconnects, 200),

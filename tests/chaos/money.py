@@ -6,10 +6,15 @@ from decimal import Decimal
 from itertools import cycle, islice
 from typing import Any
 
+from sqlalchemy import func, select
+
 from tests.chaos import plans
 from tests.chaos.model import Model
+from tests.chaos.people import rows
 from tests.chaos.places import Place
 from tests.chaos.stack import Stack
+from webapp.access.tenancy import across_organizations
+from webapp.spending.models import LedgerEntry
 
 POINTS = (
     "worker.in_llm_stream#1",
@@ -63,6 +68,13 @@ def broken(stack: Stack, model: Model) -> list[str]:
     return found
 
 
+def _interrupted(stack: Stack) -> int:
+    """Return how many calls were charged by an estimate, since nobody was left to hear the end."""
+    with rows(stack) as session, across_organizations(session, "count what was cut off"):
+        cut = LedgerEntry.kind == "interrupted"
+        return session.scalar(select(func.count()).select_from(LedgerEntry).where(cut)) or 0
+
+
 def deaths(place: Place, times: int) -> dict[str, Any]:
     """Die at each point in turn, `times` times in all; a row of the chaos suite."""
     model = Model()
@@ -74,6 +86,7 @@ def deaths(place: Place, times: int) -> dict[str, Any]:
             return {
                 "deaths": times,
                 "calls": len(model.calls),
+                "charged_as_reserved": _interrupted(stack),
                 "cost_usd": stack.history()["ledger_cost_usd"],
                 "broken": broken(stack, model),
             }
