@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 import redis
@@ -119,6 +122,35 @@ def test_one_probe_goes_out_at_a_time(breakers: Breakers) -> None:
         breakers.admit(ACME, SHOP)
 
     assert probe.probe
+
+
+def test_of_many_who_ask_at_the_same_moment_one_probes() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            breakers = Breakers(None, replace(QUICK, open_s=0.0))
+            fail(breakers, 5)
+            assert _probes(breakers) == 1
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _probes(breakers: Breakers) -> int:
+    """Let four threads ask at once, and return how many may call."""
+    at_once, admitted_ = threading.Barrier(4), []
+
+    def ask() -> None:
+        at_once.wait()
+        with suppress(ServiceOpen):
+            admitted_.append(breakers.admit(ACME, SHOP))
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return len(admitted_)
 
 
 def test_a_good_probe_closes_the_breaker(breakers: Breakers) -> None:

@@ -21,7 +21,7 @@ from tests.fixtures import Browser, House, Program
 from tests.runs.following import Follow, until
 from tests.workflows.plans import plan_of
 from webapp.engine.errors import StepError
-from webapp.kernel.addresses import AllowList
+from webapp.kernel.addresses import AllowList, parse_allow
 from webapp.kernel.breakers import Breakers, Rules
 from webapp.kernel.http import HttpClient
 from webapp.kernel.settings import Settings
@@ -265,6 +265,26 @@ def test_a_call_that_a_rule_of_ours_forbids_tells_nothing() -> None:
         asyncio.run(ask())
 
     assert breakers.admit("acme", host).probe
+
+
+def test_a_call_that_is_called_off_while_it_begins_is_not_sent(shop: Moody) -> None:
+    async def ask() -> None:
+        async with HttpClient(parse_allow(f"127.0.0.1/32:{shop.port}")) as client:
+            http = GuardedHttp(client, Services(Breakers(None, Rules()), "acme", 60))
+            call = asyncio.create_task(
+                http.request("GET", f"http://{shop.host}/", {}, None, 5, 1000)
+            )
+            before = len(asyncio.all_tasks())
+            while len(asyncio.all_tasks()) == before:
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*left, return_exceptions=True)
+
+    asyncio.run(ask())
+
+    assert shop.calls == []
 
 
 @pytest.mark.parametrize("status", [429, 500])

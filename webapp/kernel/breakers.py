@@ -186,7 +186,7 @@ class Breakers:
     client: redis.Redis | None
     rules: Rules = field(default_factory=Rules)
     _local: dict[str, State] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
     _away_until: float = 0.0
 
     def admit(self, organization: str, service: str) -> Pass:
@@ -265,9 +265,9 @@ class Breakers:
         raise redis.RedisError("others were quicker each time")
 
     def _change_here(self, key: str, act: Callable[[State, float], tuple[State, T]]) -> T:
-        with self._lock:
+        with self._lock:  # over both: of two that look at once, one must see what the other did
             changed, answer = act(self._local.get(key, CLOSED), time.monotonic())
-        self._remember(key, changed, 0.0)
+            self._remember(key, changed, 0.0)
         return answer
 
     def _remember(self, key: str, state: State, ahead_s: float) -> None:

@@ -103,10 +103,10 @@ class GuardedHttp:
         try:
             host = read_url(url).authority
             async with self._services.call(host, timeout_s) as call:
+                asked = asyncio.ensure_future(
+                    self._client.request(method, url, headers, body, timeout_s, max_bytes)
+                )
                 try:
-                    asked = asyncio.ensure_future(
-                        self._client.request(method, url, headers, body, timeout_s, max_bytes)
-                    )
                     await asyncio.sleep(0)  # the request is on its way
                     crashpoint("worker.during_effect")
                     answer = await asked
@@ -116,6 +116,8 @@ class GuardedHttp:
                 except OutboundError as error:
                     call.sent = error.sent
                     raise
+                finally:
+                    asked.cancel()  # a call that is called off here must not be sent by itself
                 if answer.status >= 500 or answer.status == 429:
                     call.why = f"It answered {answer.status}."
                     call.wait_s = _asked_to_wait(answer.headers)
