@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tests.approvals.conftest import person
@@ -121,3 +122,65 @@ def test_what_makes_no_sense_is_left_to_do(program: Any) -> None:
     assert "a question asks for" in said["s_3"]
     assert "only 1 person is named" in said["s_4"]
     assert "nobody is left to ask" in said["s_5"]
+
+
+def test_where_changes_go_back_to_is_chosen_among_earlier_steps_of_the_block(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    inner = {"id": "s_4", "kind": "text", "name": "Inside", "with": {"text": "a"}}
+    items = {"id": "s_3", "kind": "each", "name": "Items", "with": {"list": [], "steps": [inner]}}
+    later = text("s_5", "Sent.", "Send")
+    ask = EMPTY | {"with": {"who": [{"role": "owner"}]}}
+    workflow = make(plan_of(text("s_1", "Dear Ada.", "Write"), items, ask, later))
+    form = opened(owner, workflow)
+
+    page = owner.get(f"/o/acme/workflows/{workflow}?step=s_2").text
+    offered = page.partition('name="with-back_to"')[2].partition("</select>")[0]
+    assert re.findall(r'<option value="([^"]*)"', offered) == ["", "s_1", "s_3"]
+    assert "with-rounds" not in form.fields
+    send(owner, form, **{"with-back_to": "s_1"})
+    form = opened(owner, workflow)
+    send(owner, form, **{"with-rounds": "5"})
+
+    settings = plan_now(workflow)["steps"][2]["with"]
+    assert (settings["back_to"], settings["rounds"]) == ("s_1", 5)
+    page = owner.get(f"/o/acme/workflows/{workflow}?step=s_2").text
+    assert "If it is rejected, or no round is left" in page
+    assert "only an agent reads what is to be changed" in page
+
+
+def test_rounds_out_of_bounds_are_said_at_their_field(owner: Any, make: Any) -> None:
+    ask = EMPTY | {"with": {"who": [{"role": "owner"}], "back_to": "s_1"}}
+    form = opened(owner, make(plan_of(text("s_1", "a"), ask)))
+
+    refused = send(owner, form, **{"with-rounds": "11"})
+
+    assert refused.status_code == 422
+    assert "Rounds must be a number between 1 and 10." in refused.text
+
+
+def test_a_group_is_kept_and_left_to_do(owner: Any, make: Any, plan_now: Any) -> None:
+    ask = EMPTY | {"with": {"who": [{"group": "gr_1"}, {"role": "owner"}]}}
+    workflow = make(plan_of(text("s_1", "a"), ask))
+
+    send(owner, opened(owner, workflow), **{"with-not_starter": "yes"})
+
+    assert plan_now(workflow)["steps"][1]["with"]["who"] == [{"group": "gr_1"}, {"role": "owner"}]
+    page = owner.get(f"/o/acme/workflows/{workflow}?step=s_2").text
+    assert "there are no groups here yet: choose people or a role" in page.lower()
+
+
+def test_an_approval_that_goes_back_nowhere_does_not_go_live(program: Any) -> None:
+    ask = {"id": "s_2", "kind": "approval", "with": {"who": [{"role": "owner"}], "back_to": "s_9"}}
+    made = program.post("/api/v1/workflows", json={"name": "Odd", "plan": plan_of(ask)}).get_json()
+
+    refused = program.post(f"/api/v1/workflows/{made['id']}/live", json={"note": ""})
+
+    assert refused.status_code == 422
+    assert "goes back to a step that no longer exists" in refused.text
+    tried = program.post(
+        f"/api/v1/workflows/{made['id']}/run",
+        json={"inputs": {}, "version": "draft"},
+        headers={"Idempotency-Key": "once"},
+    )
+    assert tried.status_code == 422

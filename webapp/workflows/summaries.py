@@ -162,6 +162,7 @@ def _approval(settings: Doc, titles: Mapping[str, str]) -> list[Piece]:
     who = [one for one in settings.get("who") or [] if isinstance(one, dict)]
     people = sum("person" in one for one in who)
     named = [_ASKED.get(str(one["role"]), "") for one in who if "role" in one]
+    named += ["a group"] if any("group" in one for one in who) else []
     named += ["whoever started it"] if any("starter" in one for one in who) else []
     named += [f"{people} {'person' if people == 1 else 'people'}"] if people else []
     return [(f"Asks {listed(named)}", False)] if named else []

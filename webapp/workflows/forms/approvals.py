@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -19,6 +20,7 @@ from webapp.workflows.forms.parts import (
     Fold,
     Given,
     Inside,
+    Number,
     Part,
     Text,
     Value,
@@ -33,7 +35,9 @@ _GROUPS: Final = (
     ("role-member", "Members, admins and owners"),
     ("role-viewer", "Everybody here"),
 )
+_STEP: Final = re.compile(r"s_[a-z0-9]{1,12}")
 _GONE: Final = "Somebody who is no longer here"
+_NO_GROUP: Final = "A group: there are none here yet"
 
 
 class People(Part):
@@ -42,7 +46,11 @@ class People(Part):
     def show(self, settings: Doc, at: str, env: Env) -> Element:
         name, chosen = self.name(at), [_word(one) for one in settings.get(self.key) or []]
         known = [*env.people, *_GROUPS]
-        gone = [(word, _GONE) for word in chosen if word and word not in dict(known)]
+        gone = [
+            (word, _NO_GROUP if word.startswith("group-") else _GONE)
+            for word in chosen
+            if word and word not in dict(known)
+        ]
         boxes = [
             {"name": f"{name}-{word}", "label": label, "on": word in chosen}
             for word, label in [*known, *gone]
@@ -62,8 +70,9 @@ def _word(one: Any) -> str:
     """Return what the box of a named one is called."""
     if not isinstance(one, dict):
         return ""
-    if "role" in one:
-        return f"role-{one['role']}"
+    for key in ("role", "group"):
+        if key in one:
+            return f"{key}-{one[key]}"
     return "starter" if "starter" in one else str(one.get("person") or "")
 
 
@@ -195,6 +204,21 @@ class Deputy(Part):
         return {"person": word} if word.startswith("usr_") else ABSENT
 
 
+class WayBack(Part):
+    """To which earlier step of the block it goes back when changes are asked for."""
+
+    def show(self, settings: Doc, at: str, env: Env) -> Element:
+        value = str(settings.get(self.key) or "")
+        choices = [("", "No step: it counts as a no"), *env.earlier]
+        if value and value not in dict(choices):
+            choices.append((value, "A step that is not before this one"))
+        return self._element("select", at, env, value=value, choices=choices)
+
+    def read(self, given: Given, at: str, old: Doc, env: Env) -> Any:
+        word = given.text(self.name(at))
+        return word if _STEP.fullmatch(word) else ABSENT
+
+
 _TYPES: Final = (
     ("text", "Text"), ("number", "Number"), ("boolean", "Yes or no"), ("date", "Date"),
     ("datetime", "Date and time"), ("oneof", "One of"),
@@ -224,21 +248,29 @@ _QUESTIONS: Final = Cards(
     "questions", "Questions", "", choose=_question, add_label="Add a question", one="question",
     named=True, fresh=lambda word, present: {"label": "", "type": "text"},
 )  # fmt: skip
-_MORE: Final = Fold("fold", "Reminder, deputy, rejection and the words of the buttons", "", (
-    Check("not_starter", "Not whoever started the run", "Two people look at it, always."),
-    Seconds("remind_s", "Remind after", "By mail, once."),
-    Deputy("deputy", "Deputy", "May answer in place of one of them; hears of it with the "
-           "reminder."),
-    Choose("refusal", "If it is rejected, or changes are asked for", "", (
-        ("fail", "The step fails, with the note"),
-        ("continue", "Go on; later steps look at the decision"),
-    ), radios=True),
-    Inside("words", "Buttons", "", (
-        Text("approve", "Word for “Approve”", most=40, width="mid"),
-        Text("changes", "Word for “Ask for changes”", most=40, width="mid"),
-        Text("reject", "Word for “Reject”", most=40, width="mid"),
-    )),
+_ROUNDS: Final = Number(
+    "rounds", "Rounds", "How often people are asked in all.", 1, 10, "rounds", 3
+)
+_BUTTONS: Final = Inside("words", "Buttons", "", (
+    Text("approve", "Word for “Approve”", most=40, width="mid"),
+    Text("changes", "Word for “Ask for changes”", most=40, width="mid"),
+    Text("reject", "Word for “Reject”", most=40, width="mid"),
 ))  # fmt: skip
+
+
+def _more(settings: Doc) -> Fold:
+    changes = "no round is left" if settings.get("back_to") else "changes are asked for"
+    return Fold("fold", "Reminder, deputy, rejection and the words of the buttons", "", (
+        Check("not_starter", "Not whoever started the run", "Two people look at it, always."),
+        Seconds("remind_s", "Remind after", "By mail, once."),
+        Deputy("deputy", "Deputy", "May answer in place of one of them; hears of it with the "
+               "reminder."),
+        Choose("refusal", f"If it is rejected, or {changes}", "", (
+            ("fail", "The step fails, with the note"),
+            ("continue", "Go on; later steps look at the decision"),
+        ), radios=True),
+        _BUTTONS,
+    ))  # fmt: skip
 
 
 def parts_of_approval(settings: Doc) -> Sequence[Part]:
@@ -249,13 +281,16 @@ def parts_of_approval(settings: Doc) -> Sequence[Part]:
         _SHOW,
         *((Editable("edit", "May be edited by them", "", shown),) if shown else ()),
         _QUESTIONS,
+        WayBack("back_to", "Ask for changes goes back to", "The run is done again from there; an "
+                "agent gets the note and its last answer."),
+        *((_ROUNDS,) if settings.get("back_to") else ()),
         Inside("due", "Answer until", "", (
             Seconds("in_s", "Answer within", "Leave it empty to wait as long as it takes."),
             Value("at", "Or answer until", "A date, a date with a time, or an earlier value.",
                   rows=1),
         )),
         *((Silence("at_due", "If nobody answers"),) if settings.get("due") else ()),
-        _MORE,
+        _more(settings),
     )  # fmt: skip
 
 

@@ -88,6 +88,7 @@ class Env:
         outer: at the end of a step's own block, the names outside of it; else None.
         wrong: filled while reading: what could not be read, by field name.
         people: members of the organization, id and name, for fields that name some.
+        earlier: steps before it in its block, id and title.
         workflows, versions: those that can be run, and the numbers of the chosen one.
     """
 
@@ -99,6 +100,7 @@ class Env:
     errors: Mapping[str, str] = field(default_factory=dict)
     wrong: dict[str, str] = field(default_factory=dict)
     people: Sequence[tuple[str, str]] = ()
+    earlier: Sequence[tuple[str, str]] = ()
     workflows: Sequence[tuple[str, str]] = ()
     versions: Sequence[int] = ()
     in_rows: bool = False

@@ -100,6 +100,7 @@ class Around:
     """What some forms offer beside earlier values: see `Env`."""
 
     people: Sequence[tuple[str, str]] = ()
+    earlier: Sequence[tuple[str, str]] = ()
     workflows: Sequence[tuple[str, str]] = ()
     versions: Sequence[int] = ()
 
@@ -127,7 +128,8 @@ def show_step(
     around: Around = NOTHING,
 ) -> StepForm:
     env = env_of(step, sights, more, errors)
-    env.people, env.workflows, env.versions = around.people, around.workflows, around.versions
+    env.people, env.earlier = around.people, around.earlier
+    env.workflows, env.versions = around.workflows, around.versions
     settings = step.get("with") or {}
     failure = step.get("on_failure") or {}
     end = _end_of(step, sights, env)

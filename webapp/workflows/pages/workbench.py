@@ -81,7 +81,7 @@ class Workbench:
             case "approval":
                 found = members_of(self.ctx)
                 people = [(public_id("usr", member.id), member.person.name) for member in found]
-                return Around(people=people)
+                return Around(people=people, earlier=self._earlier(step["id"]))
             case "workflow":
                 chosen = str((step.get("with") or {}).get("workflow") or "")
                 return Around(
@@ -89,6 +89,15 @@ class Workbench:
                     versions=callees.numbers_of(self.ctx, chosen),
                 )
         return NOTHING
+
+    def _earlier(self, step_id: str) -> list[tuple[str, str]]:
+        """Return the steps before this one in its block, each with its number and title."""
+        numbers = {step.id: n for n, step in enumerate(self.plan.walk(), 1)}
+        slot = blocks.place_of(self.doc, step_id).slot
+        before = blocks.block_at(self.doc, slot)[: slot.index]
+        return [
+            (one["id"], f"{numbers[one['id']]}. {self.sights.titles[one['id']]}") for one in before
+        ]
 
     def shown(
         self,
