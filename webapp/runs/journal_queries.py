@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import case, func, null, or_, select
 
 from webapp.access.context import Context
-from webapp.runs.models import Event, Step
+from webapp.runs.models import PART, Event, Step
 from webapp.runs.queries import SHOWN, result_of
 
 _MOST_IN_A_COMMIT = 300
@@ -59,12 +59,13 @@ def item_counts(ctx: Context, run_id: UUID) -> Sequence[Any]:
             Step.step_id.label("step_id"),
             Step.state.label("state"),
             waits.label("waits"),
+            (Step.kind == PART).label("is_part"),
             Step.cost_nano.label("cost_nano"),
         )
         .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id, place > 0)
         .subquery()
     )
-    key = (inner.c.each, inner.c.step_id, inner.c.state, inner.c.waits)
+    key = (inner.c.each, inner.c.step_id, inner.c.state, inner.c.waits, inner.c.is_part)
     query = select(*key, func.count(), func.sum(inner.c.cost_nano)).group_by(*key)
     return ctx.session.execute(query).all()
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from webapp.engine.plan import FAILURE, Step
 from webapp.kernel.ids import public_id
 from webapp.runs.labels import item_label
+from webapp.runs.parts import PartRow, part_of
 from webapp.runs.paths import (
     ITEM,
     ITEMS_SHOWN,
@@ -20,11 +21,13 @@ from webapp.runs.paths import (
     round_of,
     round_prefix,
 )
-from webapp.runs.presenting import label_of
+from webapp.runs.presenting import label_of, word_of
 from webapp.runs.queries import RunRow
 from webapp.runs.words import Word, away_service, step_word
 
 _OPEN: Final = frozenset({"running", "waiting", "retry", "attention", "person"})
+_URGENT: Final = {"failed": 0, "attention": 0, "running": 1, "waiting": 1, "retry": 1}
+"""What is shown first of many."""
 _QUEUED, _NOT_STARTED = Word("queued", "Queued"), Word("skipped", "Not started")
 
 
@@ -54,6 +57,8 @@ class Line:
     items_done: int = 0
     lines: list[Line] = field(default_factory=list)
     more: str = ""
+    run: str = ""
+    """Of a part of a list the run that does it, on whose page its items stand."""
 
     @property
     def state(self) -> str:
@@ -72,6 +77,7 @@ class Count:
     step_id: str
     state: str
     waits: bool
+    is_part: bool
     count: int
     cost_nano: int
 
@@ -83,13 +89,14 @@ class Journal:
     Attributes:
         rows: the newest attempt of each path; attempts: how many there were.
         counts: of items of lists.
-        labels: for the path of a list, what its items are called.
+        labels: for the path of a list, what its items are called; parts: the runs that do some.
     """
 
     rows: dict[str, Any]
     attempts: dict[str, int]
     counts: Sequence[Count] = ()
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    parts: Mapping[str, Sequence[PartRow]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Journal:
@@ -110,8 +117,14 @@ class Lines:
         self.places, self.journal, self.chosen, self.at = places, journal, chosen, at
         self.over = row.run.is_over
         self.run = public_id("run", row.run.id)
+        self.part = part_of(row)
 
     def all(self) -> list[Line]:
+        part, here = self.part, None
+        if part is not None:
+            here = self.places.step_at(part["path"])
+        if part is not None and here is not None:
+            return [self._step(here, part["path"])]
         return [
             self._step(step, step.id, number)
             for number, step in enumerate(self.places.plan.steps, 1)
@@ -217,19 +230,57 @@ class Lines:
         line.cost_nano += sum(group.cost_nano for group in groups)
 
     def _each(self, step: Step, path: str, line: Line) -> None:
+        if path in self.journal.parts:
+            self._parts(path, line)
+            return
         done, failed, cost = self._counted(step, path)
         labels = self.journal.labels.get(path, ())
         line.cost_nano += cost
-        line.items, line.items_done = len(labels), done + failed
+        count = self._count(path)
+        line.items, line.items_done = count, done + failed
         if line.state != "queued" and (done or failed or labels):
-            whole = f"{done:,} of {len(labels):,} done" if labels else f"{done:,} done"
+            whole = f"{done:,} of {count:,} done" if count else f"{done:,} done"
             line.note = f"{whole}, {failed:,} failed" if failed else whole
         shown = self._items(step, path, labels)
         if self._unfolds(line, shown):
             line.lines = shown[:ITEMS_SHOWN]
-        begun = max(len(labels), done + failed)
+        begun = max(count, done + failed)
         if begun > len(line.lines) and (line.lines or begun > 0):
             line.more = f"Show all {begun:,}"
+
+    def _count(self, path: str) -> int:
+        """Return how many items the list has, of a part how many it does; 0: nobody knows."""
+        if self.part is not None and self.part["path"] == path:
+            return int(self.part["count"])
+        return len(self.journal.labels.get(path, ()))
+
+    def _parts(self, path: str, line: Line) -> None:
+        parts = self.journal.parts[path]
+        count = self._count(path) or sum(one.count for one in parts)
+        done = sum(one.count for one in parts if one.row.run.is_over)
+        line.items, line.items_done = count, done
+        line.note = line.note or f"{done:,} of {count:,} done"
+        line.cost_nano += sum(one.row.cost_nano for one in parts)
+        shown = self.part_lines(path)
+        line.lines = sorted(shown, key=lambda one: _URGENT.get(one.state, 2))[:ITEMS_SHOWN]
+        if len(shown) > len(line.lines):
+            line.more = f"Show all {len(shown):,} parts"
+
+    def part_lines(self, path: str) -> list[Line]:
+        """Return a line for each part of a list, in the list's order."""
+        lines = []
+        for one in self.journal.parts.get(path, ()):
+            run, word = one.row.run, word_of(one.row)
+            name = f"Items {one.first + 1:,}–{one.first + one.count:,}"
+            place = f"{path}[{one.first}-{one.first + one.count - 1}]"
+            line = Line(element_id(place), place, name, word)
+            line.run, line.note, line.begun = public_id("run", run.id), word.text, True
+            line.cost_nano = one.row.cost_nano
+            if run.started_at is not None:
+                until = run.finished_at or self.at
+                line.seconds = max(0.0, (until - run.started_at).total_seconds())
+            lines.append(line)
+        return lines
 
     def _counted(self, step: Step, path: str) -> tuple[int, int, int]:
         """Return how many items are done, how many failed, and what they cost."""
@@ -257,8 +308,7 @@ class Lines:
             )
             for index in sorted(index for index in found if index is not None)
         ]
-        order = {"failed": 0, "attention": 0, "running": 1, "waiting": 1, "retry": 1}
-        lines.sort(key=lambda line: order.get(line.state, 2))
+        lines.sort(key=lambda line: _URGENT.get(line.state, 2))
         return lines
 
     def _rounds(self, step: Step, path: str, line: Line) -> None:

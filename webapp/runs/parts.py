@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import select
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
+from webapp.engine.canonical import from_bytes
+from webapp.files.shelf import results_shelf
 from webapp.kernel.clock import now
 from webapp.kernel.ids import new_id, public_id
-from webapp.runs import queries, starting
+from webapp.runs import list_queries, queries, starting
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import PART, Run, Step
 from webapp.runs.paths import item_of
 from webapp.runs.service import find_run_by_key, lock_lease
 from webapp.runs.taking_over import take_over
 
-_TAKEN_OVER = ("reused", "skipped")
+MOST_SHOWN: Final = 1_000
+_TAKEN_OVER: Final = ("reused", "skipped")
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """A part as pages show it: which items, and its run."""
+
+    first: int
+    count: int
+    row: queries.RunRow
+
+
+def part_of(row: queries.RunRow) -> dict[str, Any] | None:
+    """Return which items of which list a run does; None: it is a whole run."""
+    return row.run.part if row.run.kind == PART else None
+
+
+@requires(Permission.VIEW_RUNS)
+def parts_in(ctx: Context, run_id: UUID) -> dict[str, list[PartRow]]:
+    """Return the first parts of a run's lists, by the path of the list."""
+    here = (Run.organization_id == ctx.organization_id, Run.parent_run == run_id)
+    query = select(Run.id, Run.part).where(*here, Run.kind == PART).order_by(Run.id)
+    rows = ctx.session.execute(query.limit(MOST_SHOWN))
+    known: dict[UUID, Any] = {part_id: part for part_id, part in rows}  # noqa: C416  # Row is no pair
+    found: dict[str, list[PartRow]] = {}
+    for row in sorted(list_queries.some(ctx, list(known)), key=lambda r: known[r.run.id]["first"]):
+        part = known[row.run.id]
+        found.setdefault(part["path"], []).append(PartRow(part["first"], part["count"], row))
+    return found
+
+
+@requires(Permission.VIEW_RUNS)
+def handed_to(ctx: Context, part: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Return the items of a part, and what its steps see of the run around it."""
+    shelf = results_shelf(ctx.settings.data)
+    return from_bytes(shelf.get(part["items"])), from_bytes(shelf.get(part["seen"]))["roots"]
 
 
 @requires(Permission.START_RUNS)

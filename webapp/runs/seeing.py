@@ -18,6 +18,7 @@ from webapp.kernel.ids import public_id
 from webapp.runs import journal_queries
 from webapp.runs.labels import labels_of
 from webapp.runs.lines import Journal
+from webapp.runs.parts import handed_to, part_of
 from webapp.runs.paths import Places, item_of, round_of, round_prefix
 from webapp.runs.queries import RunRow
 
@@ -61,16 +62,21 @@ def _scope(
     """Return what the step at `path` saw, as far as these values ask for it."""
     wanted = {str(ref[0]) for value in values for ref, _, _ in references(value)}
     roots: dict[str, Any] = {"start": row.run.inputs, "run": _about(row)}
+    part = part_of(row)
+    if part is not None:
+        roots |= handed_to(ctx, part)[1]
     paths: dict[str, str] = {}
-    for root in wanted & places.steps.keys():
+    for root in (wanted & places.steps.keys()) - roots.keys():
         around = places.path_of(root, path)
         index = item_of(path, around) if around else None
         number = round_of(path, around) if around else None
         if around is not None and number is not None and depth < 4:
             roots[root] = _round(ctx, row, places, around, number, depth + 1)
         elif around is not None and index is not None and depth < 4:
-            items = _items(ctx, row, places, around, depth + 1)
-            item = items[index] if index < len(items) else None
+            items, first = _items(ctx, row, places, around, depth + 1), 0
+            if part is not None and part["path"] == around:
+                first = part["first"]
+            item = items[index - first] if 0 <= index - first < len(items) else None
             roots[root] = {"item": item, "index": index}
         elif around is not None:
             paths[root] = around
@@ -103,6 +109,8 @@ def _items(ctx: Context, row: RunRow, places: Places, each: str, depth: int = 0)
     step = places.step_at(each)
     if step is None or step.config is None:
         return []
+    if (part := part_of(row)) is not None and part["path"] == each:
+        return handed_to(ctx, part)[0]
     source = step.config.source
     if any(ref[0] == "now" for ref, _, _ in references(source)):
         return []
@@ -115,14 +123,17 @@ def labels_in(
 ) -> dict[str, Sequence[str]]:
     """Return what the items of each list are called; told once, since a list never changes."""
     found: dict[str, Sequence[str]] = {}
-    for path, _ in places.lists():
+    part = part_of(row)
+    lists = [path for path, _ in places.lists()] if part is None else [part["path"]]
+    for path in lists:
         if path not in journal.rows:
             continue
         key = (row.run.id, path)
         with _lock:
             known = _known_labels.get(key)
         if known is None:
-            known = labels_of(_items(ctx, row, places, path))
+            before = [""] * (0 if part is None else part["first"])
+            known = before + labels_of(_items(ctx, row, places, path))
             with _lock:
                 _known_labels[key] = known
                 while len(_known_labels) > _MOST_LABELS:

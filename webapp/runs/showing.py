@@ -10,13 +10,16 @@ from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from webapp.engine.steps.each import gives
 from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id, short
 from webapp.runs import failing
 from webapp.runs.approvals_showing import ApprovalView
 from webapp.runs.doubting import Doubt
 from webapp.runs.lines import Line
+from webapp.runs.models import PART
 from webapp.runs.panes import PREVIEW_ROWS, Output
+from webapp.runs.parts import part_of
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.rehearsing import KIND, Unsent
 from webapp.runs.relations import Relation
@@ -175,7 +178,8 @@ class RunView:
     def facts(self) -> list[tuple[str, str]]:
         total = len(self.watched.places.plan.steps)
         facts = [("Step", f"{self.watched.settled} of {total}")]
-        facts.append(("Time", duration(self.took_s) if self.run.started_at else "Not started yet"))
+        not_begun = "Not started yet" if self.active else "Never started"
+        facts.append(("Time", duration(self.took_s) if self.run.started_at else not_begun))
         facts.append(("Cost so far" if self.active else "Cost", cost(self.row.cost_nano)))
         sent, unknown = self.watched.outside, self.run.state == "needs_review"
         said = f"{sent:,}" if sent else "Nothing"
@@ -258,6 +262,8 @@ class RunView:
 
     @property
     def again_url(self) -> str:
+        if self.run.kind == PART:
+            return f"{self._run_url(self.run.parent_run)}/again"
         draft = "" if self.row.version else "&version=draft"
         return f"{self.workflow_url}/run?from={self.id}{draft}"
 
@@ -325,8 +331,10 @@ def result_outputs(view: RunView, result: dict[str, Any], whole: str = "") -> No
     Args:
         whole: name of the output that is shown in full.
     """
-    plan = view.watched.places.plan
-    for output in plan.result:
+    outputs: Sequence[Any] = view.watched.places.plan.result
+    if (part := part_of(view.row)) is not None:
+        outputs = gives(view.watched.places.steps[part["step"]].config)
+    for output in outputs:
         if output.name not in result:
             continue
         value = result[output.name]

@@ -18,7 +18,16 @@ from webapp.kernel.clock import now
 from webapp.runs import journal_queries, queries
 from webapp.runs.lines import Count, Journal, Line, Lines
 from webapp.runs.looking import plan_of_run
-from webapp.runs.paths import MOST_PATHS, Places, element_id, last_round, outermost
+from webapp.runs.parts import part_of, parts_in
+from webapp.runs.paths import (
+    ITEMS_SHOWN,
+    MOST_PATHS,
+    Places,
+    element_id,
+    item_of,
+    last_round,
+    outermost,
+)
 from webapp.runs.presenting import label_of
 from webapp.runs.queries import RunRow
 from webapp.runs.seeing import labels_in
@@ -87,12 +96,15 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     wanted = step if places.step_at(step) is not None else ""
     if not wanted and row.run.state == "failed":
         wanted = str((row.run.error or {}).get("path", ""))
-    found = journal_queries.shown_steps(ctx, run_id, places.shown(wanted), wanted, FAILED_SHOWN)
+    shown = _shown(row, places, wanted)
+    found = journal_queries.shown_steps(ctx, run_id, shown, wanted, FAILED_SHOWN)
     journal = Journal.of(found)
     watched.journal = journal
     if places.lists():
         journal.counts = [Count(*one) for one in journal_queries.item_counts(ctx, run_id)]
         journal.labels = labels_in(ctx, row, places, journal)
+        if any(one.is_part for one in journal.counts):
+            journal.parts = parts_in(ctx, run_id)
     path = wanted or ("" if row.run.is_over else _at_work(journal, places))
     lines = Lines(places, journal, row, now(), path)
     every = lines.all()
@@ -104,6 +116,19 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
         watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
         watched.chosen_changed = after is None or _is_changed(watched.chosen, after, wanted)
     return watched
+
+
+def _shown(row: RunRow, places: Places, wanted: str) -> list[str]:
+    """Return the paths that the page shows at first; a part has its list, and the first items."""
+    part = part_of(row)
+    if part is None:
+        return places.shown(wanted)
+    each, first = part["path"], part["first"]
+    indexes = [*range(first, first + min(ITEMS_SHOWN, part["count"]))]
+    if (index := item_of(wanted, each)) is not None:
+        indexes.append(index)
+    paths = [each, *(inner for index in indexes for inner in places.in_item(each, index))]
+    return list(dict.fromkeys([*paths, wanted] if wanted else paths))
 
 
 @requires(Permission.VIEW_RUNS)
@@ -227,13 +252,20 @@ def items_page(
         return watched, [], 0
     if step.kind == "repeat":
         return watched, *_rounds_page(ctx, row, places, each)
-    indexes = range(start, start + ITEMS_A_PAGE)
+    parts = parts_in(ctx, run_id)
+    if each in parts:
+        journal = Journal({}, {}, parts=parts)
+        lines = Lines(places, journal, row, now()).part_lines(each)
+        return watched, lines[start : start + ITEMS_A_PAGE], len(lines)
+    part = part_of(row)
+    first = start + (part["first"] if part is not None and part["path"] == each else 0)
+    indexes = range(first, first + ITEMS_A_PAGE)
     paths = [inner for index in indexes for inner in places.in_item(each, index)]
     found = journal_queries.shown_steps(ctx, run_id, [each, *paths], "", 0)
     journal = Journal.of(found)
     journal.labels = labels_in(ctx, row, places, journal)
-    lines = Lines(places, journal, row, now()).items_from(step, each, start, ITEMS_A_PAGE)
-    known = len(journal.labels.get(each, ()))
+    lines = Lines(places, journal, row, now()).items_from(step, each, first, ITEMS_A_PAGE)
+    known = len(journal.labels.get(each, ())) - (first - start)
     return watched, lines, max(known, start + len(lines))
 
 
