@@ -63,6 +63,7 @@ INSIDE = {
     "webapp.runs.pausing.back_in_line",
     "webapp.runs.seeing.labels_in",
     "webapp.runs.service.add_event",
+    "webapp.runs.service.children_of",
     "webapp.runs.service.close_cancelled",
     "webapp.runs.service.close_run",
     "webapp.runs.service.deliver",

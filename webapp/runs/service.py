@@ -218,7 +218,6 @@ def _cancel_children(ctx: Context, run: Run) -> None:
             close_cancelled(ctx, ctx.session.get_one(Run, child_id), lease)
 
 
-@requires(Permission.VIEW_RUNS)
 def children_of(ctx: Context, run_id: UUID) -> Sequence[UUID]:
     """Return the runs under way that steps of a run wait for, in the order of their locks.
 
