@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from jobs.base import Machine
+from webapp.access.context import Context
 from webapp.kernel.db import is_away
 from webapp.runs.approvals_keeping import due_approvals, keep_approval
 from webapp.runs.hanging import end_hung_runs
@@ -16,12 +18,30 @@ log = logging.getLogger(__name__)
 
 def sweep(machine: Machine) -> int:
     """Return how many runs were moved."""
-    with machine.unit() as ctx:
-        moved = close_silent_cancels(ctx)
-    for keep in (keep_pauses, end_hung_runs):
+    moved = 0
+    cancels, pauses, hung = map(_alone, (close_silent_cancels, keep_pauses, end_hung_runs))
+    for keep in (cancels, pauses, hung, keep_approvals, _take_back):
+        try:
+            moved += keep(machine)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.exception("a part of the sweep failed")  # the others must not wait
+    return moved
+
+
+def _take_back(machine: Machine) -> int:
+    return take_back_runs(machine.sessions, machine.bell)
+
+
+def _alone(keep: Callable[[Context], int]) -> Callable[[Machine], int]:
+    """Do it in a transaction of its own."""
+
+    def work(machine: Machine) -> int:
         with machine.unit() as ctx:
-            moved += keep(ctx)
-    return moved + keep_approvals(machine) + take_back_runs(machine.sessions, machine.bell)
+            return keep(ctx)
+
+    return work
 
 
 def keep_approvals(machine: Machine) -> int:

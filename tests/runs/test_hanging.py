@@ -158,6 +158,23 @@ def test_a_run_that_waits_for_somebody_does_not_hang(yard: Yard, engine: Engine)
     assert watch(yard) == 0
 
 
+def test_a_run_that_nobody_can_judge_keeps_no_lost_run_from_coming_back(
+    engine: Engine, settings: Settings, journal_of: JournalOf, machine: Machine
+) -> None:
+    yard = Yard(engine, settings).open({"plan": 99, "steps": []})  # of a release to come
+    at_work(yard, engine, journal_of, "s_1", "none")
+    minutes_later(engine, 11)
+    lost = yard.queue_run()
+    claim(engine, worker="w2")
+    Claims(engine, "w2", -1).beat()
+
+    sweep(machine)
+
+    lease = yard.lease(lost)
+    assert lease is not None
+    assert lease.state == "ready"
+
+
 def test_a_worker_leaves_a_run_that_was_ended_for_it(
     make_live: Any, start: Any, runner: Runner, program: Program, counter: Counter,
     machine: Machine, engine: Engine, owner: Browser, app: Flask,
