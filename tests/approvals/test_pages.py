@@ -97,13 +97,22 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(
 
 def test_hidden_characters_are_written_out(waiting: Any, program: Any, owner: Browser) -> None:
     hostile = "pay\u202etxt.exe\u200b to \U000e0041<b>"
-    plan = letter(show=[{"name": "text", "label": "To\u200fken", "value": hostile}])
+    asks: dict[str, Any] = {"name": "how", "label": "Ho\u200bw", "help": "No\u202ew"}
+    asks |= {"type": "oneof", "of": ["no\u200bw", "later"]}
+    plan = letter(
+        show=[{"name": "text", "label": "To\u200fken", "value": hostile}], questions=[asks]
+    )
+    plan["steps"][1]["name"] = "Check\u202eit"
     waiting(plan)
 
     page = owner.get(f"/o/acme/approvals/{asked(program)['id']}").text
 
     assert "pay‹U+202E›txt.exe‹U+200B› to ‹U+E0041›&lt;b&gt;" in page
     assert "To‹U+200F›ken" in page
+    assert "Check‹U+202E›it" in page
+    for words in ("Ho‹U+200B›w", "No‹U+202E›w", "no‹U+200B›w"):
+        assert words in page
+    assert 'value="no\u200bw"' in page
 
 
 def test_who_comes_second_is_told_who_was_first(

@@ -66,6 +66,9 @@ class ApprovalView:
     note_errors: list[str] = field(default_factory=list)
     wrong: dict[str, list[str]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.title, self.workflow = made_visible(self.title), made_visible(self.workflow)
+
     @property
     def id(self) -> str:
         return self.found.id
@@ -76,7 +79,7 @@ class ApprovalView:
 
     @property
     def asked(self) -> str:
-        return self.found.people.words
+        return made_visible(self.found.people.words)
 
     @property
     def how_many(self) -> str:
@@ -169,7 +172,11 @@ class ApprovalView:
         fields = questions(self.found.asked)
         given = asking.answers(fields, self.typed, {}, self.zone) if self.typed else {}
         defaults = {str(one.name): one.default for one in fields}
-        return self._with_errors(asking.questions(fields, given or defaults, {}, self.zone))
+        asked = asking.questions(fields, given or defaults, {}, self.zone)
+        for one in asked:
+            one.label, one.description = made_visible(one.label), made_visible(one.description)
+            one.choices = [(value, made_visible(word)) for value, word in one.choices]
+        return self._with_errors(asked)
 
     def _edits(self) -> dict[str, Question]:
         fields = edit_fields(self.found)
