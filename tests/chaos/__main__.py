@@ -23,6 +23,7 @@ from tests.chaos import (
     processes,
     services_away,
     stops,
+    versions,
     watching,
 )
 from tests.chaos.places import Place
@@ -47,7 +48,9 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D12": (control.cancels, 100),
     "D15": (money.deaths, 60),
     "D16": (asking.weeks, 30),
-    "D17": (migrations.killed, 20),
+    "D17": (migrations.killed, 5),
+    "D17old": (versions.old_runs, 3),
+    "D17edit": (versions.edits, 20),
     "clock": (control.clocks, 1),
     "D19": (watching.reconnects, 200),
     "D20": (processes.everything, 10),
@@ -55,7 +58,7 @@ ROWS: dict[str, tuple[Row, int]] = {
 """Each row with the number of faults that it is asked for."""
 
 
-ELSEWHERE = {True: {"D7full", "D7locked", "D8", "D17"}, False: {"D7", "D7cut", "D9"}}
+ELSEWHERE = {True: {"D7full", "D7locked", "D8"}, False: {"D7", "D7cut", "D9"}}
 """Rows that are about the other database, by whether this one is PostgreSQL."""
 
 

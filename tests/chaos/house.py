@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.client import Client
 from tests.services import free_port
@@ -20,8 +21,22 @@ READY_S = 60.0
 class House(Client):
     """Starts `deckhand up` on a data folder of its own; `kill` takes a part by name or all."""
 
-    def __init__(self, data: Path, *, lease_s: int = 15, workers: int = 2, **env: str) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        lease_s: int = 15,
+        workers: int | None = 2,
+        root: Path | None = None,
+        **env: str,
+    ) -> None:
+        """
+        Args:
+            workers: None leaves it to `deckhand up`.
+            root: where the code lies; else here.
+        """
         self.data = data
+        self.root = root
         self.port = free_port()
         super().__init__(f"http://127.0.0.1:{self.port}")
         self.env = {
@@ -37,14 +52,15 @@ class House(Client):
     def boot(self) -> None:
         """Start and return when the first answer comes."""
         if "DATABASE_URL" in self.env and not self.key:
-            self._command("db", "upgrade")  # `up` migrates only the database it made itself
+            self.command("db", "upgrade")  # `up` migrates only the database it made itself
         with (self.data / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
                     *(sys.executable, "-m", "webapp.commands", "up"),
                     *("--data", str(self.data), "--port", str(self.port)),
-                    *("--workers", str(self.workers)),
+                    *(() if self.workers is None else ("--workers", str(self.workers))),
                 ],
+                cwd=self.root,
                 env=self.env,
                 stdout=log,
                 stderr=log,
@@ -70,13 +86,19 @@ class House(Client):
         return (self.data / "up.log").read_text(errors="replace")[-4000:]
 
     def _make_key(self) -> str:
-        key: str = json.loads(self._command("keys", "create", "--name", "t", "--json"))["key"]
+        key: str = json.loads(self.command("keys", "create", "--name", "t", "--json"))["key"]
         return key
 
-    def _command(self, *words: str) -> bytes:
+    def history(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.command("history", "export", "--json"))
+        return told
+
+    def command(self, *words: str) -> bytes:
+        """Run `deckhand ...` and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "webapp.commands", *words],
             env={**self.env, "DATA": str(self.data)},
+            cwd=self.root,
             capture_output=True,
             check=True,
         )
