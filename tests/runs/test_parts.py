@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -10,14 +12,24 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, select
 
+from tests.commands.test_commands import deckhand, env_of
 from tests.conftest import test_settings
+from tests.fixtures import House, MakeKey, Program
+from tests.runs.counter import Counter
 from tests.runs.following import until
+from tests.runs.sink import Sink
 from tests.workflows.plans import plan_of, text
 from webapp.access.tenancy import across_organizations
+from webapp.engine.errors import StepError
+from webapp.engine.parts import PartOrder
+from webapp.files.shelf import results_shelf
 from webapp.kernel.db import make_sessions
+from webapp.kernel.hints import Hints
 from webapp.kernel.ids import parse_id, public_id
 from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
+from webapp.runs.execution.children import ChildRuns
+from webapp.runs.execution.claims import Claims
 from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.models import Run
 
@@ -48,8 +60,16 @@ SAYS = text("s_1", [{"text": "No. "}, {"value": ["s_e", "item"]}])
 
 
 @pytest.fixture
-def settings(tmp_path: Any, database_url: str, redis_url: str) -> Settings:
-    return test_settings(tmp_path, database_url, REDIS_URL=redis_url, EACH_SPLIT="100")
+def settings(
+    tmp_path: Any, database_url: str, redis_url: str, request: pytest.FixtureRequest
+) -> Settings:
+    more = {"REDIS_URL": redis_url, "EACH_SPLIT": "100", "LEASE_S": "2"}
+    for name in ("counter", "sink"):
+        if name in request.fixturenames:
+            server = request.getfixturevalue(name)
+            port = server.port if name == "counter" else server.server_address[1]
+            more |= {"OUTBOUND_ALLOW": f"127.0.0.1/32:{port}", "EACH_SPLIT": "10"}
+    return test_settings(tmp_path, database_url, **more)
 
 
 @pytest.fixture
@@ -129,3 +149,251 @@ def test_parts_stand_in_no_list_and_are_opened_from_the_run(
     )
     page = owner.get(f"/o/acme/runs/{public(rows[1])}").text
     assert re.search(f'Part of run .{{1,200}}/runs/{run}".{{1,200}}items 101–200', page, re.DOTALL)
+
+
+def calls(counter: Counter, **config: Any) -> Doc:
+    """A step that calls with the place of its item."""
+    step = counter.call("s_2")
+    value = [{"value": ["s_e", "index"]}]
+    step["with"] |= {"body": {"as": "text", "value": value}, **config}
+    return step
+
+
+def begun(start: Any, make_live: Any, items: int, *steps: Doc, **settings: Any) -> str:
+    workflow = make_live(over(items, *steps, SAYS, **settings))
+    run: str = start(workflow, inputs={"items": list(range(items))}).get_json()["id"]
+    return run
+
+
+def standing(runners: list[Runner], counter: Counter, count: int) -> None:
+    """Let the runners work until so many have come to the counter."""
+
+    def are_there() -> bool:
+        for one in runners:
+            one.wake()
+        return len(counter.arrived) >= count
+
+    until(are_there, f"{count} calls")
+
+
+def kill(runner: Runner) -> None:
+    """Let a worker be gone in the middle of everything: nobody renews its leases."""
+    runner._closing.set()
+    runner._on_loop(runner._stop.set)
+    for active in runner.active.values():
+        if active.task is not None:
+            runner._on_loop(active.task.cancel)
+
+
+def test_a_worker_that_dies_in_the_middle_loses_no_item_and_doubles_none(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, steward: Any
+) -> None:
+    run = begun(start, make_live, 60, calls(counter, repeat_safe=True), at_once=4)
+    counter.serve(20)
+    standing(runners, counter, 22)
+
+    kill(runners[0])
+    counter.open()
+    found = settled(follow, runners, run)
+
+    assert (found["state"], found["problems"]) == ("done", False), found["result"]["failed"]
+    assert [item["n"] for item in found["result"]["items"]] == list(range(60))
+    assert set(counter.arrived) == {str(n) for n in range(60)}
+    assert len(counter.arrived) <= 60 + 4
+
+
+def test_what_is_in_doubt_in_a_part_is_decided_there_and_keeps_no_other_part(
+    program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any,
+    counter: Counter, steward: Any, parts: Any,
+) -> None:  # fmt: skip
+    run = begun(start, make_live, 20, calls(counter), at_once=2)
+    counter.serve(6)
+    standing(runners, counter, 8)
+    for one in runners:
+        kill(one)
+
+    more = make_runner(runners[0].settings, runners[0].bell, lambda: None)
+    more.start()
+    counter.open()
+    doubtful = [public(row) for row in parts(run)]
+    for part in doubtful:
+        settled(follow, [more], part, "needs_review")
+    settled(follow, [more], run, "waiting")
+    for part in doubtful:
+        [task] = [t for t in follow.get(part)["tasks"] if t["state"] == "unknown"]
+        answer = program.post(f"/api/v1/tasks/{task['id']}/decide", json={"decision": "happened"})
+        assert answer.status_code < 300, answer.text
+    found = settled(follow, [more], run)
+    more.drain(5.0)
+
+    assert found["state"] == "done", found["error"]
+    assert found["result"]["count"] == 20
+    assert sorted(counter.arrived, key=int) == [str(n) for n in range(20)]
+
+
+def test_a_cancel_ends_the_parts_and_begins_nothing_more(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any
+) -> None:
+    run = begun(start, make_live, 60, calls(counter, repeat_safe=True), at_once=4)
+    standing(runners, counter, 4)
+
+    follow.do(f"runs/{run}/cancel")
+    counter.open()
+
+    settled(follow, runners, run, "cancelled")
+    for row in parts(run):
+        settled(follow, runners, public(row), "cancelled")
+    assert len(counter.arrived) == 4
+
+
+def test_a_part_that_is_cancelled_alone_leaves_its_items_failed(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any
+) -> None:
+    run = begun(start, make_live, 20, calls(counter, repeat_safe=True), at_once=2)
+    standing(runners, counter, 2)
+
+    follow.do(f"runs/{public(parts(run)[0])}/cancel")
+    counter.open()
+    found = settled(follow, runners, run)
+
+    assert (found["state"], found["word"]) == ("done", "Finished with problems")
+    assert [one["index"] for one in found["result"]["failed"]] == list(range(10))
+    assert {one["code"] for one in found["result"]["failed"]} == {"E-PART"}
+
+
+@pytest.mark.parametrize("what", ["run", "workflow"])
+def test_a_pause_holds_the_parts_and_they_go_on_where_they_were(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any,
+    what: str, steward: Any,
+) -> None:  # fmt: skip
+    run = begun(start, make_live, 20, calls(counter, repeat_safe=True), at_once=2)
+    standing(runners, counter, 2)
+    settled(follow, runners, run, "waiting")
+    address = f"runs/{run}" if what == "run" else f"workflows/{follow.get(run)['workflow']['id']}"
+
+    follow.do(f"{address}/pause")
+    counter.open()
+    for row in parts(run):
+        settled(follow, runners, public(row), "paused")
+    arrived = len(counter.arrived)
+    follow.do(f"{address}/resume")
+
+    assert arrived == 2
+    assert settled(follow, runners, run)["result"]["count"] == 20
+
+
+@pytest.mark.parametrize("mode", ["single", "queued", "parallel"])
+def test_parts_need_no_room_of_their_own_in_their_workflow(
+    program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, mode: str
+) -> None:
+    workflow = make_live(over(300, SAYS))
+    body = {"run_mode": mode, "most_running": 1}
+    assert program.put(f"/api/v1/workflows/{workflow}/settings", json=body).status_code == 200
+
+    run = start(workflow, inputs={"items": list(range(300))}).get_json()["id"]
+
+    assert settled(follow, runners, run)["result"]["count"] == 300
+
+
+def test_a_step_that_ended_starts_nothing_and_leaves_nothing_running(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any
+) -> None:
+    step = calls(counter, repeat_safe=True)
+    long = over(20, step, SAYS, at_once=2)["steps"][0]
+    lanes = [{"id": "a", "steps": [long]}, {"id": "b", "steps": [counter.call("s_9", "b")]}]
+    both = {"id": "s_p", "kind": "parallel", "with": {"lanes": lanes, "until": "first"}}
+    plan = over(20, SAYS) | {"steps": [both], "result": []}
+    run = start(make_live(plan), inputs={"items": list(range(20))}).get_json()["id"]
+    standing(runners, counter, 3)
+    assert "b" in counter.arrived
+
+    counter.serve(3)
+    found = settled(follow, runners, run)
+    counter.open()
+
+    assert found["state"] == "done", found["error"]
+    for row in parts(run):
+        assert settled(follow, runners, public(row))["state"] in {"cancelled", "done"}
+
+
+def test_a_start_that_comes_too_late_for_its_step_is_refused(
+    engine: Engine, settings: Settings, start: Any, make_live: Any, parts: Any, app: Flask
+) -> None:
+    run = begun(start, make_live, 300)
+    [claimed] = Claims(engine, "w1", 60).claim(1, Hints())
+    shelf, bell = results_shelf(settings.data), RedisBell(settings.redis_url)
+    children = ChildRuns(make_sessions(engine), settings, bell, shelf, claimed)
+    order = PartOrder({"path": "s_e"}, b"[]", b"{}")
+
+    with pytest.raises(StepError, match="E-CHILD-START"):
+        asyncio.run(children.start_part("s_e[0-99]", order))
+
+    assert parts(run) == []
+
+
+def test_running_again_from_an_item_keeps_the_other_items_of_all_parts(
+    program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, sink: Sink,
+    parts: Any,
+) -> None:  # fmt: skip
+    url = [{"text": f"{sink.url}/"}, {"value": ["s_e", "index"]}]
+    step = {"id": "s_2", "kind": "http", "name": "Post", "with": {"method": "POST", "url": url}}
+    sink.refused.add("/13")
+    run = begun(start, make_live, 30, step, at_once=1, item_failure="stop")
+    failed = settled(follow, runners, run)
+    assert (failed["state"], failed["error"]["path"]) == ("failed", "s_e[13]/s_2")
+    assert failed["error"]["index"] == 13
+    sent = list(sink.sent)
+    sink.refused.clear()
+
+    headers = {"Idempotency-Key": "again-from-13"}
+    part = public(parts(run)[1])
+    answer = program.post(
+        f"/api/v1/runs/{part}/again", json={"from": "s_e[13]/s_2"}, headers=headers
+    )
+
+    assert answer.status_code == 202, answer.text
+    found = settled(follow, runners, answer.get_json()["id"])
+    assert found["state"] == "done", found["error"]
+    assert [item["n"] for item in found["result"]["items"]] == list(range(30))
+    assert sink.sent[len(sent) :] == [f"/{n}" for n in range(13, 30)]
+
+
+def test_a_rehearsal_in_parts_says_what_it_would_have_sent(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, sink: Sink, owner: Any
+) -> None:
+    url = [{"text": f"{sink.url}/"}, {"value": ["s_e", "index"]}]
+    step = {"id": "s_2", "kind": "http", "name": "Post", "with": {"method": "POST", "url": url}}
+    workflow = make_live(over(30, step, SAYS))
+
+    run = start(workflow, inputs={"items": list(range(30))}, rehearsal=True).get_json()["id"]
+    found = settled(follow, runners, run)
+
+    assert found["state"] == "done", found["error"]
+    assert sink.sent == []
+    page = owner.get(f"/o/acme/runs/{run}").text
+    assert f"{sink.url}/29" in page
+
+
+def test_another_organization_sees_no_part(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any,
+    app: Flask, other: House, make_key: MakeKey,
+) -> None:  # fmt: skip
+    run = begun(start, make_live, 200)
+    settled(follow, runners, run)
+    client = Program(app)
+    client.key = make_key(other)
+
+    assert client.get(f"/api/v1/runs/{public(parts(run)[0])}").status_code == 404
+
+
+def test_the_history_has_parts_with_the_place_they_come_from(
+    settings: Settings, start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any
+) -> None:
+    run = begun(start, make_live, 200)
+    settled(follow, runners, run)
+
+    told = json.loads(deckhand("history", "export", "--json", env=env_of(settings)).stdout)
+
+    keys = {one["id"]: one["key"] for one in told["runs"]}
+    second = public(parts(run)[1])
+    assert keys[second] == f"child:{run}:s_e[100-199]"
