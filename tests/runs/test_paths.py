@@ -35,10 +35,10 @@ def test_a_step_is_found_at_its_path_only() -> None:
 def test_a_step_sees_others_in_its_own_items() -> None:
     here = "s_5[3]/s_7[12]/s_8"
 
-    assert PLACES.path_of("s_1", here) == "s_1"
-    assert PLACES.path_of("s_6", here) == "s_5[3]/s_6"
-    assert PLACES.path_of("s_7", here) == "s_5[3]/s_7"
-    assert PLACES.path_of("s_6", "s_1") is None
+    assert PLACES.paths_of("s_1", here) == ["s_1"]
+    assert PLACES.paths_of("s_6", here) == ["s_5[3]/s_6"]
+    assert PLACES.paths_of("s_7", here) == ["s_5[3]/s_7"]
+    assert PLACES.paths_of("s_6", "s_1") == []
     assert (item_of(here, "s_5"), item_of(here, "s_5[3]/s_7"), item_of(here, "s_1")) == (
         3,
         12,

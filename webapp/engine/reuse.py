@@ -49,7 +49,7 @@ def comes_before(plan: Plan, path: str, start: str) -> bool:
         if inside != its:
             return _beside(step, inside, its)
         if step.kind != "approval" or inside == FAILURE:
-            block = step.blocks.get(_key(inside), [])  # a round does steps of this very block
+            block = step.blocks.get(key_of(inside), [])  # a round does steps of this very block
     return False
 
 
@@ -78,7 +78,7 @@ def _needs(needs: Mapping[str, list[str]], lane: str, wanted: str) -> bool:
     return False
 
 
-def _key(inside: str) -> str:
+def key_of(inside: str) -> str:
     """Return the key of a block among a step's blocks."""
     if inside == FAILURE:
         return FAILURE

@@ -85,11 +85,17 @@ def _facts(ctx: Context, found: Found, why: Why) -> dict[str, Any]:
         "title": made_visible(title)[:120],
         "workflow": made_visible(workflow_name(ctx, found)),
         "asked": found.people.words,
-        "why": _WHY[why],
+        "why": _round(found) + _WHY[why],
         "shown": shown,
         "has_questions": bool(found.asked["questions"]),
         "due": f"{when(found.row.due_at)} (UTC)" if found.row.due_at is not None else "",
     }
+
+
+def _round(found: Found) -> str:
+    """Return which round it is, from the second on."""
+    number = found.asked.get("round", 1)
+    return f"Round {number} of {found.asked['rounds']}. " if number > 1 else ""
 
 
 def _text(value: Any) -> str:

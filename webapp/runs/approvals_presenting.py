@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from webapp.kernel.ids import public_id
 from webapp.runs.approvals import Found
-from webapp.runs.schemas import ApprovalOut, Reference, ShownValue
+from webapp.runs.schemas import ApprovalOut, ChangesAsked, Reference, ShownValue
 
 
 def approval_out(found: Found, step: str, workflow: str) -> ApprovalOut:
@@ -35,6 +35,9 @@ def approval_out(found: Found, step: str, workflow: str) -> ApprovalOut:
             for one in asked["show"]
         ],
         questions=asked["questions"],
+        round=asked.get("round"),
+        rounds=asked.get("rounds"),
+        before=[ChangesAsked.model_validate(one) for one in asked.get("before", [])],
         shown=found.shown,
         needed=found.needed,
         agreed=sorted(found.agreed.values()),

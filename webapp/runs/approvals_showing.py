@@ -107,6 +107,35 @@ class ApprovalView:
         }.get(str(self.found.asked["at_due"]), "If nobody answers by then, the step fails.")
 
     @property
+    def round(self) -> str:
+        """Return which round it is; "" when asking for changes goes back nowhere."""
+        asked = self.found.asked
+        return f"Round {asked['round']} of {asked['rounds']}" if "round" in asked else ""
+
+    @property
+    def changes(self) -> str:
+        """Return what asking for changes leads to."""
+        asked = self.found.asked
+        if "round" not in asked:
+            return ""
+        if asked["round"] < asked["rounds"]:
+            return "If changes are asked for, the note is sent back, and you are asked again."
+        then = "the step fails" if asked["refusal"] == "fail" else "the run goes on"
+        return f"This is the last round: if changes are asked for, {then}."
+
+    @property
+    def before(self) -> list[tuple[str, str]]:
+        """Return what was asked for in earlier rounds: which and by whom, and the note."""
+        return [
+            (
+                f"Round {one['round']}: {made_visible(str(one['by'] or 'Somebody'))} asked for "
+                "changes",
+                made_visible(str(one["note"] or "")),
+            )
+            for one in self.found.asked.get("before", [])
+        ]
+
+    @property
     def why_not(self) -> str:
         """Return why whoever looks can't answer; "" when they can."""
         found = self.found

@@ -161,6 +161,7 @@ class Lines:
             "if": self._branches,
             "parallel": self._lanes,
             "repeat": self._rounds,
+            "approval": self._changes,
         }
         if step.kind in inside:
             inside[step.kind](step, path, line)
@@ -336,6 +337,23 @@ class Lines:
             for number in range(first, last + 1)
             if number in found
         ]
+
+    def _changes(self, step: Step, path: str, line: Line) -> None:
+        """Show the rounds in which earlier steps are done again, behind the first one; the
+        newest says how the step stands.
+        """
+        again = self.places.again(step)
+        found = {round_of(key, path) for key in self.journal.rows} - {None} if again else set()
+        line.lines = [
+            self._group(f"Round {number:,}", again, round_prefix(path, number), is_item=True)
+            for number in sorted(number for number in found if number is not None)
+        ]
+        if not line.lines:
+            return
+        line.word = line.lines[-1].word
+        line.note = f"Round {len(line.lines) + 1} of {step.config.rounds}"
+        line.seconds = sum((one.seconds or 0.0 for one in line.lines), line.seconds or 0.0)
+        line.cost_nano += sum(one.cost_nano for one in line.lines)
 
     def items_from(self, step: Step, path: str, start: int, most: int) -> list[Line]:
         """Return lines of the items from number `start` on, in the list's order."""

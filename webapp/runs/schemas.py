@@ -483,6 +483,15 @@ class ShownValue(BaseModel):
     may_edit: bool
 
 
+class ChangesAsked(BaseModel):
+    """What somebody wanted changed in an earlier round."""
+
+    round: int
+    by: str | None
+    at: datetime
+    note: str | None
+
+
 class ApprovalOut(BaseModel):
     """What a run asks people, and what they said."""
 
@@ -497,6 +506,11 @@ class ApprovalOut(BaseModel):
     due_at: datetime | None
     show: list[ShownValue]
     questions: list[dict[str, Any]]
+    round: int | None = Field(
+        description="How often people are asked by now; null when changes go back nowhere."
+    )
+    rounds: int | None = Field(description="How often they are asked at most.")
+    before: list[ChangesAsked] = Field(description="What was to be changed in earlier rounds.")
     shown: str = Field(description="Names all that is shown; send it back with the answer.")
     needed: int = Field(description="How many must agree.")
     agreed: list[str]

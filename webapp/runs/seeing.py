@@ -65,9 +65,10 @@ def _scope(
     part = part_of(row)
     if part is not None:
         roots |= handed_to(ctx, part)[1]
-    paths: dict[str, str] = {}
+    paths: dict[str, list[str]] = {}
     for root in (wanted & places.steps.keys()) - roots.keys():
-        around = places.path_of(root, path)
+        found = places.paths_of(root, path)
+        around = found[-1] if found else None
         index = item_of(path, around) if around else None
         number = round_of(path, around) if around else None
         if around is not None and number is not None and depth < 4:
@@ -78,11 +79,13 @@ def _scope(
                 first = part["first"]
             item = items[index - first] if 0 <= index - first < len(items) else None
             roots[root] = {"item": item, "index": index}
-        elif around is not None:
-            paths[root] = around
+        elif found:
+            paths[root] = found
     if paths:
-        results = journal_queries.results_at(ctx, row.run.id, list(paths.values()))
-        roots.update({root: results.get(place) for root, place in paths.items()})
+        every = [place for found in paths.values() for place in found]
+        results = journal_queries.results_at(ctx, row.run.id, every)
+        for root, found in paths.items():  # of several rounds the newest counts
+            roots[root] = next((results[one] for one in reversed(found) if one in results), None)
     return Scope(roots)
 
 

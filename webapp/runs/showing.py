@@ -20,6 +20,7 @@ from webapp.runs.lines import Line
 from webapp.runs.models import PART
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.parts import part_of
+from webapp.runs.paths import outermost
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.rehearsing import KIND, Unsent
 from webapp.runs.relations import Relation
@@ -148,7 +149,7 @@ class RunView:
     @property
     def failed_number(self) -> int | None:
         step = str((self.run.error or {}).get("path", ""))
-        return self.watched.places.roots.get(re.split(r"[:/\[!]", step)[0])
+        return self.watched.places.roots.get(outermost(step))
 
     @property
     def took_s(self) -> float | None:
