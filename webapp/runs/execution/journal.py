@@ -16,7 +16,8 @@ from webapp.kernel.clock import boot_id, boot_ms, now
 from webapp.kernel.rawsql import Sql
 from webapp.runs.execution.approvals import Statement, statement_for
 from webapp.runs.execution.claims import Claimed
-from webapp.runs.execution.writer import JournalWriter, Write
+from webapp.runs.execution.writer import JournalWriter
+from webapp.runs.execution.writes import Write
 from webapp.runs.models import PART
 from webapp.spending.entries import row_of
 

@@ -50,7 +50,8 @@ from webapp.kernel.shipped import release
 from webapp.runs.execution.claims import MOST_LOSSES, Claimed, Claims, Held
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import Outside
-from webapp.runs.execution.writer import JournalWriter, Write
+from webapp.runs.execution.writer import JournalWriter
+from webapp.runs.execution.writes import Write
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 
 log = logging.getLogger(__name__)
