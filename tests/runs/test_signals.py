@@ -7,11 +7,17 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from tests.fixtures import House, MakeKey, Program
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
+from webapp.access.tenancy import bind_organization
+from webapp.kernel.db import writing
+from webapp.kernel.ids import parse_id
 from webapp.runs.execution.runner import Runner
+from webapp.runs.models import Signal
+from webapp.web.database import db
 
 Doc = dict[str, Any]
 
@@ -73,6 +79,21 @@ def test_a_signal_says_what_is_wrong_with_it(program: Any, waiting: str) -> None
     program.post(f"/api/v1/runs/{waiting}/cancel")
     over = program.post(address, json={"name": "paid"})
     assert (over.status_code, over.get_json()["code"]) == (409, "E-RUN-OVER")
+
+
+@pytest.mark.parametrize(("kind", "status"), [("child", 201), ("signal", 409)])
+def test_a_thousand_signals_are_enough_however_many_runs_have_ended_for_it(
+    program: Any, waiting: str, app: Flask, acme: House, kind: str, status: int
+) -> None:
+    with app.app_context(), writing(), Session(db.engine) as session:
+        bind_organization(session, acme.organization_id)
+        run = parse_id("run", waiting)
+        session.add_all(Signal(run_id=run, kind=kind, key="old", by="Ada") for _ in range(1000))
+        session.commit()
+
+    answer = program.post(f"/api/v1/runs/{waiting}/signals", json={"name": "other"})
+
+    assert answer.status_code == status
 
 
 def test_a_viewer_may_not_send_signals_and_strangers_see_no_run(

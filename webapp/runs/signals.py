@@ -40,7 +40,8 @@ def send_signal(ctx: Context, run_id: UUID, sent: SignalSent) -> Signal:
     if lease is None:
         word = run_word(run.state, run.reason, problems=run.problems)
         raise Conflict("E-RUN-OVER", word=word.text)
-    count = select(func.count()).select_from(Signal).where(Signal.run_id == run_id)
+    sent_before = (Signal.run_id == run_id, Signal.kind == "signal")  # no ends of its own runs
+    count = select(func.count()).select_from(Signal).where(*sent_before)
     if (ctx.session.scalar(count) or 0) >= MOST_SIGNALS:
         raise Conflict("E-SIGNALS", most=f"{MOST_SIGNALS:,}")
     record(ctx, "run.signaled", public_id("run", run_id), after={"name": sent.name})
