@@ -50,9 +50,10 @@ def asked(stack: Stack, run: str) -> str:
     raise AssertionError("nobody was asked")
 
 
-def decide(stack: Stack, approval: str, key: str) -> tuple[int, Any]:
+def decide(stack: Stack, approval: str, key: str, decision: str = "approve") -> tuple[int, Any]:
     url = f"/api/v1/approvals/{approval}/decide"
-    return stack.call("POST", url, {"decision": "approve"}, Idempotency_Key=key)
+    said = {"decision": decision, "note": "Not yet." if decision == "changes" else ""}
+    return stack.call("POST", url, said, Idempotency_Key=key)
 
 
 def die(stack: Stack) -> None:
@@ -140,3 +141,42 @@ def test_a_worker_that_dies_where_it_would_park_asks_once(stack: Stack, sink: Si
     assert decide(stack, approval, "park")[0] == 200
     assert stack.settled(run, 60)["state"] == "done"
     assert len(sink.arrivals("/park/")) == 1
+
+
+def test_rounds_outlive_workers_that_die_between_them_and_each_is_sent_once(
+    stack: Stack, sink: Sink
+) -> None:
+    write = plans.http("s_0", sink.url, "write", "PUT")
+    ask = {"id": "s_1", "kind": "approval", "name": "Agree"}
+    ask["with"] = {"who": [{"role": "viewer"}], "back_to": "s_0"}
+    send = plans.http("s_2", sink.url, "sent", "POST")
+    run = stack.start(stack.live("Rounds", plans.of(write, ask, send)), "key-r", name="rounds")
+    seen: list[str] = []
+    for point in ("worker.after_record_before_next", "worker.before_intent"):
+        approval = fresh(stack, run, seen)
+        stack.end("worker")
+        stack.begin("worker", CRASH_AT=point)
+        assert decide(stack, approval, f"{point} said", "changes")[0] == 200
+        stack.gone("worker")  # it died in the round that the answer began
+        stack.begin("worker")
+
+    assert decide(stack, fresh(stack, run, seen), "rounds done")[0] == 200
+    found = stack.settled(run, 60)
+
+    assert found["state"] == "done", found
+    paths = [task["path"] for task in found["tasks"]]
+    assert paths == ["s_0", "s_1", "s_1#2/s_0", "s_1#2/s_1", "s_1#3/s_0", "s_1#3/s_1", "s_2"]
+    keys = [arrival.key for arrival in sink.arrivals("/rounds/") if "write" in arrival.path]
+    assert len(set(keys)) == 3
+    sent = [arrival for arrival in sink.arrivals("/rounds/") if "sent" in arrival.path]
+    assert len(sent) == 1
+
+
+def fresh(stack: Stack, run: str, seen: list[str]) -> str:
+    """Return the approval of the newest round, once somebody is asked anew."""
+    until = time.monotonic() + 30
+    while (found := asked(stack, run)) in seen:
+        assert time.monotonic() < until, "nobody is asked again"
+        time.sleep(0.05)
+    seen.append(found)
+    return found
