@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench import cache, engine, fairness, live, pages, parts
+from bench import cache, engine, fairness, live, neighbors, pages, parts
 from bench.load import start_runs
 from bench.measure import cpu_s, memory_mib, quantile, report
 from bench.plans import chain, five_steps, lanes, long_chain
@@ -176,6 +176,8 @@ PARTS: dict[str, Callable[[], None]] = {
     "start": time_to_first_answer,
     **engine.PARTS,
     "fairness": fairness.fairness,
+    "crowd": neighbors.crowd,
+    "stuck": neighbors.stuck,
     "each_split": parts.each_split,
 }
 

@@ -32,6 +32,7 @@ class Counter:
                 self.close_connection = True
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
+                self.send_header("Connection", "close")
                 self.end_headers()
 
             def log_message(self, *_: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from tests.commands.test_commands import deckhand, env_of
 from tests.conftest import test_settings
@@ -23,7 +23,7 @@ from webapp.access.tenancy import across_organizations
 from webapp.engine.errors import StepError
 from webapp.engine.parts import PartOrder
 from webapp.files.shelf import results_shelf
-from webapp.kernel.db import make_sessions
+from webapp.kernel.db import make_sessions, writing
 from webapp.kernel.hints import Hints
 from webapp.kernel.ids import parse_id, public_id
 from webapp.kernel.settings import Settings
@@ -31,7 +31,7 @@ from webapp.live.bell import RedisBell
 from webapp.runs.execution.children import ChildRuns
 from webapp.runs.execution.claims import Claims
 from webapp.runs.execution.runner import Runner, make_runner
-from webapp.runs.models import Run
+from webapp.runs.models import Lease, Run
 
 Doc = dict[str, Any]
 COUNT = 1_000
@@ -63,7 +63,7 @@ SAYS = text("s_1", [{"text": "No. "}, {"value": ["s_e", "item"]}])
 def settings(
     tmp_path: Any, database_url: str, redis_url: str, request: pytest.FixtureRequest
 ) -> Settings:
-    more = {"REDIS_URL": redis_url, "EACH_SPLIT": "100", "LEASE_S": "2"}
+    more = {"REDIS_URL": redis_url, "EACH_SPLIT": "100", "LEASE_S": "60"}
     for name in ("counter", "sink"):
         if name in request.fixturenames:
             server = request.getfixturevalue(name)
@@ -183,6 +183,12 @@ def kill(runner: Runner) -> None:
     for active in runner.active.values():
         if active.task is not None:
             runner._on_loop(active.task.cancel)
+    until(lambda: not runner.active, "the worker has let go")
+    with writing(), make_sessions(runner.engine)() as session:
+        with across_organizations(session, "a test"):
+            mine = update(Lease).where(Lease.worker == runner.name, Lease.state == "running")
+            session.execute(mine.values(lease_until=0))  # as if LEASE_S had gone by
+        session.commit()
 
 
 def test_a_worker_that_dies_in_the_middle_loses_no_item_and_doubles_none(
@@ -279,7 +285,9 @@ def test_a_pause_holds_the_parts_and_they_go_on_where_they_were(
     follow.do(f"{address}/resume")
 
     assert arrived == 2
-    assert settled(follow, runners, run)["result"]["count"] == 20
+    found = settled(follow, runners, run)
+    assert found["result"]["failed"] == []
+    assert found["result"]["count"] == 20
 
 
 @pytest.mark.parametrize("mode", ["single", "queued", "parallel"])
