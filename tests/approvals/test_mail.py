@@ -23,6 +23,7 @@ from webapp.access.permissions import Role
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
 from webapp.kernel.db import writing
+from webapp.kernel.hints import Ring, Tell
 from webapp.kernel.outbox import Delivery
 from webapp.kernel.settings import Settings
 from webapp.runs.models import ApprovalPerson
@@ -108,6 +109,31 @@ def test_the_link_needs_one_press_and_no_session(
     again = guest.submit(f"{url}/decide", decision="reject")
     assert again.status_code == 303
     assert program.get(f"/api/v1/approvals/{one}").get_json()["decision"] == "approve"
+
+
+class Heard:
+    """A bell that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.hints: list[Ring | Tell] = []
+
+    def send(self, hints: list[Ring | Tell]) -> None:
+        self.hints += hints
+
+
+def test_pages_hear_of_an_answer_by_mail_as_soon_as_of_one_on_a_page(
+    waiting: Any, deliver: Deliver, post: PostOffice, guest: Browser, app: Flask
+) -> None:
+    run = waiting(letter())
+    deliver()
+    url = link(post.mails[0])
+    guest.get(url)
+    bell = app.extensions["bell"] = Heard()
+
+    guest.submit(f"{url}/decide", decision="approve")
+
+    told = [hint for hint in bell.hints if isinstance(hint, Tell)]
+    assert (f"run:{run}", "approval.answered") in [(one.room, one.type) for one in told]
 
 
 def test_an_answer_by_mail_can_be_taken_back_too(

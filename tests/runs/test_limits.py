@@ -210,6 +210,32 @@ def test_a_new_start_cancels_the_old_runs_where_it_shall(
     follow.until(new, "waiting", "running")
 
 
+def test_running_again_keeps_to_the_run_mode_as_every_start_does(
+    make_live: Any, start: Any, program: Program, follow: Follow, counter: Counter, crew: Crew
+) -> None:
+    waits = {"id": "s_1", "kind": "wait", "name": "Later", "with": {"for_s": 3600}}
+    workflow = make_live({"plan": 1, "steps": [waits]})
+    [old] = started(start, workflow, 1)
+    crew()
+    follow.until(old, "waiting")
+    program.post(f"{API}/runs/{old}/cancel")
+    follow.until(old, "cancelled")
+
+    def again(key: str) -> Any:
+        keyed = {"Idempotency-Key": key}
+        return program.post(f"{API}/runs/{old}/again", json={"from": ""}, headers=keyed)
+
+    pace(program, workflow, run_mode="single")
+    first = again("one").get_json()["id"]
+    refused = again("two")
+    pace(program, workflow, run_mode="restart")
+    second = again("three").get_json()["id"]
+
+    assert (refused.status_code, refused.get_json()["code"]) == (409, "E-RUN-SINGLE")
+    follow.until(first, "cancelled")
+    assert follow.get(second)["state"] in {"queued", "running", "waiting"}
+
+
 def test_a_new_run_begins_only_when_the_old_one_has_stopped(
     make_live: Any, start: Any, program: Program, follow: Follow, counter: Counter, crew: Crew
 ) -> None:

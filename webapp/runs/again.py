@@ -89,12 +89,14 @@ def run_again(
             keep the value they had.
         key: where it came from, once; made from the old run without it.
 
-    Raises: see `preview`; LimitReached: too many runs wait.
+    Raises: see `preview`; LimitReached: too many runs wait; Conflict: the workflow runs only
+        once at a time, and does.
     """
     if key and (earlier := find_run_by_key(ctx, key)) is not None:
         return earlier
     old, plan, _ = _over(ctx, run_id, start)
     wanted = set(send_again)
+    starting.pass_gate(ctx, old.workflow_id)
     run = _begin(ctx, old, plan, start, wanted, key)
     after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
     record(ctx, "run.again", public_id("run", old.id), after=after)

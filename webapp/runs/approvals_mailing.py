@@ -20,6 +20,7 @@ from webapp.access.tenancy import across_organizations
 from webapp.accounts.service import people
 from webapp.kernel import jsons
 from webapp.kernel.errors import Gone
+from webapp.kernel.hints import Hints
 from webapp.kernel.ids import public_id
 from webapp.kernel.mails import link_token
 from webapp.kernel.outbox import post
@@ -109,9 +110,17 @@ def _text(value: Any) -> str:
 
 
 def by_link(
-    session: Session, settings: Settings, approval_id: UUID, person_id: UUID, token: str
+    session: Session,
+    settings: Settings,
+    approval_id: UUID,
+    person_id: UUID,
+    token: str,
+    hints: Hints,
 ) -> Context:
     """Return the context of the person to whom a mail's link belongs, with their present role.
+
+    Args:
+        hints: of the owner of the transaction.
 
     Raises:
         Gone: there is no such link, or the person is no longer a member.
@@ -127,7 +136,7 @@ def by_link(
     if role is None or known is None:
         raise Gone("E-APPROVAL-LINK")
     actor = Actor("person", person_id, known.name, role)
-    return Context(session, organization_id, actor, settings)
+    return Context(session, organization_id, actor, settings, hints=hints)
 
 
 def _is_token(kept: bytes, token: str) -> bool:

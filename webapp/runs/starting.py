@@ -6,6 +6,7 @@ can be looked up is looked up before, and five statements go to the driver as te
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -27,7 +28,7 @@ from webapp.kernel.rawsql import sql_for
 from webapp.runs import queries
 from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
-from webapp.runs.models import PART, Run
+from webapp.runs.models import PART, Fair, Run
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 from webapp.runs.service import (
     find_run_by_key,
@@ -36,6 +37,7 @@ from webapp.runs.service import (
     runs_room,
     runs_under_way,
 )
+from webapp.runs.standing import begun_a_minute
 from webapp.workflows.drafting import check, get_draft
 from webapp.workflows.publishing import live_plan, live_version, run_mode, version_to_run
 from webapp.workflows.service import get_workflow
@@ -252,6 +254,16 @@ class OnlyOnce(Conflict):
     """A run of a workflow that runs only once at a time is under way."""
 
 
+@requires(Permission.START_RUNS)
+def pass_gate(ctx: Context, workflow_id: UUID) -> None:
+    """Do what the workflow's run mode says before a run that no form or program has started.
+
+    Raises: OnlyOnce: one is under way, and the mode is "single".
+    """
+    if (mode := run_mode(ctx, workflow_id)) != "parallel":
+        _make_way(ctx, workflow_id, mode)
+
+
 def _make_way(ctx: Context, workflow_id: UUID, mode: str) -> None:
     """Do what the workflow's run mode says about its runs under way; later starts wait for this.
 
@@ -324,7 +336,7 @@ def _write(
     if turn is None:
         most = connection.exec_driver_sql(sql(st.MOST_WAITING), {"queue": QUEUE}).scalar()
         waiting = f"{most or MOST_WAITING:,}"
-        raise LimitReached("E-QUEUE", waiting=waiting, retry_after=5)
+        raise LimitReached("E-QUEUE", waiting=waiting, retry_after=_retry_after(ctx))
     lease = {
         "run": run_id,
         "org": org,
@@ -334,6 +346,13 @@ def _write(
         "total": steps,
     }
     connection.exec_driver_sql(sql(st.NEW_LEASE), lease)
+
+
+def _retry_after(ctx: Context) -> int:
+    """Return in about how many seconds a place in the full line is free, by the last minute."""
+    line = ctx.session.get(Fair, (QUEUE, ctx.organization_id), populate_existing=True)
+    begun = 0.0 if line is None else begun_a_minute(line)
+    return max(1, math.ceil(min(60.0, 60 / begun))) if begun else 60
 
 
 def _place(turn: int, mode: str, priority: Priority, at: datetime) -> int:

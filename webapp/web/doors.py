@@ -164,7 +164,7 @@ def _enter(policy: Policy, view: Callable[..., Any]) -> Callable[..., Response]:
         actor, here = _who(policy, args)
         mode: AbstractContextManager[None] = reading() if safe else writing()
         with mode:
-            hints = Hints()
+            hints = g.hints = Hints()
             try:
                 response = _work(policy, view, args, actor, here, hints)
                 if safe or response.status_code >= 400:

@@ -180,7 +180,7 @@ def _by_link(approval: str, mark: str) -> tuple[Context, UUID]:
         approval_id, person_id = parse_id("apr", approval), parse_id("usr", person)
     except NotFound as error:
         raise Gone("E-APPROVAL-LINK") from error
-    ctx = approvals_mailing.by_link(db.session(), settings, approval_id, person_id, token)
+    ctx = approvals_mailing.by_link(db.session(), settings, approval_id, person_id, token, g.hints)
     return ctx, approval_id
 
 
