@@ -63,7 +63,7 @@ def test_it_is_chosen_filled_in_and_its_result_used_without_script(
     send(
         owner,
         form_at(owner, added.headers["Location"], "edit-s_2"),
-        with__text="[[Run a workflow: What was said]]",
+        with__text="[[Run another workflow: What was said]]",
     )
 
     first, second = plan_now(workflow)["steps"]

@@ -263,7 +263,7 @@ def test_another_workflow_is_run_by_a_step_that_is_built_with_the_keyboard(
     keys.press("Enter")
 
     expect(owner.get_by_label("Text", exact=True)).to_have_value(
-        "[[Run a workflow: What was said]]"
+        "[[Run another workflow: What was said]]"
     )
     expect(owner.locator("#whats-left")).to_contain_text("Nothing. You may put this live.")
 

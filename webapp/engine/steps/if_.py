@@ -27,7 +27,7 @@ class Config(Strict):
 
 KIND = StepKind(
     name="if",
-    label="If …",
+    label="If",
     about="Goes one way or another.",
     icon="branch",
     group="Decide and repeat",

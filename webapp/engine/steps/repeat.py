@@ -53,7 +53,7 @@ def gives(config: Config) -> list[Field]:
 
 KIND = StepKind(
     name="repeat",
-    label="Repeat",
+    label="Repeat until",
     about="Does the same steps again until a condition is true.",
     icon="repeat",
     group="Decide and repeat",

@@ -51,10 +51,31 @@ async def perform(request: bytes, work: Work) -> dict[str, Any] | WaitFor:
         text = f"Workflows may start each other {MOST_DEPTH} deep. Does one start itself?"
         raise StepError("E-RUN-DEPTH", text, proven=True, retryable=False)
     assert work.ports.runs is not None
-    run = await work.ports.runs.start(
-        work.path, asked["workflow"], asked["version"], asked["inputs"]
+    if asked["wait"]:
+        return WaitFor(frozen=await _start_within(work, asked))
+    run, _ = await work.ports.runs.start(
+        work.path, asked["workflow"], asked["version"], asked["inputs"], None
     )
-    return WaitFor(frozen={"child": run}) if asked["wait"] else {"run": run}
+    return {"run": run}
+
+
+async def _start_within(work: Work, asked: Mapping[str, Any]) -> Frozen:
+    """Start the run with what the limits around the step leave.
+
+    As much of that as the run may spend stays held until it ends, so that nobody else does.
+    """
+    assert work.ports.runs is not None
+    left = work.meter.left_nano
+    limit_nano = None if left is None else max(left, 0)
+    held, free = 0, limit_nano or 0
+    work.meter.hold(free)
+    try:
+        run, held = await work.ports.runs.start(
+            work.path, asked["workflow"], asked["version"], asked["inputs"], limit_nano
+        )
+    finally:
+        work.meter.free(free - held)
+    return {"child": run, "held": held} if held else {"child": run}
 
 
 def heard(frozen: Frozen, end: Any) -> dict[str, Any]:
@@ -73,7 +94,7 @@ def heard(frozen: Frozen, end: Any) -> dict[str, Any]:
 
 KIND = StepKind(
     name="workflow",
-    label="Run a workflow",
+    label="Run another workflow",
     about="Starts another workflow and goes on with what it gives.",
     icon="workflow",
     group="Decide and repeat",
