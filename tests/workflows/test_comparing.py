@@ -49,3 +49,24 @@ def test_a_changed_setting_is_shown_before_and_after() -> None:
 
 def test_removed_steps_are_named() -> None:
     assert said(plan_of(text("s_1", name="A")), plan_of()) == ["removed: “A”, Make a text"]
+
+
+def test_a_limit_is_said_as_people_read_it() -> None:
+    new = plan_of(text("s_1"), limits={"seconds": 600, "steps": 20_000})
+
+    found = {d.text: (d.before, d.after) for d in differences(plan_of(text("s_1")), new)}
+
+    assert found == {
+        "Limit of the run: working time": ("1 hour", "10 minutes"),
+        "Limit of the run: number of steps": ("10,000", "20,000"),
+    }
+
+
+def test_another_workflow_is_called_by_its_name() -> None:
+    old, new = (
+        plan_of({"id": "s_1", "kind": "workflow", "with": {"workflow": f"wf_{n}"}}) for n in "ab"
+    )
+
+    [difference] = differences(old, new, {"wf_a": "Overdue invoices"})
+
+    assert (difference.before, difference.after) == ("Overdue invoices", "wf_b")

@@ -22,6 +22,8 @@ from webapp.engine.plan import Plan, PlanError, Step, load_plan
 from webapp.engine.steps.workflow import MOST_DEPTH
 from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import parse_id, public_id
+from webapp.workflows import queries
+from webapp.workflows.blocks import Doc, places
 from webapp.workflows.models import Version, Workflow
 
 _MOST_CHOICES: Final = 500
@@ -68,6 +70,16 @@ def known_to(ctx: Context, plan: Plan, own: UUID | None = None) -> Callees:
         outlines |= _outlines_of(ctx, level)
         fresh = [inner for call in fresh if call in outlines for inner in outlines[call].calls]
     return {call: _callee(call, found, outlines, home) for call in calls if call in found}
+
+
+@requires(Permission.VIEW_WORKFLOWS)
+def names_in(ctx: Context, *documents: Doc | None) -> dict[str, str]:
+    """Return the names of the workflows that steps of these plans run, by their ids."""
+    steps = (place.step for document in documents for place in places(document or {}))
+    named = {str((step.get("with") or {}).get("workflow") or "") for step in steps}
+    ids = {text: found for text in named if (found := _id_of(text)) is not None}
+    names = queries.names_of(ctx, list(ids.values())) if ids else {}
+    return {text: names[found] for text, found in ids.items() if found in names}
 
 
 def _calls_of(steps: Iterable[Step]) -> tuple[Call, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from webapp.engine.errors import span
 from webapp.engine.plan import Limits
 from webapp.workflows.blocks import Doc, Place, own_settings, places
 from webapp.workflows.summaries import plain, value_pieces
@@ -28,7 +30,7 @@ _WORDS: Final = {
 _LIMITS: Final = {
     "at_once": "steps at once",
     "cost_usd": "cost in US dollars",
-    "seconds": "working time in seconds",
+    "seconds": "working time",
     "steps": "number of steps",
 }
 
@@ -41,21 +43,28 @@ class Difference:
     after: str = ""
 
 
-def differences(old: Doc | None, new: Doc) -> list[Difference]:
-    """Return what `new` changed; against nothing, everything is added."""
+def differences(
+    old: Doc | None, new: Doc, workflows: Mapping[str, str] = MappingProxyType({})
+) -> list[Difference]:
+    """Return what `new` changed; against nothing, everything is added.
+
+    Args:
+        workflows: names of the workflows that steps run, by their ids.
+    """
     old = old or {"inputs": [], "steps": [], "result": []}
     return [
         *_named("Question", old.get("inputs") or [], new.get("inputs") or [], old, new),
-        *_steps(old, new),
+        *_steps(old, new, workflows),
         *_named("Result", old.get("result") or [], new.get("result") or [], old, new),
         *_limits(old.get("limits") or {}, new.get("limits") or {}),
     ]
 
 
-def _steps(old: Doc, new: Doc) -> Iterator[Difference]:
+def _steps(old: Doc, new: Doc, workflows: Mapping[str, str]) -> Iterator[Difference]:
     before = {place.step["id"]: place for place in places(old)}
     after = {place.step["id"]: place for place in places(new)}
     shifted = _shifted(before, after)
+    was_called, is_called = ({**workflows, **_titles(doc)} for doc in (old, new))
     for step_id, place in after.items():
         title = f"Step {place.number} “{step_title(place.step)}”"
         if step_id not in before:
@@ -64,7 +73,7 @@ def _steps(old: Doc, new: Doc) -> Iterator[Difference]:
         was = before[step_id]
         if was.slot.block != place.slot.block or step_id in shifted:
             yield Difference("moved", title)
-        yield from _step(title, was.step, place.step, _titles(old), _titles(new))
+        yield from _step(title, was.step, place.step, was_called, is_called)
     for step_id, place in before.items():
         if step_id not in after:
             yield Difference("removed", f"“{step_title(place.step)}”, {kind_label(place.step)}")
@@ -91,7 +100,7 @@ def _titles(doc: Doc) -> dict[str, str]:
 
 
 def _step(
-    title: str, old: Doc, new: Doc, old_titles: dict[str, str], new_titles: dict[str, str]
+    title: str, old: Doc, new: Doc, old_titles: Mapping[str, str], new_titles: Mapping[str, str]
 ) -> Iterator[Difference]:
     if step_title(old) != step_title(new):
         yield Difference("changed", f"{title}: name", step_title(old), step_title(new))
@@ -140,21 +149,29 @@ def _limits(old: Doc, new: Doc) -> Iterator[Difference]:
     before, after = usual | old, usual | new
     for key, limit in after.items():
         if before[key] != limit:
-            was, now = ("none" if one is None else f"{one}" for one in (before[key], limit))
+            was, now = (_limit(key, one) for one in (before[key], limit))
             yield Difference("changed", f"Limit of the run: {_LIMITS.get(key, key)}", was, now)
+
+
+def _limit(key: str, limit: Any) -> str:
+    if limit is None:
+        return "none"
+    if isinstance(limit, int | float) and not isinstance(limit, bool):
+        return span(limit) if key == "seconds" else f"{limit:,}"
+    return str(limit)
 
 
 def _word(key: str) -> str:
     return _WORDS.get(key, key.replace("_", " "))
 
 
-def _said(value: Any, titles: dict[str, str]) -> str:
+def _said(value: Any, titles: Mapping[str, str]) -> str:
     """Return a setting as people can read it: names of values, words of operations."""
     text = " ".join(_spoken(value, titles).split())
     return text if len(text) <= _MOST else f"{text[: _MOST - 1]}…"
 
 
-def _spoken(value: Any, titles: dict[str, str]) -> str:
+def _spoken(value: Any, titles: Mapping[str, str]) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -170,4 +187,5 @@ def _spoken(value: Any, titles: dict[str, str]) -> str:
                          and "label" not in p and "name" not in p for p in value):  # fmt: skip
             return plain([(f"({t})" if v else t, v) for t, v in value_pieces(value, titles)])
         return ", ".join(_spoken(one, titles) for one in value)
-    return str(value)
+    text = str(value)
+    return titles.get(text, text) if text.startswith("wf_") else text

@@ -12,7 +12,7 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.web.htmx import done, is_htmx
-from webapp.workflows import blocks, drafting, history
+from webapp.workflows import blocks, callees, drafting, history
 from webapp.workflows.adjusting import adjusted, offered
 from webapp.workflows.comparing import differences
 from webapp.workflows.drafting import ENDS
@@ -182,7 +182,7 @@ def _conflict(ctx: Context, workflow_id: UUID, step: str, given: Given) -> Respo
     values = bench.shown(step=step, typed=request.form.to_dict())
     mine = drafting.with_change(bench.doc, step, _read(bench, step, given))
     values["what"] = ENDS[step][1] if step in ENDS else "this step"
-    values["apart"] = differences(bench.doc, mine)
+    values["apart"] = differences(bench.doc, mine, callees.names_in(ctx, bench.doc, mine))
     if is_htmx():
         values["was_told"] = "told" in request.form
         answer = make_response(render_template("workflows/_conflict.oob.html", **values), 409)

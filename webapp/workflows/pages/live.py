@@ -10,7 +10,7 @@ from webapp.kernel.errors import NotFound
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, is_htmx
 from webapp.web.paging import asked
-from webapp.workflows import board, drafting, publishing, service
+from webapp.workflows import board, callees, drafting, publishing, service
 from webapp.workflows.comparing import differences
 from webapp.workflows.pages.doors import doors, id_of, url_of
 from webapp.workflows.pages.frame import frame
@@ -33,7 +33,7 @@ def _check_page(ctx: Context, workflow: str, form: object, template: str = "live
     return render_template(
         f"workflows/{template}.html",
         form=form,
-        changes=differences(live, bench.doc),
+        changes=differences(live, bench.doc, callees.names_in(ctx, live, bench.doc)),
         is_first=live is None,
         next_number=publishing.next_number(ctx, bench.workflow_id),
         left=board.left_items(bench.findings, values["base"]),
@@ -77,12 +77,13 @@ def version(ctx: Context, workflow: str, number: int) -> str:
     before = None
     if number > 1:
         before = publishing.get_version(ctx, opened.workflow.id, number - 1).plan
-    draft = drafting.get_draft(ctx, opened.workflow.id)
+    draft = drafting.get_draft(ctx, opened.workflow.id).plan
+    names = callees.names_in(ctx, before, found.plan, draft)
     return render_template(
         "workflows/version.html",
         version=found,
-        changes=differences(before, found.plan),
-        to_draft=differences(found.plan, draft.plan),
+        changes=differences(before, found.plan, names),
+        to_draft=differences(found.plan, draft, names),
         **frame(opened),
     )
 
