@@ -43,7 +43,7 @@ def test_a_program_gets_problem_json(program: Program) -> None:
         "detail": "The address may be wrong or the thing was deleted for ever.",
         "code": "E-404",
         "not_done": "",
-        "actions": [{"label": "Home", "href": "/"}],
+        "actions": [{"label": "Go to the start", "href": "/"}],
         "ref": "",
     }
 
@@ -165,3 +165,16 @@ def test_a_form_of_too_many_parts_is_refused(owner: Browser) -> None:
     )
 
     assert answer.status_code == 413
+
+
+def test_a_form_that_is_too_large_is_refused_by_a_page_that_leads_back_to_it(
+    owner: Browser,
+) -> None:
+    here = {"Referer": "http://localhost/o/acme/probe"}
+
+    answer = owner.post("/o/acme/probe", data={"name": "x" * 1_100_000}, headers=here)
+
+    assert answer.status_code == 413
+    assert "<h1>The request is too large</h1>" in answer.text
+    assert 'href="/o/acme/probe">Back to the page</a>' in answer.text
+    assert "<nav" in answer.text

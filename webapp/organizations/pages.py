@@ -44,8 +44,7 @@ def set_up_page() -> Response:
     form = form_of(SetupCode)
     if not link["code"]:
         return _page("accounts/code.html", form=form, **link)
-    entry = CATALOGUE["E-SETUP-CODE"]
-    form.general.append(f"{entry.title} {entry.text}")
+    form.general.append(CATALOGUE["E-SETUP-CODE"].title)  # the page says where the code stands
     return _page("accounts/code.html", 422, form=form, **link)
 
 

@@ -169,7 +169,12 @@ def _face(problem: Problem) -> Response:
 def _rendered(problem: Problem) -> str:
     if is_htmx() and problem.code == "E-SIGN-IN":
         return render("errors/signed_out.html", signin_url="/signin")
-    return render("errors/notice.html" if is_htmx() else "errors/page.html", problem=problem)
+    if is_htmx():
+        return render("errors/notice.html", problem=problem)
+    # The way back from what a form was answered with is the form.
+    is_there = request.method != "GET" and problem.status not in {404, 410}
+    back = page_of_form("") if is_there else ""
+    return render("errors/page.html", problem=problem, back=back)
 
 
 def _bare(problem: Problem) -> str:
@@ -269,5 +274,7 @@ def problem_page(code: str) -> str:
     if entry is None:
         raise NotFound()
     words = AppError(code)
-    problem = Problem(200, code, words.title, words.text, "", words.not_done, [*entry.actions])
+    # Nobody's problem in particular: what its gaps would be filled with is not known.
+    text = words.text.replace("… s.", "a few seconds.").removeprefix("…")
+    problem = Problem(200, code, words.title, text, "", words.not_done, [*entry.actions])
     return render("errors/page.html", problem=problem)

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from webapp.access.idempotency import KEY_PATTERN, LONGEST_KEY
 from webapp.engine.plan import json_schema
+from webapp.kernel.errors import AppError
 
 SCHEMAS: Final = "#/components/schemas/"
+
 PROBLEM: Final = {"application/problem+json": {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
 
 SECURITY_SCHEMES: Final = {
@@ -33,6 +35,21 @@ REFUSALS: Final = {
     429: ("LimitReached", "Too many requests: come back after `Retry-After` seconds."),
     503: ("Unavailable", "A part of ours does not answer; nothing was done."),
 }
+
+_EXAMPLES: Final[dict[int, tuple[str, dict[str, Any]]]] = {
+    400: ("E-JSON", {"reason": "It is not JSON: a comma is missing at line 1, column 9."}),
+    401: ("E-KEY", {}),
+    403: ("E-ROLE", {"who": "Only owners, admins and members", "what": "start runs"}),
+    404: ("E-404", {}),
+    409: ("E-RUN-OPEN", {}),
+    410: ("E-GONE", {"what": "“Greeting”", "at": "2026-11-20"}),
+    413: ("E-TOO-LARGE", {"most": "1 MB"}),
+    415: ("E-JSON-TYPE", {}),
+    422: ("E-FIELDS", {}),
+    429: ("E-RATE", {"retry_after": 12}),
+    503: ("E-DATABASE", {"retry_after": 5}),
+}
+"""A failure of each kind, for those who read: its code, and what fills the gaps of its words."""
 
 HEADERS: Final[dict[str, Any]] = {
     "RetryAfter": {
@@ -86,12 +103,34 @@ def header(name: str) -> dict[str, str]:
 
 def refusal(status: int) -> dict[str, Any]:
     """Return the response component of an error status."""
-    response: dict[str, Any] = {"description": REFUSALS[status][1], "content": PROBLEM}
+    content = {kind: {**what, "example": _example(status)} for kind, what in PROBLEM.items()}
+    response: dict[str, Any] = {"description": REFUSALS[status][1], "content": content}
     if status in (429, 503):
         response["headers"] = {"Retry-After": header("RetryAfter")}
     if status == 401:
         response["headers"] = {"WWW-Authenticate": header("WwwAuthenticate")}
     return response
+
+
+def _example(status: int) -> dict[str, Any]:
+    code, facts = _EXAMPLES[status]
+    error = AppError(code, **facts)
+    example = {
+        "type": f"/problems/{code}",
+        "title": error.title,
+        "status": status,
+        "detail": error.text,
+        "code": code,
+        "not_done": error.not_done,
+        "actions": [{"label": label, "href": href} for label, href in error.entry.actions],
+        "ref": "" if status == 404 else "9f2c61b07a3e4d58",
+    }
+    if status == 422:
+        empty = {"pointer": "/inputs/who", "code": "E-FIELD-EMPTY", "detail": "Enter who."}
+        example["errors"] = [empty]
+    if "retry_after" in facts:
+        example["retry_after"] = facts["retry_after"]
+    return example
 
 
 _TEXT: Final = {"type": "string"}
@@ -128,21 +167,7 @@ PROBLEM_SCHEMAS: Final[dict[str, Any]] = {
             "retry_after": {"type": "integer", "description": "Seconds.", "optional": True},
         },
         description="A failure, in the words that people see too (RFC 9457).",
-        examples=[
-            {
-                "type": "/problems/E-FIELDS",
-                "title": "There is something to correct.",
-                "status": 422,
-                "detail": "Look at the marked fields.",
-                "code": "E-FIELDS",
-                "not_done": "",
-                "actions": [],
-                "ref": "9f2c61b07a3e4d58",
-                "errors": [
-                    {"pointer": "/inputs/who", "code": "E-FIELD-EMPTY", "detail": "Enter who."}
-                ],
-            }
-        ],
+        examples=[_example(422)],
     ),
     "ProblemAt": _object(
         {

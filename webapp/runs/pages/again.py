@@ -6,6 +6,7 @@ from flask import Response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
+from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import again, service, watching
 from webapp.runs.again_showing import again_view
@@ -20,8 +21,12 @@ MOST_PATH = 400
 def check_again(ctx: Context, run: str) -> str:
     """Say what running again from the step `from` keeps, and what was sent already."""
     run_id = parse_id("run", run)
-    found = again.preview(ctx, run_id, request.args.get("from", "")[:MOST_PATH])
     row = service.find_run(ctx, run_id)
+    try:
+        found = again.preview(ctx, run_id, request.args.get("from", "")[:MOST_PATH])
+    except Conflict as error:
+        error.facts["actions"] = [("Back to the run", run_url(row))]
+        raise
     view = again_view(ctx, found, watching.places_of(ctx, row))
     return render_template("runs/again.html", a=view, row=row, run_url=run_url(row))
 
