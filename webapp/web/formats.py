@@ -21,13 +21,15 @@ log = logging.getLogger(__name__)
 
 
 def duration(seconds: float | Decimal | None) -> str:
-    """Say a length of time: 0.8 s, 14 s, 3 min 12 s, 2 h 5 min, 3 days 4 h."""
+    """Say a length of time: 4 ms, 0.8 s, 14 s, 3 min 12 s, 2 h 5 min, 3 days 4 h."""
     if seconds is None:
         return NOTHING
     if seconds < 0:
         log.warning("A length of time is negative (%s s): clocks disagree.", seconds)
         return NOTHING
     tenths = round(float(seconds), 1)
+    if 0 < seconds < 0.095:
+        return f"{max(round(float(seconds) * 1000), 1)} ms"
     if tenths < 10:
         return f"{tenths:.1f} s"
     whole = round(float(seconds))
