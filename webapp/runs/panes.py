@@ -106,7 +106,7 @@ def details(chosen: Chosen, zone: str, paid: Sequence[Paid] = ()) -> list[tuple[
     error = row.error or {}
     seconds = took_ms(row.started_at, row.done_at)
     pairs = [
-        ("State", row.state),
+        ("State", step_word(row.state, error, step.kind).text),
         ("Attempt", f"{row.attempt} of {chosen.attempts}"),
         ("Began", moment(row.started_at, zone) if row.started_at else ""),
         ("Ended", moment(row.done_at, zone) if row.done_at else ""),

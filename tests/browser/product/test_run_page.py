@@ -217,8 +217,8 @@ def test_failed_runs_are_run_again_together(owner: Page, heard: Listener, accoun
     owner.get_by_role("link", name="Why runs failed").press("Enter")
     owner.get_by_role("row").filter(has_text="Lost").get_by_role("checkbox").check()
     owner.get_by_role("button", name="Run the ticked again").press("Enter")
-    expect(owner.get_by_role("heading", level=1)).to_have_text("Run 1 run again")
-    owner.get_by_role("button", name="Run 1 run again").press("Enter")
+    expect(owner.get_by_role("heading", level=1)).to_have_text("Run 1 failed run again")
+    owner.get_by_role("button", name="Run 1 failed run again").press("Enter")
 
     expect(owner.locator("body")).to_contain_text("1 run is started")
     assert heard.complaints == []

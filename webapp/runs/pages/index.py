@@ -15,6 +15,7 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
+from webapp.kernel.errors import Gone
 from webapp.kernel.ids import parse_id, public_id, short, time_of
 from webapp.runs import listing, looking, presenting
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, zone
@@ -24,6 +25,7 @@ from webapp.runs.transitions import ALLOWED
 from webapp.web.formats import NOTHING, cost, duration
 from webapp.web.htmx import wants_part
 from webapp.workflows.schemas import LastRun
+from webapp.workflows.service import get_workflow
 
 ROWS: Final = 50
 MOST_ACTIVE: Final = 25
@@ -181,7 +183,7 @@ def _form(ctx: Context, asked: Narrowed, filters: Filters) -> dict[str, Any]:
     """Return what the page has around the list."""
     parts = {}
     if asked.workflow and filters.workflow_id is not None:
-        parts = _about(asked.workflow, looking.workflow_name(ctx, filters.workflow_id))
+        parts = _about(ctx, asked.workflow, filters.workflow_id)
     return {
         **parts,
         "states": STATES,
@@ -190,12 +192,19 @@ def _form(ctx: Context, asked: Narrowed, filters: Filters) -> dict[str, Any]:
     }
 
 
-def _about(workflow: str, name: str) -> dict[str, Any]:
-    """Return what is around the runs of one workflow: the way to its other pages."""
+def _about(ctx: Context, workflow: str, workflow_id: UUID) -> dict[str, Any]:
+    """Return what is around the runs of one workflow: its state, and the way to its other pages."""
+    try:
+        opened = get_workflow(ctx, workflow_id)
+        name = opened.workflow.name
+    except Gone:  # the runs of a workflow in the bin can still be looked at
+        opened, name = None, looking.workflow_name(ctx, workflow_id)
     url = f"{org_url()}/workflows/{workflow}"
     ways = ("Steps", ""), ("Runs", "/runs"), ("Versions", "/versions"), ("Settings", "/settings")
     return {
         "about": name,
+        "opened": opened,
+        "base": url,
         "workflow_url": url,
         "tabs": [(words, f"{url}{way}") for words, way in ways],
     }

@@ -26,7 +26,7 @@ _ANSWER: Final = Choose("type", "Answer", "", (
 _CHOICES: Final = Words("of", "Choices", "With commas between them.")
 _DEFAULT: Final = Filled("default", "Filled in already")
 _MUST: Final = Check("required", "Must be answered", default=True)
-_HELP: Final = Text("help", "Help", most=200)
+_HELP: Final = Text("help", "Help", most=200, width="wide")
 
 
 def _question(field: Doc) -> Sequence[Part]:
