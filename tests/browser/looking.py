@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AXE = (ROOT / "node_modules/axe-core/axe.min.js").read_text()
 SHOTS = ROOT / "build/screenshots"
 WIDTHS = (320, 1280)
+MOST_PX = 14_000
+"""Chromium paints no picture higher than 16,384; only the reader of the whole API is."""
 THEMES: tuple[Theme, ...] = ("light", "dark")
 # A theme changes colors and nothing else, so the second one is asked about colors only.
 COLORS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
@@ -42,7 +44,8 @@ def fit(page: Page, width: int) -> None:
     """Give the window the page's height, so that bars at its edges lie over nothing."""
     page.set_viewport_size({"width": width, "height": 900})
     height = page.evaluate("document.documentElement.scrollHeight")
-    page.set_viewport_size({"width": width, "height": min(max(height, 900), 6000)})
+    page.set_viewport_size({"width": width, "height": min(max(height, 900), MOST_PX)})
+    page.evaluate("scrollTo({top: 0, behavior: 'instant'})")
 
 
 def look(page: Page, name: str) -> list[str]:

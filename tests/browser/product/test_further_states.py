@@ -113,6 +113,24 @@ def workflow_new_errors(page: Page, at: dict[str, str]) -> None:
 
 
 @state("owner")
+def workflow_import_too_large(page: Page, at: dict[str, str]) -> None:
+    """Sent without htmx, so that the answer is a page of its own."""
+    page.goto(f"{at['workflows']}/import")
+    page.get_by_label("Plan", exact=True).evaluate("field => field.value = 'x'.repeat(3_000_000)")
+    with page.expect_navigation():
+        page.locator("main form").evaluate("form => form.submit()")
+    page.get_by_text("E-TOO-LARGE").wait_for()
+
+
+@state("owner")
+def workflow_import_too_large_here(page: Page, at: dict[str, str]) -> None:
+    page.goto(f"{at['workflows']}/import")
+    page.get_by_label("Plan", exact=True).evaluate("field => field.value = 'x'.repeat(3_000_000)")
+    press(page, "Create workflow")
+    page.get_by_text("E-TOO-LARGE").wait_for()
+
+
+@state("owner")
 def workflow_settings_errors(page: Page, at: dict[str, str]) -> None:
     page.goto(f"{at['every_kind']}/settings")
     page.get_by_label("Name", exact=True).fill("")
@@ -261,8 +279,10 @@ def at(account: Account) -> dict[str, str]:
     asks = plans.plan(plans.text("s_1", "Hello.", "Greet"), inputs=[asked])
     left = plans.plan({"id": "s_1", "kind": "http", "name": "Read the orders", "with": {}})
     both = plans.plan(plans.text("s_1", "Hello.", "Greet"))
+    example = account.run(account.example_run)["workflow"]["id"]
+    every_kind = plans.one_of_each(example)
     made = {
-        "every_kind": account.make_workflow("One of each kind", plans.one_of_each(), live=False),
+        "every_kind": account.make_workflow("One of each kind", every_kind, live=False),
         "asks": account.make_workflow("Greeting", asks),
         "left": account.make_workflow("Half done", left, live=False),
         "both": account.make_workflow("Both", both, live=False),
