@@ -17,7 +17,7 @@ BERLIN = "Europe/Berlin"
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0.0 s"),
+        (0, "0 ms"),
         (0.0002, "1 ms"),
         (0.094, "94 ms"),
         (0.096, "0.1 s"),

@@ -28,8 +28,8 @@ def duration(seconds: float | Decimal | None) -> str:
         log.warning("A length of time is negative (%s s): clocks disagree.", seconds)
         return NOTHING
     tenths = round(float(seconds), 1)
-    if 0 < seconds < 0.095:
-        return f"{max(round(float(seconds) * 1000), 1)} ms"
+    if seconds < 0.095:
+        return f"{max(round(float(seconds) * 1000), int(seconds > 0))} ms"
     if tenths < 10:
         return f"{tenths:.1f} s"
     whole = round(float(seconds))
