@@ -35,7 +35,7 @@ from webapp.runs.execution.claims import Claims
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.runner import Runner
 from webapp.runs.execution.writer import JournalWriter
-from webapp.runs.models import Lease
+from webapp.runs.models import Lease, Run
 from webapp.web.database import db
 
 HAPPENED, AGAIN = {"decision": "happened"}, {"decision": "again"}
@@ -293,6 +293,23 @@ def test_a_run_that_was_told_to_pause_while_it_came_into_doubt_rests_once_that_i
     assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "paused"
     assert program.post(f"/api/v1/runs/{run}/resume").status_code == 200
     assert finish(run)["state"] == "done"
+
+
+def test_what_a_cancelled_run_has_started_ends_at_once_though_the_run_is_in_doubt(
+    make_live: Any, start: Any, program: Any, shop: Shop, leave: Any, app: Flask, acme: House
+) -> None:
+    run = start(make_live(plan_of(order("s_1", shop)))).get_json()["id"]
+    leave(Record("s_1", 1, "s_1", "http", "intent", "at_most_once", "dh-key", left_for(shop)))
+    child = start(make_live(plan_of(order("s_1", shop)), "Other")).get_json()["id"]
+    with app.app_context(), writing(), Session(db.engine) as session:
+        bind_organization(session, acme.organization_id)
+        row = session.get_one(Run, parse_id("run", child))
+        row.parent_run, row.parent_path = parse_id("run", run), "s_2"
+        session.commit()
+
+    assert program.post(f"/api/v1/runs/{run}/cancel").get_json()["state"] == "needs_review"
+
+    assert program.get(f"/api/v1/runs/{child}").get_json()["state"] == "cancelled"
 
 
 @pytest.mark.parametrize(("said", "state"), [(HAPPENED, "succeeded"), (AGAIN, "cancelled")])

@@ -179,10 +179,11 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
         transitions.check(run.state, "needs_review")
         run.state, run.reason = "needs_review", "review"
         lease.state, lease.wait_reason, lease.worker = "waiting", "review", None
-        lease.lease_until = None
+        lease.lease_until = lease.due_at = None
         lease.cancel_at = lease.cancel_at or lease_now(ctx)  # it ends once that is decided
         lease.fence += 1
         add_event(ctx, lease, "run.needs_review", {"steps": len(doubtful)})
+        _cancel_children(ctx, run)
         return
     close_run(ctx, run, lease, "cancelled", {"by": ctx.actor.name})
 
