@@ -13,6 +13,7 @@ from tests.engine.drives import driven, http, lanes, plan_of, run, until
 from webapp.engine.errors import StepError
 from webapp.engine.journal import End, Park
 from webapp.engine.mailbox import Arrival, Mailbox
+from webapp.engine.plan import Plan
 from webapp.engine.testing import Died, MemoryJournal, facts_of, fake_ports
 
 Doc = dict[str, Any]
@@ -118,15 +119,24 @@ class Children:
 
     started: dict[str, tuple[str, Any, Mapping[str, Any]]] = field(default_factory=dict)
     trouble: StepError | None = None
+    limits: dict[str, int | None] = field(default_factory=dict)
+    spends: int = 1 << 60
+    """What a run may cost by its own plan."""
 
     async def start(
-        self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
-    ) -> str:
+        self,
+        path: str,
+        workflow: str,
+        version: str | int,
+        inputs: Mapping[str, Any],
+        limit_nano: int | None,
+    ) -> tuple[str, int]:
         await asyncio.sleep(0)
         if self.trouble is not None:
             raise self.trouble
         self.started.setdefault(path, (workflow, version, dict(inputs)))
-        return f"run_{path}"
+        self.limits[path] = limit_nano
+        return f"run_{path}", min(limit_nano or 0, self.spends)
 
 
 def calls(step_id: str, **more: Any) -> Doc:
@@ -198,3 +208,64 @@ def test_workflows_start_each_other_ten_deep_at_most() -> None:
 
     assert isinstance(end, End)
     assert (end.error or {})["code"] == "E-RUN-DEPTH"
+
+
+# What a run costs that a step waits for
+
+
+def limited(*lanes_: list[Doc], usd: str = "0.00001") -> Plan:
+    return plan_of(lanes("s_p", *lanes_), limits={"cost_usd": usd})
+
+
+def test_a_run_gets_what_the_limits_around_its_step_leave_and_nobody_else_spends_it() -> None:
+    plan = limited([calls("s_1")], [calls("s_2")])
+    journal, runs = MemoryJournal(), Children()
+    ports = replace(fake_ports(), runs=runs)
+
+    assert run(plan, journal, ports) == Park("child")
+    assert runs.limits == {"s_p:l0/s_1": 10_000}
+
+    box = with_arrivals(ended("s_p:l0/s_1", cost=4_000))
+    assert run(plan, journal, ports, mailbox=box) == Park("child")
+    assert runs.limits["s_p:l1/s_2"] == 6_000
+
+    box = with_arrivals(ended("s_p:l0/s_1", cost=4_000), ended("s_p:l1/s_2", "failed", cost=6_000))
+    end = run(plan, journal, ports, mailbox=box)
+    assert isinstance(end, End)
+    assert {path: row.cost_nano for (path, _), row in journal.rows.items() if row.cost_nano} == {
+        "s_p:l0/s_1": 4_000,
+        "s_p:l1/s_2": 6_000,
+    }
+
+
+def test_runs_that_cannot_spend_hold_nothing() -> None:
+    plan = limited([calls("s_1")], [calls("s_2")])
+    runs = Children(spends=0)
+
+    assert run(plan, ports=replace(fake_ports(), runs=runs)) == Park("child")
+
+    assert set(runs.limits) == {"s_p:l0/s_1", "s_p:l1/s_2"}
+
+
+def test_what_is_held_for_a_run_stays_held_when_another_worker_goes_on() -> None:
+    plan = limited(
+        [calls("s_1")], [{"id": "s_w", "kind": "wait", "with": {"for_s": 1}}, calls("s_2")]
+    )
+    journal, runs = MemoryJournal(), Children(spends=7_000)
+    ports = replace(fake_ports(), runs=runs)
+    run(plan, journal, ports)
+    journal.rows["s_p:l1/s_w", 1].due_s = 0.0
+
+    assert run(plan, journal, ports) == Park("child")
+
+    assert runs.limits == {"s_p:l0/s_1": 10_000, "s_p:l1/s_2": 3_000}
+
+
+def test_what_a_cancelled_step_held_is_free_again() -> None:
+    first = lanes("s_f", [calls("s_1")], [http("s_3")], until="first")
+    journal, runs = MemoryJournal(), Children()
+    plan = plan_of(first, calls("s_2"), limits={"cost_usd": "0.00001"})
+
+    assert run(plan, journal, replace(fake_ports(), runs=runs)) == Park("child")
+
+    assert runs.limits["s_2"] == 10_000

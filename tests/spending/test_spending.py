@@ -134,3 +134,37 @@ def test_another_organization_does_not_see_what_was_paid(
 
     where = f"/o/{other.slug}/runs/{run['id']}?step=s_1&view=details"
     assert stranger.get(where).status_code == 404
+
+
+def calling(workflow: str, **more: Any) -> dict[str, Any]:
+    step = {"id": "s_1", "kind": "workflow", "name": "Other", "with": {"workflow": workflow}}
+    return plan_of(step, **more)
+
+
+def test_a_run_costs_what_the_run_cost_that_it_waited_for_and_the_ledger_has_it_once(
+    settings: Settings, set_price: SetPrice, model: Model, make_live: Any, start: Any, finish: Any
+) -> None:
+    set_price()
+    inner = make_live(plan_of(agent()), "Inner")
+
+    run = finish(start(make_live(calling(inner), "Outer")).get_json()["id"])
+
+    assert (run["state"], run["cost_usd"]) == ("done", COST)
+    assert run["tasks"][0]["cost_usd"] == COST
+    told = json.loads(deckhand("history", "export", "--json", env=env_of(settings)).stdout)
+    assert f"{told['ledger_cost_usd']:.7f}" == COST
+    assert f"{sum(one['cost_usd'] for one in told['runs']):.7f}" == COST
+
+
+def test_a_run_may_not_spend_more_than_the_limit_of_the_run_that_started_it(
+    set_price: SetPrice, model: Model, make_live: Any, start: Any, finish: Any
+) -> None:
+    set_price()
+    inner = make_live(plan_of(agent()), "Inner")
+    outer = make_live(calling(inner, limits={"cost_usd": "0.00002"}), "Outer")
+
+    run = finish(start(outer).get_json()["id"])
+
+    assert run["state"] == "failed"
+    assert "cost limit" in run["error"]["text"]
+    assert len(model.calls) == 0

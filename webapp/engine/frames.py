@@ -47,7 +47,8 @@ class Task:
     """One step at one path, from the moment its block reaches it until it is settled."""
 
     __slots__ = (
-        "attempt", "block", "counted", "found", "frame", "held_s", "meter", "path", "state", "step",
+        "attempt", "block", "counted", "found", "frame", "held_nano", "held_s", "meter", "path",
+        "state", "step",
     )  # fmt: skip
 
     def __init__(self, step: StepPlan, path: str, block: Block, meter: Meter) -> None:
@@ -64,10 +65,19 @@ class Task:
         self.found: Record | None = None
         self.held_s = 0.0
         """How long it was told to wait for a service to recover."""
+        self.held_nano = 0
+        """What the run that it waits for may spend, which nobody else may meanwhile."""
 
     @property
     def scope(self) -> Scope:
         return self.block.scope
+
+    @property
+    def spends_of_limit(self) -> bool:
+        """Whether it may spend money here, or in a run that it waits for, under a limit."""
+        kind = self.step.kind_name
+        spends = kind == "agent" or (kind == "workflow" and self.step.config.wait)
+        return spends and self.meter.left_nano is not None
 
 
 class Block:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from typing import Any
 
 from webapp.engine.changes import begin_rounds
@@ -23,6 +24,7 @@ from webapp.engine.compiled import StepPlan
 from webapp.engine.errors import ServiceAway, StepError
 from webapp.engine.frames import Error, FailureFrame, Task, decisions, put
 from webapp.engine.journal import Record
+from webapp.engine.mailbox import frozen_of
 from webapp.engine.ports import WaitFor
 from webapp.engine.recovery import Found, held_s, in_doubt, restored
 from webapp.engine.rows import (
@@ -49,6 +51,10 @@ class Outcomes(Tree):
         """By path: what runs, waits, or is in doubt."""
         self.running = 0
         """Started steps that take one of the `at_once` places."""
+        self.spending: Counter[str] = Counter()
+        """Of these, by kind, those that may spend money under a limit."""
+        self.holding = 0
+        """Steps that wait for a run, and hold what it may spend."""
 
     @abstractmethod
     def open(self, task: Task, decided: dict[str, Any]) -> None:
@@ -68,6 +74,8 @@ class Outcomes(Tree):
         if task.counted:
             task.counted = False
             self.running -= 1
+            self.spending[task.step.kind_name] -= task.spends_of_limit
+        self._let_spend(task)
         match outcome:
             case Due() if task.frame is not None:
                 self.tasks.pop(task.path, None)
@@ -90,6 +98,18 @@ class Outcomes(Tree):
                 self._stopped(task, begun, spent)
             case Waits(what, spent):
                 self._wait(task, what, spent)
+
+    def _hold(self, task: Task, held_nano: int) -> None:
+        """Remember what the run may spend that a step waits for."""
+        task.held_nano = held_nano
+        self.holding += held_nano > 0
+
+    def _let_spend(self, task: Task) -> None:
+        """Give back what was held for a run that was waited for."""
+        if task.held_nano:
+            task.meter.free(task.held_nano)
+            task.held_nano = 0
+            self.holding -= 1
 
     def _pay(self, task: Task, spent: Spent) -> None:
         """Count what a run has cost that was waited for; what works here counts by itself."""
@@ -151,6 +171,7 @@ class Outcomes(Tree):
         record = row(task, "waiting", spent, request=wait_request(what))
         record.due_s, record.due_at = what.due_s, what.due_at
         self.settle(record)
+        self._hold(task, int(what.frozen.get("held") or 0))
         if task.block.closing:
             self.drop(task)
         else:
@@ -174,6 +195,7 @@ class Outcomes(Tree):
 
     def drop(self, task: Task) -> None:
         """Close what has not begun, or waits; a row that says otherwise is corrected."""
+        self._let_spend(task)
         if task.state != "ready" or task.found is not None:
             # A failed attempt stays what it is; the one that doesn't follow is closed.
             task.attempt += task.state == "retrying"
@@ -239,6 +261,8 @@ class Outcomes(Tree):
             case "failed":
                 self._retry(task, record, record.due_s or 0.0)
             case "waiting":
+                self._hold(task, int(frozen_of(record).get("held") or 0))
+                task.meter.hold(task.held_nano)
                 self._await(task, record)
             case "unknown":
                 self._replay_unknown(task, record)

@@ -98,9 +98,20 @@ class Runs(Protocol):
     """
 
     async def start(
-        self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
-    ) -> str:
-        """Start a run for the step at `path`, once however often it is asked; return its id.
+        self,
+        path: str,
+        workflow: str,
+        version: str | int,
+        inputs: Mapping[str, Any],
+        limit_nano: int | None,
+    ) -> tuple[str, int]:
+        """Start a run for the step at `path`, once however often it is asked.
+
+        Args:
+            limit_nano: what it may cost at most, by the limits around the step.
+
+        Returns:
+            Its id, and how much of `limit_nano` it may spend.
 
         Raises:
             StepError: proven; the workflow can't be started, or not with these inputs.

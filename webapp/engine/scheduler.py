@@ -262,12 +262,30 @@ class Scheduler(Outcomes):
         self.commands.append(Start(task.path, task.step, task.attempt, scope, task.meter, found))
 
     def _fill_places(self) -> None:
+        put_off: list[Task] = []
         while self._ready and self.running < self.limits.at_once:
             task = self._ready.popleft()
-            if task.state == "ready":
-                task.counted = True
-                self.running += 1
-                self._launch(task)
+            if task.state != "ready":
+                continue
+            spends = task.spends_of_limit
+            if spends and (put_off or self._is_short(task)):
+                put_off.append(task)
+                continue
+            task.counted = True
+            self.running += 1
+            self.spending[task.step.kind_name] += spends
+            self._launch(task)
+        self._ready.extendleft(reversed(put_off))
+
+    def _is_short(self, task: Task) -> bool:
+        """Whether a step under a limit has to wait for what others give back.
+
+        A run that is started takes all that is left, so it is started while nobody else spends.
+        """
+        if self.spending["workflow"] or (self.spending.total() and task.step.kind_name != "agent"):
+            return True
+        left, unspent = task.meter.left_nano or 0, task.meter.unspent_nano or 0
+        return self.holding > 0 and left <= 0 < unspent
 
     def _work(self) -> list[Command]:
         while self.moves:

@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from webapp.access.context import Actor, Context
 from webapp.access.permissions import Role
+from webapp.engine.compiled import nano
 from webapp.engine.errors import StepError
-from webapp.engine.parts import PartOrder
+from webapp.engine.parts import FREE, PartOrder
+from webapp.engine.plan import Plan
 from webapp.files.shelf import Shelf
 from webapp.kernel.db import Sessions, is_away, writing
 from webapp.kernel.errors import AppError, Conflict, Invalid, LimitReached, NotFound
@@ -22,6 +24,7 @@ from webapp.kernel.ids import parse_id, public_id
 from webapp.kernel.settings import Settings
 from webapp.runs import parts, starting
 from webapp.runs.execution.claims import Claimed
+from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Run, Step
 from webapp.runs.service import lock_lease
 
@@ -45,8 +48,13 @@ class ChildRuns:
         self._claimed = claimed
 
     async def start(
-        self, path: str, workflow: str, version: str | int, inputs: Mapping[str, Any]
-    ) -> str:
+        self,
+        path: str,
+        workflow: str,
+        version: str | int,
+        inputs: Mapping[str, Any],
+        limit_nano: int | None,
+    ) -> tuple[str, int]:
         """Start the run, or find it; a full queue is waited for until the step's time is over."""
         mine = self._claimed
 
@@ -57,7 +65,7 @@ class ChildRuns:
                 dict(inputs),
                 version,  # type: ignore[arg-type]  # as the step's settings have it
                 key=f"child:{mine.public}:{path}",
-                parent=starting.Parent(mine.run_id, path, mine.depth),
+                parent=starting.Parent(mine.run_id, path, mine.depth, limit_nano),
             )
 
         return await self._patiently(path, begin, {"workflow": workflow})
@@ -72,11 +80,12 @@ class ChildRuns:
             run = ctx.session.get_one(Run, self._claimed.run_id)
             return parts.start_part(ctx, run, path, order.about | kept)
 
-        return await self._patiently(path, begin, {"path": path})
+        run, _ = await self._patiently(path, begin, {"path": path})
+        return run
 
     async def _patiently(
         self, path: str, begin: Callable[[Context], Run], facts: dict[str, Any]
-    ) -> str:
+    ) -> tuple[str, int]:
         pause = 0.1
         while True:
             try:
@@ -91,15 +100,16 @@ class ChildRuns:
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
-    def _start(self, path: str, begin: Callable[[Context], Run]) -> str:
+    def _start(self, path: str, begin: Callable[[Context], Run]) -> tuple[str, int]:
         hints = Hints()
         with writing(), self._sessions() as session:
             ctx = self._context(session, hints)
             self._check_wanted(ctx, path)
             run = begin(ctx)
+            started = public_id("run", run.id), _may_spend(plan_of_run(ctx, run), run.limit_nano)
             session.commit()
         hints.flush(self._bell)
-        return public_id("run", run.id)
+        return started
 
     def _check_wanted(self, ctx: Context, path: str) -> None:
         """Keep the lease until the start is committed, if the step still wants it.
@@ -118,6 +128,14 @@ class ChildRuns:
         mine = self._claimed
         actor = Actor("system", None, mine.started_by_name, Role.MEMBER)
         return Context(session, mine.organization_id, actor, self._settings, mine.public, hints)
+
+
+def _may_spend(plan: Plan, limit_nano: int | None) -> int:
+    """Return how much of what was handed to a run it may spend, by its own plan."""
+    if limit_nano is None or all(step.kind in FREE for step in plan.walk()):
+        return 0
+    own = nano(plan.limits.cost_usd)
+    return limit_nano if own is None else min(own, limit_nano)
 
 
 def _step_error(error: AppError, facts: dict[str, Any]) -> StepError:

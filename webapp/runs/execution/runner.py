@@ -18,12 +18,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Engine
 
+from webapp.engine.compiled import nano
 from webapp.engine.driver import drive
 from webapp.engine.errors import StepError
 from webapp.engine.journal import (
@@ -37,7 +39,7 @@ from webapp.engine.journal import (
 )
 from webapp.engine.mailbox import Mailbox
 from webapp.engine.parts import Part, read_part
-from webapp.engine.plan import Plan, PlanTooNew
+from webapp.engine.plan import Limits, Plan, PlanTooNew
 from webapp.files.shelf import results_shelf
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.crashpoints import crashpoint
@@ -313,6 +315,7 @@ class Runner:
             records,
             journal,
             self.outside.ports(claimed),
+            _limits(claimed, known.plan, part),
             spent_s=claimed.ran_s,
             stop=self._stop,
             cancel=active.cancel,
@@ -449,6 +452,15 @@ def make_runner(settings: Settings, bell: Bell, answer: Callable[[], None]) -> R
         name=name,
         dialect=engine.dialect.name,
     )
+
+
+def _limits(claimed: Claimed, plan: Plan, part: Part | None) -> Limits:
+    """Return the limits of a run: its plan's, or less by those around the step that started it."""
+    limits = plan.limits if part is None else part.limits
+    own, handed = nano(limits.cost_usd), claimed.limit_nano
+    if handed is None or (own is not None and own <= handed):
+        return limits
+    return limits.model_copy(update={"cost_usd": f"{Decimal(handed).scaleb(-9):f}"})
 
 
 def _lost_too_often(losses: int) -> StepError:
