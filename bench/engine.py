@@ -33,6 +33,7 @@ from webapp.kernel.ids import new_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.claims import Claims
+from webapp.runs.execution.readings import Readings
 from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.models import Event, Lease, Run, Step
 from webapp.workflows.models import Gate
@@ -199,7 +200,8 @@ def _resumed_ms(place: Yard) -> float:
         session.commit()
     began = time.perf_counter()
     [claimed] = claims.claim(1, Hints())
-    records = claims.records(claimed, None)  # type: ignore[arg-type]  # no large values here
+    readings = Readings(place.engine, None)  # type: ignore[arg-type]  # no large values here
+    records = readings.records(claimed)
     facts = {"run": {"id": claimed.public}, "zone": "UTC"}
     journal: Journal = _Stops()
     try:

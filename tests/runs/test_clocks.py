@@ -132,7 +132,7 @@ def test_after_a_reboot_the_wall_clock_tells_how_much_of_a_span_is_left(
     runner.wake()
     run.parked(1)
     [step] = run.read(select(Step).where(Step.run_id == run.run_id))
-    another = claims.Claims(runner.engine, "another", 15)
+    another = runner.readings
 
     due, left_s = another._due(step.due_at, 99, "a boot of the past")
 

@@ -27,6 +27,7 @@ from webapp.kernel import clock
 from webapp.kernel.hints import Hints
 from webapp.runs.execution.claims import Claimed, Claims
 from webapp.runs.execution.journal import RunJournal
+from webapp.runs.execution.readings import Readings
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
 from webapp.runs.models import Fair
@@ -84,7 +85,7 @@ def test_what_a_worker_wrote_is_read_back_by_the_next(
 
     asyncio.run(work())
     [again] = claim(engine, "w2")
-    records = Claims(engine, "w2", LONG_S).records(again, DiskShelf(tmp_path / "files"))
+    records = Readings(engine, DiskShelf(tmp_path / "files")).records(again)
 
     assert again.fence == 2
     assert [(r.path, r.state, r.result, r.request) for r in records] == [
@@ -106,7 +107,7 @@ def test_a_large_result_lies_on_the_shelf_and_comes_back(
     assert (row.result, row.result_file is not None) == (None, True)
     asyncio.run(journal.hand_back(HandBack()))
     [again] = claim(engine, "w2")
-    [record] = Claims(engine, "w2", LONG_S).records(again, DiskShelf(tmp_path / "files"))
+    [record] = Readings(engine, DiskShelf(tmp_path / "files")).records(again)
     assert record.result == large
 
 

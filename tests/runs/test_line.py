@@ -204,7 +204,8 @@ def test_what_waits_and_works_is_told(
     assert (here["waiting"], here["running"], here["begun_a_minute"]) == (3, 2, 2)
     assert here["oldest_s"] is not None
     assert said.startswith("3 runs wait, 2 are at work, 2 began in the last minute; the oldest")
-    assert '<th scope="row">Acme</th><td class="n">3</td><td class="n">2</td>' in page
+    row = '<th scope="row">Acme</th><td data-label="Waiting" class="n">3</td>'
+    assert f'{row}<td data-label="At work" class="n">2</td>' in page
     assert len(runs) == 5
 
 

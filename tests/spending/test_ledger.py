@@ -18,8 +18,9 @@ from webapp.access.tenancy import bind_organization
 from webapp.engine.journal import Batch, Record
 from webapp.engine.ledger import Entry, Rates, Usage
 from webapp.files.shelf import DiskShelf
-from webapp.runs.execution.claims import Claimed, Claims
+from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.journal import RunJournal
+from webapp.runs.execution.readings import Readings
 from webapp.runs.execution.writer import JournalWriter
 from webapp.spending.models import LedgerEntry
 from webapp.spending.queries import reserved_nano, spent_nano
@@ -63,8 +64,7 @@ def test_what_is_reserved_is_there_until_it_is_settled(
     lease = yard.lease(run)
     assert lease is not None
     assert lease.cost_nano == 600
-    again = Claims(engine, "w2", 60)
-    (record,) = again.records(replace(claimed, has_journal=True), shelf)
+    (record,) = Readings(engine, shelf).records(replace(claimed, has_journal=True))
     assert record.entries == [RESERVED, SETTLED]
 
 
@@ -138,8 +138,7 @@ def test_a_claim_finds_what_the_last_worker_left_open(
     yard.queue_run()
     [claimed] = claim(engine)
     asyncio.run(journal_of(claimed).commit(Batch([intent()], entries=[RESERVED])))
-    claims = Claims(engine, "w2", 60)
 
-    (record,) = claims.records(replace(claimed, has_journal=True), shelf)
+    (record,) = Readings(engine, shelf).records(replace(claimed, has_journal=True))
 
     assert record.entries == [RESERVED]

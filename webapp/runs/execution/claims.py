@@ -12,10 +12,6 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.engine.journal import Record
-from webapp.engine.mailbox import Arrival
-from webapp.files.shelf import Shelf
-from webapp.kernel import jsons
 from webapp.kernel.clock import WallWatch, boot_id, now
 from webapp.kernel.db import reading
 from webapp.kernel.hints import Hints
@@ -24,10 +20,8 @@ from webapp.kernel.rawsql import Sql, sql_for
 from webapp.runs.execution import gates as at_gates
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.gates import Gates
-from webapp.spending import entries
+from webapp.runs.execution.readings import everywhere
 
-MOST_LOSSES: Final = 10
-"""Workers may be lost over a run so often while it makes no progress: it may be what ends them."""
 _WALL: Final = WallWatch()
 """Of the process, since the steward makes its claims anew each time it sweeps."""
 
@@ -142,7 +136,7 @@ class Claims:
         """Return what was claimed, and how many runs were set aside instead."""
         held: list[at_gates.Held] = []
         with self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
+            cursor = everywhere(self._sql, connection)
             rows = self._freed(cursor, most, look)
             freed = {row[at_gates.RUN] for row in rows}
             if look.newcomers is not None:
@@ -247,122 +241,20 @@ class Claims:
                 },
             )
 
-    def plan(self, run: Claimed) -> tuple[dict[str, Any], int | None, str]:
-        """Return the run's plan document, the version's number and the organization's slug."""
-        with reading(), self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
-            cursor.execute(self._sql(st.PLAN), {"version": self._sql.id(run.version_id)})
-            document, number, slug = cursor.fetchone()
-        return self._sql.read_json(document), number, slug
-
     def release(self, run_id: UUID, fence: int, hints: Hints) -> None:
         """Give back a run that this worker holds but does not work on."""
         held = {"run": self._sql.id(run_id), "fence": fence}
         with self._engine.connect() as connection, connection.begin():
-            count = self._requeue(self._cursor(connection), st.RELEASE, held, "released", hints)
+            count = self._requeue(
+                everywhere(self._sql, connection), st.RELEASE, held, "released", hints
+            )
         if count:
             hints.ring(self._queue)
-
-    def records(self, run: Claimed, shelf: Shelf) -> list[Record]:
-        """Return the run's journal for a replay; nothing for a run nobody has begun."""
-        if not run.has_journal:
-            return []
-        with reading(), self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
-            cursor.execute(self._sql(st.STEPS), {"run": self._sql.id(run.run_id)})
-            rows = cursor.fetchall()
-            cursor.execute(self._sql(entries.OF_RUN), {"run": self._sql.id(run.run_id)})
-            ledger = [entries.read_entry(row, self._sql) for row in cursor.fetchall()]
-        records = [self._record(row, shelf) for row in rows]
-        if ledger:
-            at = {(record.path, record.attempt): record.entries for record in records}
-            for entry in ledger:
-                at.get((entry.path, entry.attempt), []).append(entry)
-        return records
-
-    def signals(self, run: Claimed, shelf: Shelf) -> list[Arrival]:
-        """Return what has come for a run so far."""
-        with reading(), self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
-            cursor.execute(self._sql(st.SIGNALS), {"run": self._sql.id(run.run_id)})
-            rows = cursor.fetchall()
-        return [self._arrival(row, shelf) for row in rows]
-
-    def signals_held(self, shelf: Shelf) -> dict[UUID, list[Arrival]]:
-        """Return what has come so far for the runs that this worker holds."""
-        with reading(), self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
-            cursor.execute(self._sql(st.SIGNALS_HELD), {"worker": self._worker})
-            rows = cursor.fetchall()
-        found: dict[UUID, list[Arrival]] = {}
-        for run, *row in rows:
-            found.setdefault(self._sql.read_id(run), []).append(self._arrival(row, shelf))
-        return found
-
-    def _arrival(self, row: Any, shelf: Shelf) -> Arrival:
-        key, kind, name, data, by, at = row
-        signal_id = public_id("sig", self._sql.read_id(key))
-        value = self._sql.read_json(data)
-        if kind == "signal":
-            moment = self._sql.read_moment(at)
-            sent_at = "" if moment is None else moment.isoformat()
-            value = {"id": signal_id, "by": by, "at": sent_at, "data": value}
-        elif isinstance(value, dict) and value.get("result_file"):
-            value = {**value, "result": jsons.loads(shelf.get(value["result_file"]))}
-        return Arrival(signal_id, kind, name, value)
-
-    def losses(self, run: Claimed) -> int:
-        """Return how many workers were lost over the run since it last got on."""
-        if run.fence <= MOST_LOSSES:
-            return 0
-        with reading(), self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
-            cursor.execute(self._sql(st.REQUEUED), {"run": self._sql.id(run.run_id)})
-            causes = [self._sql.read_json(data).get("cause") for (data,) in cursor.fetchall()]
-        return causes.count("lost")
-
-    def _record(self, row: Any, shelf: Shelf) -> Record:
-        (path, attempt, step_id, kind, state, effect, key, request, result, result_file, error,
-         due_at, left_ms, boot, cost, tokens_in, tokens_out) = row  # fmt: skip
-        value = self._sql.read_json(result)
-        if result_file is not None:
-            value = jsons.loads(shelf.get(result_file))
-        found = self._sql.read_json(error)
-        due, due_s = self._due(self._sql.read_moment(due_at), left_ms, boot)
-        return Record(
-            path=path,
-            attempt=attempt,
-            step_id=step_id,
-            kind=kind,
-            state=state,
-            effect=effect,
-            idem_key=key,
-            request=None if request is None else bytes(request),
-            result=value,
-            error=found,
-            due_at=due,
-            due_s=due_s,
-            cost_nano=cost,
-            tokens_in=tokens_in,
-            tokens_out=tokens_out,
-            new=False,
-            reason=(found or {}).get("reason", ""),
-        )
-
-    def _due(
-        self, due: datetime | None, left_ms: int | None, boot: str | None
-    ) -> tuple[datetime | None, float | None]:
-        """Return the moment until which a row waits, or the seconds that are left of its span."""
-        if due is None or left_ms is None:
-            return due, None
-        if self._sql.postgresql or boot == boot_id():
-            return None, max(0.0, left_ms / 1000)
-        return None, max(0.0, (due - now()).total_seconds())
 
     def beat(self) -> dict[UUID, Held]:
         """Renew the leases of all runs this worker holds, and return which those are."""
         with self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
+            cursor = everywhere(self._sql, connection)
             cursor.execute(self._sql(st.BEAT), {"worker": self._worker, "lease_ms": self._lease_ms})
             return {
                 self._sql.read_id(run): Held(fence, cancel_at is not None, pause_at is not None)
@@ -373,7 +265,7 @@ class Claims:
         """Write down that this worker lives, for /status and the staff pages."""
         with self._engine.connect() as connection, connection.begin():
             moments = {name: self._sql.moment(row[name]) for name in ("started_at", "seen_at")}
-            self._cursor(connection).execute(self._sql(st.SEEN), row | moments)
+            everywhere(self._sql, connection).execute(self._sql(st.SEEN), row | moments)
 
     def take_back(self, hints: Hints) -> int:
         """Put runs back in line whose worker went silent or whose time to wait is over.
@@ -383,11 +275,11 @@ class Claims:
         boot = {"boot": boot_id()}
         if _WALL.jumped():
             with self._engine.connect() as connection, connection.begin():
-                self._cursor(connection).execute(self._sql(st.LOOK_AGAIN))
+                everywhere(self._sql, connection).execute(self._sql(st.LOOK_AGAIN))
         if not self._any(st.ANY_LOST, boot):
             return 0
         with self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
+            cursor = everywhere(self._sql, connection)
             count = self._requeue(cursor, st.TAKE_BACK, boot, "lost", hints)
             count += self._requeue(cursor, st.WAKE, boot, "due", hints)
         if count:
@@ -424,7 +316,7 @@ class Claims:
             return
         with self._engine.connect() as connection, connection.begin():
             facts = [{"run": self._sql.id(run), "worker": self._worker} for run in sorted(runs)]
-            self._cursor(connection).executemany(self._sql(st.STREAMED), facts)
+            everywhere(self._sql, connection).executemany(self._sql(st.STREAMED), facts)
 
     def _look(self, most: int, newcomers: str = "", facts: dict[str, Any] | None = None) -> Look:
         """Look for work, on a connection that is kept: a busy worker looks all the time."""
@@ -432,7 +324,7 @@ class Claims:
             self._looking = self._engine.connect()
         try:
             with reading(), self._looking.begin():
-                cursor = self._cursor(self._looking)
+                cursor = everywhere(self._sql, self._looking)
                 cursor.execute(self._sql(st.LOOK), {"queue": self._queue})
                 ready, limited, gates, paused = cursor.fetchone()
                 freed = []
@@ -463,13 +355,6 @@ class Claims:
     def _any(self, statement: str, facts: dict[str, Any]) -> bool:
         """Whether there is anything to do, without taking the writer's place to find out."""
         with reading(), self._engine.connect() as connection, connection.begin():
-            cursor = self._cursor(connection)
+            cursor = everywhere(self._sql, connection)
             cursor.execute(self._sql(statement), facts)
             return cursor.fetchone() is not None
-
-    def _cursor(self, connection: Any) -> Any:
-        """Return a driver's cursor that sees every organization: claims cross them all."""
-        cursor = connection.connection.driver_connection.cursor()
-        if self._sql.postgresql:
-            cursor.execute(st.SEE_EVERYTHING)
-        return cursor

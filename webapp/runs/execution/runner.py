@@ -49,9 +49,10 @@ from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.kernel.shipped import release
-from webapp.runs.execution.claims import MOST_LOSSES, Claimed, Claims, Held
+from webapp.runs.execution.claims import Claimed, Claims, Held
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import Outside
+from webapp.runs.execution.readings import MOST_LOSSES, Readings
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.execution.writes import Write
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
@@ -90,6 +91,7 @@ class Runner:
     settings: Settings
     engine: Engine
     claims: Claims
+    readings: Readings
     writer: JournalWriter
     outside: Outside
     bell: Bell
@@ -304,10 +306,9 @@ class Runner:
             part = await self._in_thread(lambda: self._part(claimed, known.plan))
             claimed = replace(claimed, inputs=dict(part.seen.get("start") or {}))
         if claimed.has_journal:
-            shelf = self.outside.shelf
-            active.mailbox.put(await self._in_thread(lambda: self.claims.signals(claimed, shelf)))
-            records = await self._in_thread(lambda: self.claims.records(claimed, shelf))
-            losses = await self._in_thread(lambda: self.claims.losses(claimed))
+            active.mailbox.put(await self._in_thread(lambda: self.readings.signals(claimed)))
+            records = await self._in_thread(lambda: self.readings.records(claimed))
+            losses = await self._in_thread(lambda: self.readings.losses(claimed))
         return await drive(
             known.plan,
             claimed.inputs,
@@ -343,7 +344,7 @@ class Runner:
         slug = self._slugs.get(claimed.organization_id)
         if known is not None and slug is not None:
             return known, slug
-        document, number, found = await self._in_thread(lambda: self.claims.plan(claimed))
+        document, number, found = await self._in_thread(lambda: self.readings.plan(claimed))
         slug = self._slugs[claimed.organization_id] = found
         return learn_plan(claimed.version_id, claimed.workflow_id, number, document), slug
 
@@ -403,7 +404,7 @@ class Runner:
                 self._on_loop(active.pause.set)
         self._release_idle(held)
         if any(active.mailbox.wanted for active in before.values()):
-            for run, arrivals in self.claims.signals_held(self.outside.shelf).items():
+            for run, arrivals in self.readings.signals_held(self.name).items():
                 if run in before:
                     self._on_loop(partial(before[run].mailbox.put, arrivals))
 
@@ -440,13 +441,15 @@ def make_runner(settings: Settings, bell: Bell, answer: Callable[[], None]) -> R
         answer: takes note of a ring.
     """
     engine = make_engine(settings.database_url, pool_size=4, max_overflow=8)
+    shelf = results_shelf(settings.data)
     name = f"{socket.gethostname()[:20]}-{os.getpid()}-{new_id().hex[-6:]}"
     return Runner(
         settings=settings,
         engine=engine,
         claims=Claims(engine, name, settings.lease_s, QUEUE),
+        readings=Readings(engine, shelf),
         writer=JournalWriter(engine, name, lambda writes: _tell(bell, writes)),
-        outside=Outside(settings, make_sessions(engine), results_shelf(settings.data), bell),
+        outside=Outside(settings, make_sessions(engine), shelf, bell),
         bell=bell,
         answer=answer,
         name=name,
