@@ -13,6 +13,7 @@ from sqlalchemy.orm import aliased
 
 from webapp.access.context import Context
 from webapp.runs.models import Run, Step
+from webapp.runs.parts import families
 from webapp.runs.queries import WHOLE
 
 _KINDS: Final = ("normal", "tryout")
@@ -78,16 +79,17 @@ def failures(ctx: Context, since: UUID, most: int) -> list[Failure]:
 
 
 def acting(ctx: Context, run_ids: Sequence[UUID]) -> set[UUID]:
-    """Return those of these runs in which any step has had an effect."""
-    found: set[UUID] = set()
-    for first in range(0, len(run_ids), _AT_ONCE):
+    """Return those of these runs in which any step has had an effect, in a part or outside."""
+    members, found = families(ctx, run_ids), set()
+    every = list(members)
+    for first in range(0, len(every), _AT_ONCE):
         query = select(Step.run_id).where(
             Step.organization_id == ctx.organization_id,
-            Step.run_id.in_(run_ids[first : first + _AT_ONCE]),
+            Step.run_id.in_(every[first : first + _AT_ONCE]),
             Step.effect != "none",
             Step.state.in_(_HAPPENED),
         )
-        found |= set(ctx.session.scalars(query.distinct()))
+        found |= {members[member][0] for member in ctx.session.scalars(query.distinct())}
     return found
 
 

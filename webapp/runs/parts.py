@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -136,13 +137,20 @@ def family(ctx: Context, run_id: UUID) -> dict[UUID, str]:
     Returns:
         By id the path of the list that a part belongs to, "" for the run itself.
     """
-    found, newest = {run_id: ""}, [run_id]
+    return {member: path for member, (_, path) in families(ctx, [run_id]).items()}
+
+
+@requires(Permission.VIEW_RUNS)
+def families(ctx: Context, run_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, str]]:
+    """Return these runs with their parts: by id the run itself, and the path as `family` does."""
+    found = {run_id: (run_id, "") for run_id in run_ids}
+    newest = list(run_ids)
     while newest:
         here = (Run.organization_id == ctx.organization_id, Run.parent_run.in_(newest))
-        query = select(Run.id, Run.part).where(*here, Run.kind == PART).order_by(Run.id)
-        rows = ctx.session.execute(query).all()
-        newest = [part_id for part_id, _ in rows]
-        found |= {part_id: part["path"] for part_id, part in rows}
+        query = select(Run.id, Run.parent_run, Run.part).where(*here, Run.kind == PART)
+        rows = ctx.session.execute(query.order_by(Run.id)).all()
+        newest = [part_id for part_id, _, _ in rows]
+        found |= {part_id: (found[above][0], part["path"]) for part_id, above, part in rows}
     return found
 
 
