@@ -72,7 +72,16 @@ FEATURES: tuple[Blueprint, ...] = (
 NAV: tuple[NavItem, ...] = (
     NavItem("workflows", "Workflows", "/workflows", "workflow", Permission.VIEW_WORKFLOWS, "w"),
     NavItem("runs", "Runs", "/runs", "run", Permission.VIEW_RUNS, "r"),
-    NavItem("approvals", "Approvals", "/approvals", "person", Permission.DECIDE_APPROVALS, "a"),
+    NavItem(
+        "approvals",
+        "Approvals",
+        "/approvals",
+        "person",
+        Permission.DECIDE_APPROVALS,
+        "a",
+        count=runs_pages.waiting_for_me,
+        counted="waiting for you",
+    ),
 )
 
 

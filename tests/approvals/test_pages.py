@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from flask import Flask
 
 from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, until
-from tests.fixtures import Browser, House
+from tests.fixtures import Browser, House, SignedIn
 from tests.workflows.counting import counted
 from webapp.access.permissions import Role
 from webapp.kernel.clock import now
@@ -245,3 +246,64 @@ def test_a_run_that_is_paused_takes_the_answer_when_it_is_resumed(
     assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "paused"
     assert program.post(f"/api/v1/runs/{run}/resume").status_code == 200
     assert finish(run)["state"] == "done"
+
+
+# How many wait, beside the name of the page
+
+
+def badge(page: str) -> str:
+    menu = page.partition('<nav class="side"')[2].partition("</nav>")[0]
+    found = re.search(r'class="badge">([^<]+)<', menu)
+    return found[1] if found else ""
+
+
+def test_the_menu_of_every_page_says_how_many_wait_for_whoever_looks(
+    make_live: Any, start: Any, runner: Any, program: Any, owner: Browser, signed_in: SignedIn,
+    acme: House, other: House, app: Flask,
+) -> None:  # fmt: skip
+    admin, stranger = signed_in(acme, Role.ADMIN), signed_in(other, Role.OWNER)
+    assert badge(owner.get("/o/acme/runs").text) == ""
+    workflow = make_live(letter(), "Letters")
+    for _ in range(2):
+        until(program, start(workflow).get_json()["id"], "waiting", runner)
+
+    with counted(app) as asked_of_it:
+        page = owner.get("/o/acme/workflows").text
+    part = owner.get("/o/acme/runs?part=list").text
+
+    assert badge(page) == "2"
+    assert "waiting for you" in page
+    assert len([one for one in asked_of_it if "approval" in one]) == 1
+    assert "waiting for you" not in part
+    assert badge(admin.get("/o/acme/runs").text) == ""  # the owners are asked
+    assert badge(stranger.get("/o/other/runs").text) == ""
+    one = program.get("/api/v1/approvals").get_json()["items"][0]["id"]
+    owner.get(f"/o/acme/approvals/{one}")
+    owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+    assert badge(owner.get("/o/acme/runs").text) == "1"
+
+
+def test_the_count_knows_who_started_who_has_agreed_and_who_is_kept_out(
+    make_live: Any, owner: Browser, program: Any, runner: Any, acme: House, signed_in: SignedIn
+) -> None:
+    admin = signed_in(acme, Role.ADMIN)
+
+    def begin(**settings: Any) -> None:
+        workflow = make_live(letter(**settings), f"Letters {sorted(settings)}")
+        form = owner.get(f"/o/acme/workflows/{workflow}/run")
+        assert form.status_code == 200
+        said = owner.submit(f"/o/acme/workflows/{workflow}/run")
+        until(program, said.headers["Location"].rpartition("/")[2], "waiting", runner)
+
+    def counts() -> tuple[str, str]:
+        return badge(owner.get("/o/acme/runs").text), badge(admin.get("/o/acme/runs").text)
+
+    begin(who=[{"starter": True}])
+    assert counts() == ("1", "")
+    begin(who=[{"role": "admin"}], not_starter=True)
+    assert counts() == ("1", "1")
+    begin(who=[person(acme, Role.OWNER), person(acme, Role.ADMIN)], need="all")
+    assert counts() == ("2", "2")
+    newest = re.findall(r"approvals/(apr_\w+)", owner.get("/o/acme/approvals").text)
+    owner.submit(f"/o/acme/approvals/{newest[0]}/decide", decision="approve")
+    assert counts() == ("1", "2")

@@ -98,23 +98,23 @@ def asked_by(ctx: Context, row: Approval, run: Run, known: Known) -> Asked:
     named = [member for member in members if any(_is(one, member, starter) for one in row.who)]
     if row.not_starter:
         named = [member for member in named if member.id != started_by]
-    deputy = by_id.get(_person(row.deputy or {}))
+    deputy = by_id.get(person_in(row.deputy or {}))
     words = _words(row.who, by_id, starter)
     return Asked(named, deputy, starter, words, row.not_starter, started_by)
 
 
 def _is(one: dict[str, Any], member: Member, starter: Member | None) -> bool:
     if "role" in one:
-        return _reaches(member.role, one["role"])
-    return member == starter if "starter" in one else member.id == _person(one)
+        return reaches(member.role, one["role"])
+    return member == starter if "starter" in one else member.id == person_in(one)
 
 
-def _reaches(role: Role | None, asked: str) -> bool:
+def reaches(role: Role | None, asked: str) -> bool:
     """Whether a role is the one that is asked, or one that may more."""
     return role is not None and _RANKS[role] <= _RANKS[Role(asked)]
 
 
-def _person(one: dict[str, Any]) -> UUID:
+def person_in(one: dict[str, Any]) -> UUID:
     try:
         return parse_id("usr", str(one.get("person", "")))
     except NotFound:
@@ -131,7 +131,7 @@ def _words(who: list[dict[str, Any]], members: dict[UUID, Member], starter: Memb
             name = f" ({starter.person.name})" if starter is not None else ""
             found.append(f"whoever started it{name}")
         else:
-            member = members.get(_person(one))
+            member = members.get(person_in(one))
             found.append(member.person.name if member is not None else "somebody who left")
     return "; ".join(found) if any(" and " in one for one in found[:-1]) else _listed(found)
 
@@ -177,7 +177,7 @@ def _asks_key(
 ) -> bool:
     """Whether a key that no person made is asked: it has the role, or started the run."""
     own = any("starter" in one for one in who) and key_id == started_by
-    return own or any("role" in one and _reaches(role, one["role"]) for one in who)
+    return own or any("role" in one and reaches(role, one["role"]) for one in who)
 
 
 @requires(Permission.DECIDE_APPROVALS)
@@ -201,7 +201,7 @@ def may_be_asked(ctx: Context, known: Known) -> ColumnElement[bool]:
     actor = ctx.actor
     me = _maker(ctx, actor.id, known) if actor.kind == "key" and actor.id else actor.id
     standing = next((one.role for one in known.members if one.id == me), actor.role)
-    words = [f'"{role.value}"' for role in Role if _reaches(standing, role)]
+    words = [f'"{role.value}"' for role in Role if reaches(standing, role)]
     words += [public_id("usr", me)] if me is not None else []
     named = [cast(Approval.who, TEXT).contains(word) for word in words]
     mine = exists().where(

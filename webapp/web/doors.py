@@ -179,6 +179,7 @@ def _enter(policy: Policy, view: Callable[..., Any]) -> Callable[..., Response]:
                 db.session.rollback()
                 raise
             finally:
+                g.pop("hints", None)
                 db.session.close()
         _send(hints)
         return response

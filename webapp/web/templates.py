@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from flask import Flask, g, request
 from flask_wtf.csrf import generate_csrf
 from markupsafe import Markup, escape
 
+from webapp.access.context import Context
 from webapp.access.permissions import Permission, Role, explain
 from webapp.kernel import clock
 from webapp.kernel.db import is_away
@@ -29,6 +31,8 @@ class NavItem:
         where: path behind /o/<org>, or a whole path.
         key: letter after "g" that goes there.
         short: also in the bar of narrow screens.
+        count: says how much waits there for whoever looks; "" for nothing.
+        counted: what it counts, in words.
     """
 
     id: str
@@ -38,6 +42,23 @@ class NavItem:
     permission: Permission
     key: str = ""
     short: bool = True
+    count: Callable[[Context], str] | None = None
+    counted: str = ""
+
+
+class Badge:
+    """How much waits at an entry: asked once a page, and never for a part, which has no menu."""
+
+    def __init__(self, item: NavItem) -> None:
+        self._item = item
+        self._text: str | None = None
+
+    def __str__(self) -> str:
+        if self._text is None:
+            # Behind the request's transaction it is an error that is shown: nothing more is asked.
+            is_asked = self._item.count is not None and "hints" in g and "ctx" in g
+            self._text = self._item.count(g.ctx) if is_asked and self._item.count else ""
+        return self._text
 
 
 def init_app(app: Flask) -> None:
@@ -104,6 +125,8 @@ def _nav(app: Flask) -> list[dict[str, Any]]:
             "icon": item.icon,
             "key": item.key,
             "short": item.short,
+            "badge": Badge(item),
+            "badge_says": item.counted,
         }
         for item in app.extensions["nav"]
         if here is not None and may(item.permission)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webapp.runs.pages import again, approvals, failures, form, index, pausing, run
+from webapp.runs.pages.approvals import waiting_for_me
 from webapp.runs.pages.doors import doors
 from webapp.runs.pages.index import last_runs
 
@@ -16,4 +17,5 @@ __all__ = [
     "last_runs",
     "pausing",
     "run",
+    "waiting_for_me",
 ]

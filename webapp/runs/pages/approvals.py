@@ -14,7 +14,7 @@ from webapp.access.permissions import Permission
 from webapp.kernel.drafts import validated
 from webapp.kernel.errors import Conflict, Gone, Invalid, NotFound
 from webapp.kernel.ids import parse_id, public_id
-from webapp.runs import approvals, approvals_mailing, watching
+from webapp.runs import approvals, approvals_counting, approvals_mailing, watching
 from webapp.runs.approvals import Answered, Found, Via
 from webapp.runs.approvals_showing import ApprovalView, answer_typed
 from webapp.runs.approvals_words import GONE, step_name, workflow_name, workflow_names
@@ -30,6 +30,13 @@ A_PAGE = 50
 
 def approvals_url() -> str:
     return f"{org_url()}/approvals"
+
+
+def waiting_for_me(ctx: Context) -> str:
+    """Return how many approvals wait for whoever looks, as the menu shows it."""
+    count = approvals_counting.waiting_for_me(ctx)
+    most = approvals_counting.MOST_COUNTED
+    return f"{most}+" if count > most else str(count or "")
 
 
 def view_of(ctx: Context, found: Found, back: str = "", workflow: str = "") -> ApprovalView:
