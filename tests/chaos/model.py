@@ -8,6 +8,7 @@ compared with the server's books to the last nano-dollar.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
@@ -23,9 +24,12 @@ class Call:
 
 
 class Model:
-    """Answers on a free port; `calls` holds what arrived."""
+    """Answers on a free port; `calls` holds what arrived.
 
-    def __init__(self) -> None:
+    Who says "hang" gets the first word after `hangs_s`.
+    """
+
+    def __init__(self, hangs_s: float = 0.0) -> None:
         self._lock = Lock()
         self._calls: list[Call] = []
         model = self
@@ -34,6 +38,8 @@ class Model:
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 call = model._note(asked)
+                if hangs_s and asked["messages"][-1]["content"] == "hang":
+                    time.sleep(hangs_s)
                 self.send_response(200)
                 self.send_header("Content-Type", "text/event-stream")
                 self.end_headers()

@@ -299,3 +299,31 @@ def test_a_worker_that_is_full_of_one_organizations_runs_has_a_place_for_another
     worker.drain(5.0)
 
     assert at_work == ["ours", "ours", "theirs"]
+
+
+def test_who_is_served_beside_a_crowd_that_stands_still_is_served_again_and_again(
+    make_live: Any, start: Any, counter: Counter, settings: Settings, app: Flask, other: House,
+    make_key: Any, follow: Follow,
+) -> None:  # fmt: skip
+    crowd = started(start, make_live(counter.plan("ours")), 70)
+    theirs = Program(app, app.response_class, use_cookies=False)
+    theirs.key = make_key(other)
+    say = {"id": "s_1", "kind": "text", "name": "Say", "with": {"text": "Hello"}}
+    quick = {"name": "T", "plan": {"plan": 1, "steps": [say]}}
+    workflow = theirs.post(f"{API}/workflows", json=quick).get_json()["id"]
+    theirs.post(f"{API}/workflows/{workflow}/live", json={})
+    small = settings.model_copy(update={"runs_per_worker": 1})
+    worker = make_runner(small, RedisBell(settings.redis_url), lambda: None)
+    worker.start()
+    worker.wake()
+    until(lambda: len(counter.arrived) == 1, "it is full")
+
+    for n in range(68):  # each has its turn behind one more of the crowd
+        key = {"Idempotency-Key": f"theirs:{n}"}
+        run = theirs.post(f"{API}/workflows/{workflow}/run", json={}, headers=key).get_json()["id"]
+        worker.wake()
+        done = lambda run=run: theirs.get(f"{API}/runs/{run}").get_json()["state"] == "done"
+        until(done, f"their run {n} is done")
+    counter.open()
+    all_done(follow, crowd)
+    worker.drain(5.0)

@@ -75,12 +75,21 @@ CLAIM: Final = _CLAIM.replace("WHICH", "queue = :queue AND state = 'ready'")
 # Runs that were over a limit stay out of the line; whoever looks for work sees that one may go on.
 CLAIM_FREED: Final = _CLAIM.replace("WHICH", "limit_id = :limit AND wait_reason = 'limit'")
 
-# The first in line of organizations that have nothing at work here. They stand near the head, so
-# only that is looked through: it costs the same whatever waits.
+# The first in line of organizations that have nothing at work here. Most stand near the head, so
+# only that is looked through; but whoever is served beside a crowd that stands still passes it by
+# and by, and then the first of each is found by its organization.
 NEWCOMERS: Final = """
-SELECT run_id FROM (SELECT run_id, organization_id, vtime FROM lease
-                     WHERE queue = :queue AND state = 'ready' ORDER BY vtime LIMIT 64) head
- WHERE organization_id NOT IN (KNOWN) ORDER BY vtime LIMIT :most"""
+SELECT run_id FROM (
+  SELECT run_id, vtime FROM (SELECT run_id, organization_id, vtime FROM lease
+                              WHERE queue = :queue AND state = 'ready' ORDER BY vtime LIMIT 64) head
+   WHERE organization_id NOT IN (KNOWN)
+  UNION
+  SELECT run_id, vtime FROM lease WHERE run_id IN (
+    SELECT (SELECT run_id FROM lease WHERE organization_id = fair.organization_id
+               AND state = 'ready' AND queue = fair.queue ORDER BY vtime LIMIT 1)
+      FROM fair WHERE queue = :queue AND waiting > 0 AND organization_id NOT IN (KNOWN)
+     LIMIT :most)) found
+ ORDER BY vtime LIMIT :most"""
 
 CLAIM_THESE: Final = _CLAIM.replace("WHICH", "run_id IN (RUNS) AND state = 'ready'")
 
