@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from tests.fixtures import Program
@@ -12,10 +13,11 @@ DEADLINE_S: Final = 20.0
 API: Final = "/api/v1"
 
 
-def until(holds: Callable[[], object], what: str) -> None:
+def until(holds: Callable[[], object], what: str, instead: Callable[[], object] = str) -> None:
+    """Wait until it holds; `instead` says what is the case when it never does."""
     end = time.monotonic() + DEADLINE_S
     while not holds():
-        assert time.monotonic() < end, f"never: {what}"
+        assert time.monotonic() < end, f"never: {what}; {instead()}"
         time.sleep(0.02)
 
 
@@ -30,7 +32,8 @@ class Follow:
         return found
 
     def until(self, run: str, *states: str) -> dict[str, Any]:
-        until(lambda: self.get(run)["state"] in states, f"{run} is {states}")
+        found = partial(self.get, run)
+        until(lambda: found()["state"] in states, f"{run} is {states}", found)
         return self.get(run)
 
     def do(self, address: str) -> Any:
