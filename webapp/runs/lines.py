@@ -124,7 +124,7 @@ class Lines:
         if part is not None:
             here = self.places.step_at(part["path"])
         if part is not None and here is not None:
-            return [self._step(here, part["path"])]
+            return [self._step(here, part["path"], self.places.roots.get(part["path"]))]
         return [
             self._step(step, step.id, number)
             for number, step in enumerate(self.places.plan.steps, 1)

@@ -53,7 +53,7 @@ def _started_by(ctx: Context, run: Run) -> list[Relation]:
     if run.part is not None:
         where = place_in_words(run.part["path"], places_of(ctx, parent))
         first, last = run.part["first"] + 1, run.part["first"] + run.part["count"]
-        return [Relation("Part of run", run.parent_run, f": items {first:,}–{last:,} of {where}")]
+        return [Relation("Part of", run.parent_run, f": items {first:,}–{last:,} of {where}")]
     where = place_in_words(run.parent_path or "", places_of(ctx, parent))
     return [Relation(f"Started by {where} of", run.parent_run, f", {parent.workflow_name}")]
 

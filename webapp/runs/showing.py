@@ -316,7 +316,11 @@ class RunView:
     @property
     def receipt(self) -> list[tuple[str, str, str]]:
         return [
-            (f"{line.number} {line.name}", duration(line.seconds), cost(line.cost_nano))
+            (
+                f"{line.number or ''} {line.name}".strip(),
+                duration(line.seconds),
+                cost(line.cost_nano),
+            )
             for line in self.watched.lines
         ]
 
