@@ -47,12 +47,12 @@ def standing_of(ctx: Context, row: RunRow) -> Standing | None:
     if lease is None or row.cancelling:
         return None
     if run.state == "paused":
-        return Standing(held=_paused_by(ctx, lease))
+        return Standing(held=_paused_by(ctx, run, lease))
     if run.state == "waiting" and lease.wait_reason == "limit":
         return Standing(held=_limited_by(ctx, lease))
     if run.state != "queued" or lease.state != "ready":
         return None
-    held = next((text for reason in _SCOPES if (text := _said(ctx, lease, reason))), "")
+    held = next((text for reason in _SCOPES if (text := _said(ctx, run, lease, reason))), "")
     if held:
         return Standing(held=held)
     with across_organizations(ctx.session, "a place in line"):
@@ -68,23 +68,23 @@ def standing_of(ctx: Context, row: RunRow) -> Standing | None:
 _SCOPES: Final = ("queue", "organization", "workflow")
 
 
-def _paused_by(ctx: Context, lease: Lease) -> str:
+def _paused_by(ctx: Context, run: Any, lease: Lease) -> str:
     if lease.wait_reason == "run":
         return f"Paused by {lease.paused_by}."
     if lease.wait_reason == "parent":
         return "Paused with the run that started it."
-    said = _said(ctx, lease, lease.wait_reason or "")
+    said = _said(ctx, run, lease, lease.wait_reason or "")
     return said or "It was paused, and is about to go back in line."
 
 
-def _said(ctx: Context, lease: Lease, reason: str) -> str:
+def _said(ctx: Context, run: Any, lease: Lease, reason: str) -> str:
     """Return what is said of a pause of this kind; "" while there is none."""
     if reason == "queue":
         setting = ctx.session.get(QueueSetting, lease.queue)
         if setting is None or setting.paused_at is None:
             return ""
         return f"Paused: the queue is paused by {setting.paused_by}."
-    scope_id = lease.organization_id if reason == "organization" else lease.workflow_id
+    scope_id = lease.organization_id if reason == "organization" else run.workflow_id
     gate = _gate(ctx, scope_id)
     if gate is None or gate.paused_at is None:
         return ""
