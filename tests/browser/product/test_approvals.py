@@ -125,3 +125,43 @@ def test_enter_in_a_field_decides_nothing(account: Account, owner: Page, asked: 
 
     expect(owner.get_by_text("Press one of the buttons.").first).to_be_visible()
     assert account.until_asked(asked) == [approval]
+
+
+def test_it_is_sent_back_twice_and_every_page_says_which_round_it_is(
+    account: Account, owner: Page
+) -> None:
+    inline = {"instructions": "Repeat what you are told.", "model": "practice"}
+    agent = {"inline": inline, "message": "Dear Ms. Ada, please pay."}
+    shown = [{"name": "text", "label": "Text", "value": [{"value": ["s_1", "text"]}]}]
+    ask = {"who": [{"role": "viewer"}], "show": shown, "back_to": "s_1"}
+    steps = (
+        {"id": "s_1", "kind": "agent", "name": "Write a letter", "with": agent},
+        {"id": "s_2", "kind": "approval", "name": "Check the letter", "with": ask},
+        plans.text("s_3", [{"value": ["s_2", "values", "text"]}], "Send"),
+    )
+    workflow = account.make_workflow(f"Rounds {time.monotonic_ns()}", plans.plan(*steps))
+    owner.goto(f"{account.home}/workflows/{workflow}?step=s_2")
+    assert "\n".join(look(owner, "builder-approval-rounds")) == ""
+    owner.set_viewport_size({"width": 1280, "height": 900})
+    run = account.start(workflow)
+    account.until_asked(run)
+    for number, note in ((2, "Shorter, please."), (3, "Name the invoice.")):
+        owner.goto(f"{account.home}/runs/{run}")
+        owner.get_by_label("Note").fill(note)
+        owner.get_by_role("button", name="Ask for changes").click()
+        expect(owner.get_by_text(f"Round {number} of 3").first).to_be_visible(timeout=20_000)
+
+    owner.goto(f"{account.home}/runs/{run}")
+    expect(owner.get_by_text("This is the last round")).to_be_visible()
+    assert "\n".join(look(owner, "run-approval-rounds")) == ""
+    owner.set_viewport_size({"width": 1280, "height": 900})
+    owner.get_by_role("navigation", name="Main", exact=True).get_by_text("Approvals").click()
+    owner.get_by_role("link", name="Check the letter").first.click()
+    expect(owner.get_by_text("Round 2: ").first).to_be_visible()
+    assert "\n".join(look(owner, "approval-rounds")) == ""
+    owner.set_viewport_size({"width": 1280, "height": 900})
+    owner.get_by_role("button", name="Approve").click()
+    account.until_over(run)
+    owner.goto(f"{account.home}/runs/{run}?step=s_2%233/s_1&view=talk")
+    expect(owner.get_by_role("heading", name="Write a letter, round 3")).to_be_visible()
+    assert "\n".join(look(owner, "run-round-talk")) == ""
