@@ -168,3 +168,22 @@ def test_a_run_may_not_spend_more_than_the_limit_of_the_run_that_started_it(
     assert run["state"] == "failed"
     assert "cost limit" in run["error"]["text"]
     assert len(model.calls) == 0
+
+
+def test_a_run_costs_what_its_parts_cost_and_the_ledger_has_that_once(
+    settings: Settings, set_price: SetPrice, model: Model, make_live: Any, start: Any, finish: Any
+) -> None:
+    set_price()
+    asked = [{"name": "items", "label": "Items", "type": "list", "items": {"type": "number"}}]
+    source = {"list": [{"value": ["start", "items"]}], "at_once": 20}
+    each = {"id": "s_e", "kind": "each", "name": "All", "with": {**source, "steps": [agent()]}}
+    workflow = make_live(plan_of(each) | {"inputs": asked})
+    count = settings.each_split + 1
+
+    run = finish(start(workflow, inputs={"items": list(range(count))}).get_json()["id"])
+
+    assert run["state"] == "done", run["error"]
+    assert round(float(run["cost_usd"]) * 1e9) == count * COST_NANO
+    told = json.loads(deckhand("history", "export", "--json", env=env_of(settings)).stdout)
+    assert round(told["ledger_cost_usd"] * 10**9) == count * COST_NANO
+    assert round(sum(one["cost_usd"] for one in told["runs"]) * 10**9) == count * COST_NANO
