@@ -274,6 +274,7 @@ def test_the_menu_of_every_page_says_how_many_wait_for_whoever_looks(
     assert badge(page) == "2"
     assert "waiting for you" in page
     assert len([one for one in asked_of_it if "approval" in one]) == 1
+    assert "waiting for you" in owner.get("/o/acme/menu").text
     assert "waiting for you" not in part
     assert badge(admin.get("/o/acme/runs").text) == ""  # the owners are asked
     assert badge(stranger.get("/o/other/runs").text) == ""

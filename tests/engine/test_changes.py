@@ -8,11 +8,15 @@ from typing import Any
 import pytest
 
 from tests.engine.drives import Doc, each, http, plan_of, run, text
+from tests.engine.worlds import NOW
+from webapp.engine.canonical import to_bytes
 from webapp.engine.checks import check
-from webapp.engine.journal import End, Park
+from webapp.engine.commands import Start
+from webapp.engine.journal import End, Park, Record
 from webapp.engine.mailbox import Arrival, Mailbox, frozen_of
 from webapp.engine.plan import Plan, load_plan
 from webapp.engine.reuse import comes_before
+from webapp.engine.scheduler import Scheduler
 from webapp.engine.steps.approval import seal_of
 from webapp.engine.testing import FakeHttp, MemoryJournal, ScriptedModels, fake_ports
 from webapp.engine.testing import answered as reply_with
@@ -250,3 +254,44 @@ def test_a_group_is_left_to_do_as_long_as_there_are_none() -> None:
     step = {"id": "s_1", "kind": "approval", "with": {"who": [{"group": "gr_1"}]}}
 
     assert found(step) == [("todo", "s_1", "C-GROUP-UNKNOWN")]
+
+
+def left_after(plan: Plan, *rows: tuple[str, str, int, Any]) -> int | None:
+    """Return what the next step may spend of the limit around it, after a restart."""
+    records = [
+        Record(
+            path, 1, path.rpartition("/")[2].partition("[")[0], kind, "succeeded",
+            result=result, cost_nano=cost,
+        )
+        for path, kind, cost, result in rows
+    ]  # fmt: skip
+    for record in records:
+        if record.kind == "http":
+            record.state, record.result, record.error = "failed", None, {"code": "E", "text": ""}
+        if record.kind == "each":
+            record.state, record.result = "intent", None
+            record.request = to_bytes({"now": dict(NOW)})
+    scheduler = Scheduler(plan, {}, {"run": {"id": "run_1"}}, records)
+    scheduler.set_now(NOW)
+    [start] = [one for one in scheduler.begin() if isinstance(one, Start)]
+    return start.meter.left_nano
+
+
+def test_after_a_restart_rounds_and_failure_branches_count_once_for_a_limit_around_them() -> None:
+    items = each("s_9", [1], agent(), ask()) | {"cost_usd": "0.00001"}
+    branch = {"do": "branch", "steps": [agent("s_2"), agent("s_3")]}
+    refused = http("s_1", cost_usd="0.00001", on_failure=branch)
+    changes = {"decision": "changes", "round": 1, "note": NOTE, "by": "Ada", "at": "now"}
+
+    in_rounds = left_after(
+        plan_of(items),
+        ("s_9", "each", 0, None),
+        ("s_9[0]/s_1", "agent", 1_000, {"text": "a"}),
+        ("s_9[0]/s_2", "approval", 0, changes),
+        ("s_9[0]/s_2#2/s_1", "agent", 2_000, {"text": "b"}),
+    )
+    in_branch = left_after(
+        plan_of(refused), ("s_1", "http", 4_000, None), ("s_1!/s_2", "agent", 3_000, {"text": "a"})
+    )
+
+    assert (in_rounds, in_branch) == (7_000, 3_000)
