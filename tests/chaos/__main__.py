@@ -33,12 +33,14 @@ ROWS: dict[str, tuple[Row, int]] = {
     "kill": (kill.rounds, 100),
     "points": (processes.points, 1),
     "D1": (processes.starts, 60),
+    "D2each": (processes.each_effect, 3),
     "D3": (processes.effects, 20),
     "D5": (processes.same_key, 100),
     "D5keys": (keys.promises, 10),
     "D6": (services_away.redis_away, 45),
     "D7": (services_away.database_away, 45),
     "D7cut": (services_away.connections_cut, 100),
+    "D7packets": (services_away.packets_cut, 200),
     "D7full": (services_away.disk_full, 1),
     "D7locked": (services_away.database_locked, 1),
     "D8": (processes.commits, 200),
@@ -58,7 +60,7 @@ ROWS: dict[str, tuple[Row, int]] = {
 """Each row with the number of faults that it is asked for."""
 
 
-ELSEWHERE = {True: {"D7full", "D7locked", "D8"}, False: {"D7", "D7cut", "D9"}}
+ELSEWHERE = {True: {"D7full", "D7locked", "D8"}, False: {"D7", "D7cut", "D7packets", "D9"}}
 """Rows that are about the other database, by whether this one is PostgreSQL."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.proxy import Proxy
 from tests.chaos.sink import Sink
 from tests.chaos.stack import Stack
 from tests.services import OWNER, Postgres
@@ -31,13 +32,26 @@ class Place:
 
     @contextmanager
     def stack(
-        self, *, lease_s: int, pause_s: float = 0.05, folder: Path | None = None, **env: str
+        self,
+        *,
+        lease_s: int,
+        pause_s: float = 0.05,
+        folder: Path | None = None,
+        wire: bool = False,
+        **env: str,
     ) -> Iterator[tuple[Stack, Sink]]:
-        """Yield parts that run, and a sink; all are gone behind the block."""
+        """Yield parts that run, and a sink; all are gone behind the block.
+
+        Args:
+            wire: reach PostgreSQL by a proxy that can cut what passes.
+        """
         server = Server() if self.postgres else None
         sink = Sink(pause_s=pause_s)
         with tempfile.TemporaryDirectory(dir=folder) as data:
             database = server.create() if server else ""
+            if server and wire:
+                server.wire = Proxy(server.folder)
+                database = server.wire.url(database)
             stack = Stack(Path(data), lease_s=lease_s, database=database, **env)
             stack.server = server
             try:
@@ -74,6 +88,8 @@ class Place:
 class Server(Postgres):
     """A PostgreSQL that can be crashed and started again."""
 
+    wire: Proxy | None = None
+
     def crash(self) -> None:
         """End it as a power cut of its processes would: nothing is written down."""
         self._admin.close()
@@ -98,5 +114,7 @@ class Server(Postgres):
         self._admin.execute(f"ALTER ROLE {OWNER} CONNECTION LIMIT {sessions}")
 
     def stop(self) -> None:
+        if self.wire is not None:
+            self.wire.close()
         if self._process.poll() is None:
             super().stop()

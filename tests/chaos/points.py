@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 from tests.chaos import plans
@@ -23,12 +24,16 @@ class Yard:
         self.slow = stack.live("Slow", plans.chain(sink.url, 40))
         self.doubtful = stack.live("Doubtful", plans.of(_cut(sink.url)))
         self.wait_s = 30.0
+        self.slowest_s = 0.0
+        """The longest that a run took from a worker's death to its end."""
 
     def start(self, name: str) -> str:
         return self.stack.start(self.workflow, f"key-{name}", name=name)
 
-    def is_settled(self, run: str) -> None:
+    def is_settled(self, run: str, died: float | None = None) -> None:
         ended = self.stack.settled(run, self.wait_s)
+        if died is not None:
+            self.slowest_s = max(self.slowest_s, time.monotonic() - died)
         assert ended["state"] in {"done", "needs_review", "cancelled"}, ended
 
 
@@ -48,9 +53,10 @@ def worker(yard: Yard, point: str, nth: int, name: str) -> None:
     stack.begin("worker", CRASH_AT=f"{point}#{nth}")
     runs = [yard.start(f"{name}-{n}") for n in range(nth)]
     stack.gone("worker")
+    died = time.monotonic()
     stack.begin("worker")
     for run in runs:
-        yard.is_settled(run)
+        yard.is_settled(run, died)
 
 
 def cancelled(yard: Yard, point: str, nth: int, name: str) -> None:

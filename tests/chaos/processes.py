@@ -17,6 +17,8 @@ from tests.chaos.points import POINTS, Yard, one_round
 
 Figures = dict[str, Any]
 STARTS_A_KILL = 150
+LATE_S = 10.0
+EFFECTS = 10
 TEXT = {"id": "s_1", "kind": "text", "name": "Say", "with": {"text": "Hello"}}
 
 
@@ -30,7 +32,31 @@ def points(place: Place, times: int) -> Figures:
                 for nth in (1, 3):
                     one_round(yard, point, nth, f"{number}x{POINTS.index(point)}x{nth}")
                     rounds += 1
-        return {"points": len(POINTS), "rounds": rounds} | place.verdict(stack, sink)
+        verdict = place.verdict(stack, sink)
+        lease_s = float(stack.env["LEASE_S"])
+        if yard.slowest_s > lease_s + LATE_S:
+            verdict["broken"].append(f"a run was settled {yard.slowest_s:.1f} s after the death")
+        figures = {"points": len(POINTS), "rounds": rounds, "lease_s": lease_s}
+        return figures | {"slowest_after_death_s": round(yard.slowest_s, 1)} | verdict
+
+
+def each_effect(place: Place, times: int) -> Figures:
+    """D2: the worker dies a moment after each effect that the outside sees."""
+    with place.stack(lease_s=2) as (stack, sink):
+        workflow = stack.live("Chain", plans.chain(sink.url, EFFECTS))
+        deaths = 0
+        for number in range(times):
+            name = f"each{number}"
+            run = stack.start(workflow, f"key-{name}", name=name)
+            for seen in range(1, EFFECTS + 1):
+                sink.waits_for_more(f"/{name}/", seen)
+                time.sleep(random.uniform(0, 2 * sink.pause_s))
+                stack.kill("worker")
+                stack.begin("worker")
+                deaths += 1
+            stack.settled(run, 2 + LATE_S)
+        again = len(sink.all()) - times * EFFECTS
+        return {"runs": times, "deaths": deaths, "sent_again": again} | place.verdict(stack, sink)
 
 
 def starts(place: Place, times: int) -> Figures:

@@ -22,6 +22,7 @@ from tests.chaos.stack import Stack
 
 Figures = dict[str, Any]
 NORMAL_S = 10.0
+EACH_NTH = 50
 
 
 def redis_away(place: Place, times: int) -> Figures:
@@ -99,6 +100,26 @@ def connections_cut(place: Place, times: int) -> Figures:
             server.let_in(-1)
             back = [stack.answers_again()]
         figures = {"cut": cut, "runs": len(load.runs)}
+        return figures | _away(place.verdict(stack, sink, failed=load.failures), back)
+
+
+def packets_cut(place: Place, times: int) -> Figures:
+    """D7: each 50th packet to or from PostgreSQL cuts its connection, for so many cuts."""
+    assert place.postgres, "this row is about PostgreSQL"
+    with place.stack(lease_s=4, wire=True) as (stack, sink):
+        server: Server = stack.server
+        wire = server.wire
+        assert wire is not None
+        workflow = stack.live("Mixed", plans.mixed(sink.url))
+        with loaded(stack, workflow, "p", clients=4, pause_s=0.05) as load:
+            wire.every = EACH_NTH
+            before = wire.packets
+            while wire.cuts < times:
+                time.sleep(0.1)
+            wire.every = 0
+            passed = wire.packets - before
+            back = [stack.answers_again()]
+        figures = {"cuts": wire.cuts, "packets": passed, "runs": len(load.runs)}
         return figures | _away(place.verdict(stack, sink, failed=load.failures), back)
 
 

@@ -44,8 +44,12 @@ class Sink:
 
     def waits_for(self, prefix: str, seconds: float = 30.0) -> None:
         """Return when something came whose path begins so."""
+        self.waits_for_more(prefix, 1, seconds)
+
+    def waits_for_more(self, prefix: str, places: int, seconds: float = 30.0) -> None:
+        """Return when something came to so many paths that begin so."""
         until = time.monotonic() + seconds
-        while not self.arrivals(prefix):
+        while len({one.path for one in self.arrivals(prefix)}) < places:
             assert time.monotonic() < until, f"nothing came to {prefix}"
             time.sleep(0.01)
 
