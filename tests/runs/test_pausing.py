@@ -39,6 +39,12 @@ from webapp.web.database import db
 from webapp.workflows.models import Gate
 
 
+@pytest.fixture
+def hire(request: pytest.FixtureRequest) -> Callable[[], Runner]:
+    """Return a function that lets a worker begin: until then nobody takes a run."""
+    return lambda: request.getfixturevalue("runner")  # type: ignore[no-any-return]
+
+
 def at_the_counter(run: str, runner: Runner, counter: Counter, count: int = 1) -> str:
     runner.wake()
     until(lambda: len(counter.arrived) == count, f"{count} stand at the counter")
@@ -289,13 +295,14 @@ def test_a_paused_workflow_accepts_starts_that_wait_and_says_so(
 
 @pytest.mark.usefixtures("steward")
 def test_a_run_that_was_paused_by_itself_stays_so_when_its_workflow_goes_on(
-    make_live: Any, start: Any, runner: Runner, follow: Follow, counter: Counter
+    make_live: Any, start: Any, hire: Callable[[], Runner], follow: Follow, counter: Counter
 ) -> None:
     counter.open()
     workflow = make_live(counter.plan("one"))
     alone, other = (start(workflow).get_json()["id"] for _ in range(2))
     follow.do(f"runs/{alone}/pause")
     follow.do(f"workflows/{workflow}/pause")
+    runner = hire()
     runner.wake()
     follow.until(other, "paused")
 
@@ -306,8 +313,9 @@ def test_a_run_that_was_paused_by_itself_stays_so_when_its_workflow_goes_on(
     assert follow.get(alone)["state"] == "paused"
 
 
+@pytest.mark.usefixtures("steward")
 def test_a_paused_organization_stops_itself_only(
-    make_live: Any, start: Any, runner: Runner, follow: Follow, counter: Counter,
+    make_live: Any, start: Any, hire: Callable[[], Runner], follow: Follow, counter: Counter,
     app: Flask, other: House, make_key: Any,
 ) -> None:  # fmt: skip
     counter.open()
@@ -322,6 +330,7 @@ def test_a_paused_organization_stops_itself_only(
     begun = stranger.post(
         f"{API}/workflows/{theirs}/run", json={}, headers={"Idempotency-Key": "t1"}
     )
+    runner = hire()
     runner.wake()
 
     held = follow.until(run, "paused")["line"]["held"]
