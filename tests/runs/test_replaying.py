@@ -153,7 +153,7 @@ def test_the_page_leads_from_causes_over_a_check_to_the_runs(
 
     assert len(causes) == 2
     assert f'href="/o/acme/runs/{failed[2]}"' in page
-    assert "Run 4 runs again" in check
+    assert "Run 4 failed runs again" in check
     assert "Nothing is sent a second time." in check
     assert sent.status_code == 303
     assert "4 runs are started, 600 a minute." in listed
@@ -175,7 +175,7 @@ def test_the_check_says_in_how_many_something_was_sent_behind_the_step(
 
     check = owner.get(f"{CAUSES}/check?cause={cause}").text
 
-    assert "Run 3 runs again" in check
+    assert "Run 3 failed runs again" in check
     assert "In 1 run something was sent behind the step that failed" in check
     assert re.search(r'id="send-no" value="no" checked', check)
 
