@@ -76,7 +76,8 @@ def starts(place: Place, times: int) -> Figures:
 
 def effects(place: Place, times: int) -> Figures:
     """D3, D4: the worker dies while effects of all classes are in flight."""
-    with place.stack(lease_s=2) as (stack, sink):
+    brief = {"BREAKER_OPEN_S": "1"}  # what is cut opens it, and it would keep each round waiting
+    with place.stack(lease_s=2, **brief) as (stack, sink):
         workflow = stack.live("Wide", _wide(sink.url))
         for number in range(times):
             runs = [stack.start(workflow, f"k{number}-{n}", name=f"{number}-{n}") for n in (0, 1)]
