@@ -106,7 +106,8 @@ def main(words: list[str] | None = None) -> None:
 def _stay(redis_url: str, kept: dict[str, list[Duty]], stopping: threading.Event) -> None:
     """Wait for the end, and say meanwhile which parts are at work."""
     if not redis_url:
-        stopping.wait()
+        while not stopping.wait(SAID_EVERY_S):
+            pass  # a signal that comes just before the wait begins does not end it
         return
     with connect(redis_url) as client:
         while not stopping.is_set():

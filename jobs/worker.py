@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 DRAIN_S = 9.0
 _RETRY_S = 1.0
+_LOOK_S = 0.5
 
 
 class Ear(SimpleWorker):
@@ -59,7 +60,8 @@ def main() -> None:
     threading.Thread(
         target=_listen, args=(settings.redis_url, runner, ears, stopping), daemon=True, name="ear"
     ).start()
-    stopping.wait()
+    while not stopping.wait(_LOOK_S):
+        pass  # a signal that comes just before the wait begins does not end it
     runner.drain(DRAIN_S)
 
 
