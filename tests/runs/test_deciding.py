@@ -25,6 +25,8 @@ from webapp.access.tenancy import bind_organization
 from webapp.audit.models import AuditEntry
 from webapp.engine.canonical import to_bytes
 from webapp.engine.journal import Batch, Event, Record
+from webapp.engine.steps.agent import Config, prepare
+from webapp.engine.values import Scope
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.db import make_engine, writing
 from webapp.kernel.hints import Hints, Ring
@@ -317,13 +319,13 @@ def test_of_an_agent_only_the_call_in_doubt_is_asked(
     make_live: Any, start: Any, finish: Any, program: Any, leave: Any, owner: Browser,
     said: dict[str, Any], state: str,
 ) -> None:  # fmt: skip
-    inline = {"instructions": "Write.", "model": "default"}
-    agent = {"id": "s_1", "kind": "agent", "name": "Write", "with": {"inline": inline}}
-    agent["with"]["message"] = "Go."
+    config = {"inline": {"instructions": "Write.", "model": "default"}, "message": "Go."}
+    agent = {"id": "s_1", "kind": "agent", "name": "Write", "with": config}
     run = start(make_live(plan_of(agent))).get_json()["id"]
+    asked = prepare(Config.model_validate(config), Scope({}))
     call = to_bytes({"tool": "post", "args": {"to": "Ada"}})
     leave(
-        Record("s_1", 1, "s_1", "agent", "intent", "none", "k1", to_bytes(inline)),
+        Record("s_1", 1, "s_1", "agent", "intent", "none", "k1", asked),
         Record("s_1/call_1", 1, "s_1", "tool", "intent", "at_most_once", "k2", call),
     )
     finish(run)
@@ -333,7 +335,7 @@ def test_of_an_agent_only_the_call_in_doubt_is_asked(
     assert refused.status_code == 409
     assert refused.get_json()["detail"].startswith("Decide about the tool call")
     assert decide(program, run, said, "s_1/call_1").get_json()["state"] == state
-    assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "queued"
+    assert finish(run)["state"] == "done"
 
 
 # What is refused

@@ -180,10 +180,14 @@ def kill(runner: Runner) -> None:
     """Let a worker be gone in the middle of everything: nobody renews its leases."""
     runner._closing.set()
     runner._on_loop(runner._stop.set)
-    for active in runner.active.values():
-        if active.task is not None:
-            runner._on_loop(active.task.cancel)
-    until(lambda: not runner.active, "the worker has let go")
+
+    def has_let_go() -> bool:
+        for active in list(runner.active.values()):
+            if active.task is not None:
+                runner._on_loop(active.task.cancel)
+        return not runner.active
+
+    until(has_let_go, "the worker has let go")
     with writing(), make_sessions(runner.engine)() as session:
         with across_organizations(session, "a test"):
             mine = update(Lease).where(Lease.worker == runner.name, Lease.state == "running")

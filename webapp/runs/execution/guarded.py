@@ -51,20 +51,20 @@ class Services:
         Raises:
             ServiceAway: the breaker is open; nothing was sent.
         """
+        call, began = Call(), time.monotonic()
         try:
             one = await asyncio.to_thread(self.breakers.admit, self.organization, host)
         except ServiceOpen as refused:
             raise ServiceAway(host, refused.wait_s, self.most_s) from None
-        call, began = Call(), time.monotonic()
         try:
             yield call
         except asyncio.CancelledError:
             if timeout_s is not None and time.monotonic() - began >= timeout_s * 0.95:
                 call.why = "It did not answer in time."
+                # The step ends behind this, so that who calls next finds it told.
+                await asyncio.shield(self._told(host, one, call))
             else:
                 self._later(self.breakers.abandon, self.organization, host, one)
-                raise
-            self._later(self.breakers.report, self.organization, host, one, call.why)
             raise
         except BaseException:
             await self._told(host, one, call)
