@@ -2,7 +2,9 @@
 
 The row is written in the transaction of the work itself: there is no "running" state to take
 over. A rival with the same key waits on the row (PostgreSQL) or before the turnstile (SQLite)
-and then finds the answer. Rows live for 72 hours.
+and then finds the answer. Work in several transactions keeps in the row, with status 0, how far
+it has come, each time in the transaction that came so far: whoever repeats the request goes on
+from there, also beside the first. Rows live for 72 hours.
 
 Source: IETF draft-ietf-httpapi-idempotency-key-header, and Stripe's rule that the first status
 and body are answered again, whatever they were.
@@ -11,6 +13,8 @@ and body are answered again, whatever they were.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -55,7 +59,7 @@ class IdempotentAnswer(OrganizationOwned, Base):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A stored HTTP answer, byte for byte."""
+    """A stored HTTP answer, byte for byte; with status 0 how far the work has come."""
 
     status: int
     body: bytes
@@ -71,8 +75,13 @@ def check_key(key: str | None) -> str:
     return key
 
 
-def claim(ctx: Context, route: str, key: str, request: bytes) -> Answer | None:
+def claim(
+    ctx: Context, route: str, key: str, request: bytes, *, in_turns: bool = False
+) -> Answer | None:
     """Take (route, key) for this transaction, or return what was answered to it before.
+
+    Args:
+        in_turns: the work takes several transactions; an unfinished one is returned as well.
 
     Raises:
         Invalid: the key was used for another request.
@@ -82,10 +91,12 @@ def claim(ctx: Context, route: str, key: str, request: bytes) -> Answer | None:
     actor = f"{ctx.actor.kind}:{ctx.actor.id or ''}"
     row = {"route": route, "key": key, "principal": actor, "sha": digest}
     crashpoint("web.in_idempotency_insert")
-    if _insert(ctx, row):
-        return None
-    kept = ctx.session.get(IdempotentAnswer, (ctx.organization_id, route, key))
-    if kept is None or kept.status == 0:
+    with _soon():
+        if _insert(ctx, row):
+            return None
+        found = (ctx.organization_id, route, key)
+        kept = ctx.session.get(IdempotentAnswer, found, with_for_update=in_turns or None)
+    if kept is None or (kept.status == 0 and not in_turns):
         raise Conflict("E-IDEM-BUSY", retry_after=1)
     if kept.request_sha != digest:
         raise Invalid([], code="E-IDEM-OTHER")
@@ -133,8 +144,14 @@ def _insert(ctx: Context, row: dict[str, str]) -> bool:
     if sql.postgresql:
         wait = {"wait": str(_RIVAL_WAIT_MS)}
         connection.exec_driver_sql("SELECT set_config('lock_timeout', %(wait)s, true)", wait)
+    return connection.exec_driver_sql(sql(_CLAIM), values).rowcount == 1
+
+
+@contextmanager
+def _soon() -> Iterator[None]:
+    """Say that the first request is still at work when its row is locked for too long."""
     try:
-        return connection.exec_driver_sql(sql(_CLAIM), values).rowcount == 1
+        yield
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", "") == "55P03":  # lock_not_available
             raise Conflict("E-IDEM-BUSY", retry_after=1) from error

@@ -171,6 +171,12 @@ CATALOGUE: dict[str, Entry] = {
         "It can be run again when it has ended. Cancel it first, if it shall not go on.",
         "Nothing was started.",
     ),
+    "E-RUN-RESTART": Entry(
+        "A newer run of this workflow takes its place.",
+        "A start of this workflow cancels its runs under way, so of its failed runs only the "
+        "newest is run again.",
+        "Nothing was started.",
+    ),
     "E-REPLAY-NONE": Entry(
         "There is nothing to run again.",
         "These runs were run again meanwhile, or are older than the days that were asked for.",

@@ -7,12 +7,12 @@ that it shall be sent once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -26,7 +26,7 @@ from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import PART, Lease, Run, Step
-from webapp.runs.parts import family, whole_of
+from webapp.runs.parts import families, family, whole_of
 from webapp.runs.plans import known_plan
 from webapp.runs.service import find_run_by_key
 from webapp.runs.taking_over import take_over
@@ -96,7 +96,6 @@ def run_again(
         return earlier
     old, plan, _ = _over(ctx, run_id, start)
     wanted = set(send_again)
-    starting.pass_gate(ctx, old.workflow_id)
     run = _begin(ctx, old, plan, start, wanted, key)
     after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
     record(ctx, "run.again", public_id("run", old.id), after=after)
@@ -111,6 +110,8 @@ def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: i
     Args:
         send_all: whether all that was sent behind `start` is sent once more.
         due_ms: when it may begin, by the lease clock; until then it waits outside the line.
+
+    Raises: see `run_again`.
     """
     wanted: set[str] | None = None if send_all else set()
     run = _begin(ctx, old, plan_of_run(ctx, old), start, wanted, f"again:{new_id()}")
@@ -124,16 +125,30 @@ def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: i
 
 
 @requires(Permission.VIEW_RUNS)
-def sends_twice(ctx: Context, old: Run, start: str) -> bool:
-    """Whether anything was sent that running again from a step would send once more."""
-    plan, rows = plan_of_run(ctx, old), _rows(ctx, old.id)
-    return bool(_sent(old, rows, _kept(plan, rows, start), plan))
+def sending(ctx: Context, olds: Mapping[UUID, Run], starts: Mapping[UUID, str]) -> set[UUID]:
+    """Return those of these runs in which something was sent that running them again, each from
+    the step at `starts`, would send once more; in few questions, however many they are.
+    """
+    members, found = families(ctx, list(olds)), set()
+    effects = (Step.effect != "none", Step.state.in_(_HAPPENED))
+    every = list(members)
+    for first in range(0, len(every), _AT_ONCE):
+        rows_of: dict[UUID, list[_Row]] = {}
+        some = {one: members[one][1] for one in every[first : first + _AT_ONCE]}
+        for row in _rows_in(ctx, some, *effects):
+            rows_of.setdefault(members[row.run_id][0], []).append(row)
+        for run_id, rows in rows_of.items():
+            plan = plan_of_run(ctx, olds[run_id])
+            if _sent(olds[run_id], rows, _kept(plan, rows, starts[run_id]), plan):
+                found.add(run_id)
+    return found
 
 
 def _begin(
     ctx: Context, old: Run, plan: Plan, start: str, wanted: set[str] | None, key: str
 ) -> Run:
     """Write the new run with what it takes over; `wanted` is sent again, None is everything."""
+    starting.pass_gate(ctx, old.workflow_id)
     rows = _rows(ctx, old.id)
     kept = _kept(plan, rows, start)
     sent = [] if wanted is None else [one.path for one in _sent(old, rows, kept, plan)]
@@ -188,7 +203,11 @@ def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[_Row]
 
 def _rows(ctx: Context, run_id: UUID) -> list[_Row]:
     """Return the journal of a run as if it had no parts: their paths are those of one run."""
-    members = family(ctx, run_id)
+    return _rows_in(ctx, family(ctx, run_id))
+
+
+def _rows_in(ctx: Context, members: Mapping[UUID, str], *only: ColumnElement[bool]) -> list[_Row]:
+    """Return the newest attempts in these runs and parts that meet all conditions."""
     here = (Step.run_id.in_(members), Step.organization_id == ctx.organization_id)
     newest = (
         select(Step.run_id, Step.path, func.max(Step.attempt).label("attempt"))
@@ -200,7 +219,7 @@ def _rows(ctx: Context, run_id: UUID) -> list[_Row]:
     query = (
         select(Step.run_id, Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
         .join(newest, same & (Step.attempt == newest.c.attempt))
-        .where(*here)
+        .where(*here, *only)
         .order_by(Step.path)
     )
     return [
@@ -238,7 +257,7 @@ def _sent(run: Run, rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> l
     for row in rows:
         if row.effect in {"none", ""} or row.path in stay or row.step_id in holding:
             continue
-        if row.state not in {"succeeded", "reused", "unknown", "intent"}:
+        if row.state not in _HAPPENED:
             continue
         path = row.path.rpartition(CALL)[0] if row.is_call else row.path
         calls[path] = calls.get(path, 0) + row.is_call
@@ -258,6 +277,8 @@ def _sent(run: Run, rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> l
     ]
 
 
+_HAPPENED: Final = ("succeeded", "reused", "unknown", "intent")
+_AT_ONCE: Final = 500
 _HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
 
 

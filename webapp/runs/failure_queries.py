@@ -8,17 +8,15 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import aliased
 
 from webapp.access.context import Context
-from webapp.runs.models import Run, Step
-from webapp.runs.parts import families
+from webapp.runs.models import Run
 from webapp.runs.queries import WHOLE
 
 _KINDS: Final = ("normal", "tryout")
 """What another run started fails with it, and a rehearsal sends nothing."""
-_HAPPENED: Final = ("succeeded", "reused", "unknown", "intent")
 _AT_ONCE: Final = 500
 
 
@@ -44,13 +42,6 @@ def failures(ctx: Context, since: UUID, most: int) -> list[Failure]:
 
     Left out is what was run again, unless that was cancelled.
     """
-    later = aliased(Run)
-    repeated = (
-        select(later.id)
-        .where(later.again_of == Run.id, later.state != "cancelled")
-        .correlate(Run)
-        .exists()
-    )
     query = (
         select(Run.id, Run.workflow_id, Run.error, Run.finished_at, Run.queued_at)
         .where(
@@ -59,7 +50,7 @@ def failures(ctx: Context, since: UUID, most: int) -> list[Failure]:
             Run.id >= since,
             Run.kind.in_(_KINDS),
             WHOLE,
-            ~repeated,
+            ~_repeated(),
         )
         .order_by(Run.id.desc())
         .limit(most)
@@ -78,19 +69,16 @@ def failures(ctx: Context, since: UUID, most: int) -> list[Failure]:
     ]
 
 
-def acting(ctx: Context, run_ids: Sequence[UUID]) -> set[UUID]:
-    """Return those of these runs in which any step has had an effect, in a part or outside."""
-    members, found = families(ctx, run_ids), set()
-    every = list(members)
-    for first in range(0, len(every), _AT_ONCE):
-        query = select(Step.run_id).where(
-            Step.organization_id == ctx.organization_id,
-            Step.run_id.in_(every[first : first + _AT_ONCE]),
-            Step.effect != "none",
-            Step.state.in_(_HAPPENED),
-        )
-        found |= {members[member][0] for member in ctx.session.scalars(query.distinct())}
-    return found
+def _repeated() -> ColumnElement[bool]:
+    later = aliased(Run)
+    again = select(later.id).where(later.again_of == Run.id, later.state != "cancelled")
+    return again.correlate(Run).exists()
+
+
+def still_failed(ctx: Context, run_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of a few failed runs that nobody has run again."""
+    query = select(Run.id).where(Run.organization_id == ctx.organization_id, ~_repeated())
+    return set(ctx.session.scalars(query.where(Run.id.in_(run_ids))))
 
 
 def runs(ctx: Context, run_ids: Sequence[UUID]) -> list[Run]:

@@ -8,27 +8,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from time import monotonic
+from typing import Any, Final
 from uuid import UUID
+
+from pydantic import BaseModel
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
-from webapp.kernel.clock import now
-from webapp.kernel.errors import Conflict
-from webapp.kernel.ids import first_id, public_id
+from webapp.kernel.clock import boot_id, now
+from webapp.kernel.errors import AppError, Conflict, LimitReached
+from webapp.kernel.ids import first_id, parse_id, public_id
 from webapp.runs import again, failure_queries
 from webapp.runs.failure_queries import Failure
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Run
 from webapp.runs.presenting import label_of
+from webapp.runs.schemas import CauseKey, NotReplayed, Replay
 from webapp.runs.service import lease_now, lock_starts
+from webapp.runs.starting import OnlyOnce
+from webapp.workflows.publishing import run_mode
 from webapp.workflows.service import names
 
 LOOKED_THROUGH: Final = 5_000
 MOST_CAUSES: Final = 200
 MOST_AT_ONCE: Final = 500
-MOST_A_MINUTE: Final = 600
+TURN_S: Final = 0.05
+"""How long a press keeps others from writing before it lets them."""
+LOOKED_AT: Final = 25
+"""Runs that a turn looks at; most begin and are over long before `TURN_S` is."""
 USUAL_A_MINUTE: Final = 30
 LONGEST_DAYS: Final = 90
 
@@ -97,6 +106,13 @@ class Batch:
 def causes(ctx: Context, days: int) -> Causes:
     """Group the failed runs of the last days by why they failed, of the newest 5,000."""
     days = min(max(days, 1), LONGEST_DAYS)
+    items, reached = _grouped(ctx, days)
+    _name(ctx, items)
+    return Causes(items, days, reached)
+
+
+def _grouped(ctx: Context, days: int) -> tuple[list[Cause], datetime | None]:
+    days = min(max(days, 1), LONGEST_DAYS)
     since = first_id(now() - timedelta(days=days))
     rows = failure_queries.failures(ctx, since, LOOKED_THROUGH + 1)
     found: dict[Key, Cause] = {}
@@ -106,9 +122,7 @@ def causes(ctx: Context, days: int) -> Causes:
             found[key] = Cause(*key, text=row.text)
         found[key].runs.append(row)
     items = sorted(found.values(), key=lambda cause: len(cause.runs), reverse=True)[:MOST_CAUSES]
-    _name(ctx, items)
-    reached = rows[LOOKED_THROUGH - 1].at if len(rows) > LOOKED_THROUGH else None
-    return Causes(items, days, reached)
+    return items, rows[LOOKED_THROUGH - 1].at if len(rows) > LOOKED_THROUGH else None
 
 
 def _name(ctx: Context, found: Sequence[Cause]) -> None:
@@ -132,52 +146,140 @@ def preview(ctx: Context, days: int, keys: Iterable[Key]) -> Batch:
     """
     chosen = _chosen(ctx, days, keys)
     batch = chosen[:MOST_AT_ONCE]
-    acting = failure_queries.acting(ctx, [one.id for one in batch])
-    olds = failure_queries.runs(ctx, list(acting))
     paths = {one.id: one.path for one in batch}
-    sending = sum(again.sends_twice(ctx, old, paths[old.id]) for old in olds)
-    return Batch(batch, len(chosen) - len(batch), sending)
+    olds = {run.id: run for run in failure_queries.runs(ctx, list(paths))}
+    return Batch(batch, len(chosen) - len(batch), len(again.sending(ctx, olds, paths)))
+
+
+def keys_of(causes: Iterable[CauseKey]) -> list[Key]:
+    return [(parse_id("wf", one.workflow), one.step, one.code) for one in causes]
 
 
 def _chosen(ctx: Context, days: int, keys: Iterable[Key]) -> list[Failure]:
     wanted = set(keys)
-    found = [run for cause in causes(ctx, days).items if cause.key in wanted for run in cause.runs]
-    if not found:
+    found, _ = _grouped(ctx, days)
+    runs = [run for cause in found if cause.key in wanted for run in cause.runs]
+    if not runs:
         raise Conflict("E-REPLAY-NONE")
-    return sorted(found, key=lambda run: run.id, reverse=True)
+    return sorted(runs, key=lambda run: run.id, reverse=True)
+
+
+class Press(BaseModel):
+    """How far a press of "run again" has come. Its first turn only chooses.
+
+    Attributes:
+        todo: failed runs that are still to be run again, the oldest first.
+        started: the new runs, the first to begin first.
+        left: failed runs that are more than one press takes.
+        due_ms: when the next one begins, by the lease clock of `boot`.
+    """
+
+    todo: list[UUID]
+    started: list[UUID] = []
+    refused: list[NotReplayed] = []
+    left: int = 0
+    due_ms: int = 0
+    boot: str = ""
 
 
 @requires(Permission.START_RUNS)
-def replay(
-    ctx: Context, days: int, keys: Sequence[Key], pace: int, *, send_again: bool
-) -> tuple[list[Run], int]:
-    """Run the failed runs of these groups again, each from the step that failed.
+def replay(ctx: Context, draft: Replay, so_far: dict[str, Any]) -> Press:
+    """Run failed runs again, each from the step that failed: as many as fit in a moment.
 
-    Each is written at once and waits for its moment, so that nothing is lost by whatever dies.
+    It is called anew, each time in a transaction of its own, until nothing is to be done: so it
+    never keeps others waiting that want to write. Each run is written at once and waits for its
+    moment, so that nothing is lost by whatever dies.
 
     Args:
-        pace: how many begin in a minute; send_again: send once more what was sent, which
-            otherwise is skipped.
-
-    Returns: the new runs, the first to begin first, and how many failed runs are left.
+        so_far: what the turn before has returned, as JSON; {} before the first.
 
     Raises:
         Conflict: nothing of it is to be run again any more.
-        LimitReached: too many runs wait.
+        LimitReached: too many runs wait for even one more.
     """
     ctx.require(Permission.CONTROL_RUNS)
-    for workflow_id in sorted({key[0] for key in keys}):
-        lock_starts(ctx, workflow_id)  # who presses at the same time finds what this one leaves
-    chosen = _chosen(ctx, days, keys)
-    batch = chosen[:MOST_AT_ONCE][::-1]
-    olds = {run.id: run for run in failure_queries.runs(ctx, [one.id for one in batch])}
-    begun = lease_now(ctx)
-    started = []
-    for place, one in enumerate(batch):
-        due_ms = begun + place * 60_000 // pace if place else None
-        old = olds[one.id]
-        started.append(again.start_again(ctx, old, one.path, send_all=send_again, due_ms=due_ms))
-    after = {"runs": len(started), "a_minute": pace, "sent_again": send_again}
-    record(ctx, "runs.replayed", public_id("org", ctx.organization_id), after=after)
+    if not so_far:
+        return _choose(ctx, draft)
+    press = Press.model_validate(so_far)
+    until, before = monotonic() + TURN_S, len(press.started)
+    olds = _locked(ctx, press.todo[:LOOKED_AT])
+    present = lease_now(ctx)
+    if press.boot != boot_id() or press.due_ms < present:
+        press.due_ms, press.boot = present, boot_id()
+    cancels = {one for one in _workflows(olds) if run_mode(ctx, one) == "restart"}
+    for place, old in enumerate(olds):
+        # Who cancels other runs locks them before anything of this turn is started.
+        is_for_later = place and (monotonic() > until or (old and old.workflow_id in cancels))
+        if is_for_later or not press.todo:
+            break
+        press.todo.pop(0)
+        if old is not None:
+            _start(ctx, press, old, draft)
+    if len(press.started) > before:
+        after = {"runs": len(press.started) - before, "a_minute": draft.pace}
+        after |= {"sent_again": draft.send_again}
+        record(ctx, "runs.replayed", public_id("org", ctx.organization_id), after=after)
+    if not (press.todo or press.started or press.refused):
+        raise Conflict("E-REPLAY-NONE")
     ctx.session.flush()
-    return started, len(chosen) - len(batch)
+    return press
+
+
+def _choose(ctx: Context, draft: Replay) -> Press:
+    """Fix which runs it is about. Of a workflow whose starts cancel what is under way only the
+    newest is run again: all others would be cancelled by the next.
+    """
+    chosen = _chosen(ctx, draft.days, keys_of(draft.causes))
+    press = Press(todo=[], left=max(0, len(chosen) - MOST_AT_ONCE))
+    modes: dict[UUID, str] = {}
+    for one in chosen[:MOST_AT_ONCE]:
+        if modes.get(one.workflow_id) == "restart":
+            _refuse(press, one.id, Conflict("E-RUN-RESTART"))
+            continue
+        if one.workflow_id not in modes:
+            modes[one.workflow_id] = run_mode(ctx, one.workflow_id)
+        press.todo.insert(0, one.id)
+    return press
+
+
+def _locked(ctx: Context, run_ids: Sequence[UUID]) -> list[Run | None]:
+    """Return these runs; None are those that somebody has run again meanwhile.
+
+    Whoever presses at the same time waits, and then finds what this one leaves.
+    """
+    known = {run.id: run for run in failure_queries.runs(ctx, run_ids)}
+    for workflow_id in sorted(_workflows(known.values())):
+        lock_starts(ctx, workflow_id)
+    failed = failure_queries.still_failed(ctx, run_ids)
+    return [known.get(one) if one in failed else None for one in run_ids]
+
+
+def _workflows(runs: Iterable[Run | None]) -> set[UUID]:
+    return {run.workflow_id for run in runs if run is not None}
+
+
+def _start(ctx: Context, press: Press, old: Run, draft: Replay) -> None:
+    """Run one again at its moment, or note why not."""
+    due_ms, old_id = press.due_ms if press.started else None, old.id
+    path = str((old.error or {}).get("path") or "")
+    try:
+        with ctx.session.begin_nested():
+            run = again.start_again(ctx, old, path, send_all=draft.send_again, due_ms=due_ms)
+    except OnlyOnce as refused:
+        _refuse(press, old_id, refused)
+    except LimitReached as full:
+        if not press.started:
+            raise
+        for one in (old_id, *press.todo):
+            _refuse(press, one, full)
+        press.todo.clear()
+    else:
+        press.started.append(run.id)
+        press.due_ms += 60_000 // draft.pace
+
+
+def _refuse(press: Press, run_id: UUID, why: AppError) -> None:
+    refused = NotReplayed(
+        run=public_id("run", run_id), code=why.code, text=f"{why.title} {why.text}"
+    )
+    press.refused.append(refused)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
-from webapp.kernel.ids import parse_id, public_id
+from webapp.kernel.ids import public_id
 from webapp.runs import replaying
 from webapp.runs.schemas import (
     FailureCause,
@@ -14,7 +16,7 @@ from webapp.runs.schemas import (
     Replay,
     Replayed,
 )
-from webapp.web.doors import ApiDoors
+from webapp.web.doors import ApiDoors, GoOn
 
 doors = ApiDoors("failures", __name__)
 
@@ -34,12 +36,15 @@ def list_failures(ctx: Context, query: FailuresAsked) -> FailureList:
     answer=Replayed,
     status=202,
     errors=(409,),
+    in_turns=True,
 )
-def replay_failures(ctx: Context, body: Replay) -> Replayed:
+def replay_failures(ctx: Context, body: Replay, so_far: dict[str, Any]) -> Replayed | GoOn:
     """Run failed runs again, each from the step that failed, 500 at most and at a pace."""
-    keys = [(parse_id("wf", one.workflow), one.step, one.code) for one in body.causes]
-    runs, left = replaying.replay(ctx, body.days, keys, body.pace, send_again=body.send_again)
-    return Replayed(runs=[public_id("run", run.id) for run in runs], left=left)
+    press = replaying.replay(ctx, body, so_far)
+    if press.todo:
+        return GoOn(press.model_dump(mode="json"))
+    runs = [public_id("run", run_id) for run_id in press.started]
+    return Replayed(runs=runs, refused=press.refused, left=press.left)
 
 
 def _shown(cause: replaying.Cause) -> FailureCause:

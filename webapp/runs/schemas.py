@@ -308,10 +308,22 @@ class Replay(Draft):
     )
 
 
+class NotReplayed(BaseModel):
+    """A failed run that was not run again, and why."""
+
+    run: Annotated[str, an_id("run")]
+    code: str
+    text: str
+
+
 class Replayed(BaseModel):
     """Runs that were started again; each waits for its moment."""
 
     runs: list[Annotated[str, an_id("run")]]
+    refused: list[NotReplayed] = Field(
+        description="Failed runs that their workflow's run mode, or a full queue, kept back. They "
+        "are offered again."
+    )
     left: int = Field(description="How many failed runs of these causes are left for next time.")
 
 

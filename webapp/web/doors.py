@@ -7,7 +7,8 @@
 
 A door authenticates, finds the organization (a stranger's is "not found"), checks the permission,
 opens the transaction (GET promises to change nothing), commits when the answer is below 400, and
-sends the hints after the commit. Views and services never commit.
+sends the hints after the commit. Views and services never commit; work that would keep others
+waiting for too long is done `in_turns`, each in a transaction of its own.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from webapp.kernel.hints import Hints
 from webapp.web import jsons, limits
 from webapp.web.database import db
 from webapp.web.identities import Place, identities, place, places, visitor
-from webapp.web.once import once
+from webapp.web.once import GoOn, once
 from webapp.web.policy import Policy, UndeclaredDoor, declare, policies, policy_of
 
 __all__ = [
-    "ApiDoors", "Doors", "Policy", "UndeclaredDoor", "declare", "here", "init_app", "policies",
-    "policy_of",
+    "ApiDoors", "Doors", "GoOn", "Policy", "UndeclaredDoor", "declare", "here", "init_app",
+    "policies", "policy_of",
 ]  # fmt: skip
 
 log = structlog.get_logger("webapp.doors")
@@ -74,6 +75,7 @@ class Doors(Blueprint):
         most_bytes: int = jsons.MOST_BYTES,
         answer: Any = None,
         also: Mapping[int, Any] | None = None,
+        in_turns: bool = False,
     ) -> Policy:
         if [permission is not None, signed_in, public].count(True) != 1:
             raise UndeclaredDoor(f"{method} {rule}: say permission=, signed_in or public")
@@ -87,6 +89,7 @@ class Doors(Blueprint):
             most_bytes=most_bytes,
             answer=answer,
             also=also or {},
+            in_turns=in_turns,
         )
 
 
@@ -160,32 +163,50 @@ def init_app(app: Flask) -> None:
 def _enter(policy: Policy, view: Callable[..., Any]) -> Callable[..., Response]:
     @wraps(view)
     def enter(**args: Any) -> Response:
-        safe = request.method in SAFE
         actor, here = _who(policy, args)
-        mode: AbstractContextManager[None] = reading() if safe else writing()
-        with mode:
-            hints = g.hints = Hints()
-            try:
-                response = _work(policy, view, args, actor, here, hints)
-                if safe or response.status_code >= 400:
-                    db.session.rollback()
-                else:
-                    crashpoint("web.after_insert_before_commit")
-                    db.session.commit()
-                    for name in hints.points:
-                        crashpoint(name)
-                    crashpoint("web.after_commit_before_response")
-            except BaseException:
-                db.session.rollback()
-                raise
-            finally:
-                g.pop("hints", None)
-                db.session.close()
-        _send(hints)
-        return response
+        came = GoOn({})
+        while True:
+            response = _turn(policy, view, dict(args), actor, here, came.so_far)
+            if not isinstance(response, GoOn):
+                return response
+            came = response
 
     enter.policy = policy  # type: ignore[attr-defined]
     return enter
+
+
+def _turn(
+    policy: Policy,
+    view: Callable[..., Any],
+    args: dict[str, Any],
+    actor: Actor,
+    here: Place | None,
+    so_far: dict[str, Any],
+) -> Response | GoOn:
+    """Do the work in one transaction; of work in turns one of them."""
+    safe = request.method in SAFE
+    mode: AbstractContextManager[None] = reading() if safe else writing()
+    with mode:
+        hints = g.hints = Hints()
+        try:
+            response = _work(policy, view, args, actor, here, hints, so_far)
+            is_well = isinstance(response, GoOn) or response.status_code < 400
+            if safe or not is_well:
+                db.session.rollback()
+            else:
+                crashpoint("web.after_insert_before_commit")
+                db.session.commit()
+                for name in hints.points:
+                    crashpoint(name)
+                crashpoint("web.after_commit_before_response")
+        except BaseException:
+            db.session.rollback()
+            raise
+        finally:
+            g.pop("hints", None)
+            db.session.close()
+    _send(hints)
+    return response
 
 
 def _work(
@@ -195,7 +216,8 @@ def _work(
     actor: Actor,
     here: Place | None,
     hints: Hints,
-) -> Response:
+    so_far: dict[str, Any],
+) -> Response | GoOn:
     if here is None:
         return _as_response(view(**args, **_asked(policy)), policy)
     if request.method not in SAFE:
@@ -214,7 +236,13 @@ def _work(
     args |= _asked(policy)
     if policy.body is not None:
         args["body"] = jsons.parse(policy.body, yaml=policy.yaml)
-    return once(policy, ctx, lambda: _as_response(view(ctx, **args), policy))
+
+    def work(so_far: dict[str, Any]) -> Response | GoOn:
+        more = {"so_far": so_far} if policy.in_turns else {}
+        answer = view(ctx, **args, **more)
+        return answer if isinstance(answer, GoOn) else _as_response(answer, policy)
+
+    return once(policy, ctx, work, so_far)
 
 
 def _who(policy: Policy, args: dict[str, Any]) -> tuple[Actor, Place | None]:

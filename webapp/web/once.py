@@ -4,36 +4,63 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from flask import Response, request
 from werkzeug.datastructures import FileStorage
 
 from webapp.access import idempotency
 from webapp.access.context import Context
+from webapp.kernel import jsons as kernel_jsons
 from webapp.kernel.errors import BadRequest, Invalid
 from webapp.web import jsons
 from webapp.web.database import db
 from webapp.web.policy import Policy
 
 
-def once(policy: Policy, ctx: Context, work: Callable[[], Response]) -> Response:
-    """Do the work once for each one-time field or Idempotency-Key; answer repeats as before."""
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """What a view returns that has not done all of its work: it is called again, after a commit.
+
+    Attributes: so_far: what its next turn has to know, as JSON.
+    """
+
+    so_far: dict[str, Any]
+
+
+def once(
+    policy: Policy,
+    ctx: Context,
+    work: Callable[[dict[str, Any]], Response | GoOn],
+    so_far: dict[str, Any],
+) -> Response | GoOn:
+    """Do the work once for each one-time field or Idempotency-Key; answer repeats as before.
+
+    Args:
+        so_far: how far it has come, for who brings no key; with one its row says so.
+    """
     key = _key(policy)
     if key is None:
-        return work()
+        return work(so_far)
     route = f"{request.method} {request.url_rule.rule if request.url_rule else ''}"[:120]
     try:
-        answered = idempotency.claim(ctx, route, key, _digestible(policy))
+        answered = idempotency.claim(ctx, route, key, _digestible(policy), in_turns=policy.in_turns)
     except Invalid as error:
         if policy.once != "form":
             raise
         raise BadRequest("E-FORM-SENT") from error
-    if answered is not None:
+    if answered is not None and answered.status == 0:
+        so_far = kernel_jsons.loads(answered.body)
+    elif answered is not None:
         db.session.rollback()
         headers = {**answered.headers, "Idempotency-Replayed": "true"}
         return Response(answered.body, answered.status, headers)
-    response = work()
-    if response.status_code < 400:
+    response = work(so_far)
+    if isinstance(response, GoOn):
+        body = kernel_jsons.dumps(response.so_far).encode()
+        idempotency.keep(ctx, route, key, idempotency.Answer(0, body, {}))
+    elif response.status_code < 400:
         kept = {k: v for k, v in response.headers if k in _KEPT_HEADERS}
         body = b"" if response.direct_passthrough else response.get_data()
         idempotency.keep(ctx, route, key, idempotency.Answer(response.status_code, body, kept))

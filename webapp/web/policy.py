@@ -30,6 +30,8 @@ class Policy:
         body: schema of the JSON body; yaml: it may be YAML as well; query: of what stands behind
             "?"; answer: of what comes back.
         status: of success; also: other answers by status; errors: refusals beyond the usual ones.
+        in_turns: the work takes several transactions: the view gets `so_far` and returns `GoOn`
+            until it is done.
         waited: schema of the answer to callers who `Prefer: wait=10`.
         upload: the multipart field that holds a file.
     """
@@ -45,6 +47,7 @@ class Policy:
     status: int = 200
     also: Mapping[int, Any] = field(default_factory=dict)
     errors: tuple[int, ...] = ()
+    in_turns: bool = False
     waited: type[BaseModel] | None = None
     upload: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from flask import Response, make_response, render_template, request
@@ -10,11 +11,12 @@ from webapp.access.context import Context
 from webapp.access.permissions import Permission
 from webapp.kernel.drafts import validated
 from webapp.kernel.errors import Invalid
-from webapp.kernel.ids import parse_id, public_id
+from webapp.kernel.ids import public_id
 from webapp.runs import replaying
 from webapp.runs.pages.doors import doors, list_url, whole_number
-from webapp.runs.replaying import Cause
+from webapp.runs.replaying import Cause, Press
 from webapp.runs.schemas import CauseKey, Replay
+from webapp.web.doors import GoOn
 from webapp.web.htmx import done, wants_part
 
 SPANS: Final = [(1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days")]
@@ -35,8 +37,8 @@ def check_replay(ctx: Context) -> Response | str:
     return _check(ctx, request.args.getlist("cause"), {"pace": str(replaying.USUAL_A_MINUTE)})
 
 
-@doors.post("/o/<org>/runs/failed/replay", permission=Permission.START_RUNS)
-def replay(ctx: Context) -> Response:
+@doors.post("/o/<org>/runs/failed/replay", permission=Permission.START_RUNS, in_turns=True)
+def replay(ctx: Context, so_far: dict[str, Any]) -> Response | GoOn:
     """Start the runs. The form's one-time field makes a second press harmless."""
     causes = request.form.getlist("cause")
     typed = {"pace": request.form.get("pace", ""), "send_again": request.form.get("send_again", "")}
@@ -45,18 +47,25 @@ def replay(ctx: Context) -> Response:
         draft = validated(
             Replay, sent | {"pace": typed["pace"], "send_again": typed["send_again"] == "yes"}
         )
-        runs, left = replaying.replay(
-            ctx, draft.days, keys_of(draft.causes), draft.pace, send_again=draft.send_again
-        )
+        press = replaying.replay(ctx, draft, so_far)
     except Invalid as wrong:
         return make_response(_check(ctx, causes, typed, wrong), 422)
-    many = f"{len(runs):,} runs are started, {draft.pace} a minute."
-    said = many if len(runs) > 1 else "1 run is started."
-    return done(list_url(), say=f"{said} {left:,} are left for next time." if left else said)
+    if press.todo:
+        return GoOn(press.model_dump(mode="json"))
+    return done(list_url(), say=_told(press, draft.pace))
 
 
-def keys_of(causes: list[CauseKey]) -> list[replaying.Key]:
-    return [(parse_id("wf", one.workflow), one.step, one.code) for one in causes]
+def _told(press: Press, pace: int) -> str:
+    """Return what became of a press; the reason that kept back most comes first."""
+    many = len(press.started)
+    said = [f"{many:,} runs are started, {pace} a minute." if many > 1 else "1 run is started."]
+    if not many:
+        said = ["No run is started."]
+    if press.left:
+        said.append(f"{press.left:,} are left for next time.")
+    for text, count in Counter(one.text for one in press.refused).most_common():
+        said.append(f"{'1 was' if count == 1 else f'{count:,} were'} not started: {text}")
+    return " ".join(said)
 
 
 def _list(ctx: Context, problems: list[tuple[str, str]] | None = None) -> str:
@@ -74,12 +83,12 @@ def _list(ctx: Context, problems: list[tuple[str, str]] | None = None) -> str:
 def _check(
     ctx: Context, causes: list[str], typed: dict[str, str], wrong: Invalid | None = None
 ) -> str:
-    keys = keys_of([_read(one) for one in causes])
+    found = [_read(one) for one in causes]
     errors = [one.detail for one in wrong.errors] if wrong is not None else []
     pace = {"id": "pace", "name": "pace", "value": typed["pace"], "errors": errors}
     return render_template(
         "runs/failures_check.html",
-        batch=replaying.preview(ctx, _days(), keys),
+        batch=replaying.preview(ctx, _days(), replaying.keys_of(found)),
         causes=causes,
         days=_days(),
         pace=pace,
