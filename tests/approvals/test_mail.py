@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import Machine
 from jobs.deliveries import relay
-from tests.approvals.conftest import Change, Sweep, asked, letter, person
+from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person
 from tests.approvals.post import PostOffice, part
 from tests.conftest import test_settings
 from tests.fixtures import Browser, House
@@ -109,6 +109,72 @@ def test_the_link_needs_one_press_and_no_session(
     again = guest.submit(f"{url}/decide", decision="reject")
     assert again.status_code == 303
     assert program.get(f"/api/v1/approvals/{one}").get_json()["decision"] == "approve"
+
+
+SECRETS = ("Dear Ada", "Check the letter", "Letters", "Shorter, please.")
+
+
+def test_after_the_decision_the_link_says_who_decided_and_nothing_of_what_was_asked(
+    waiting: Any, deliver: Deliver, post: PostOffice, guest: Browser, program: Any, owner: Browser,
+    stranger: Browser,
+) -> None:  # fmt: skip
+    waiting(letter())
+    one = asked(program)
+    deliver()
+    url = link(post.mails[0])
+    assert "Dear Ada, pay 12.50." in guest.get(url).text
+    answer(program, one["id"], "reject", note="Shorter, please.")
+
+    for somebody in (guest, stranger):
+        page = somebody.get(url).text
+        pressed = somebody.submit(f"{url}/decide").text
+        for text in (page, pressed):
+            assert "This is over" in text
+            assert "rejected this on" in text
+            assert not [word for word in (*SECRETS, "/o/acme") if word in text]
+    assert f'href="/o/acme/approvals/{one["id"]}"' in owner.get(url).text
+
+
+def test_when_its_time_is_over_the_link_says_so_before_anybody_has_looked_after_it(
+    waiting: Any, deliver: Deliver, post: PostOffice, guest: Browser, program: Any, change: Change,
+    sweep: Sweep,
+) -> None:  # fmt: skip
+    run = waiting(letter(due={"in_s": 3600}))
+    deliver()
+    url = link(post.mails[0])
+    assert "Dear Ada, pay 12.50." in guest.get(url).text
+    past = now() - timedelta(seconds=1)
+    change(due_at=past, look_at=past)
+
+    page = guest.get(url).text
+    pressed = guest.submit(f"{url}/decide", decision="approve")
+    told = guest.get(pressed.headers["Location"]).text
+    sweep()
+    later = guest.get(url).text
+
+    assert "The time to answer was over on" in page
+    assert "The time to answer is over." in told
+    assert "Nobody answered by" in later
+    for text in (page, told, later):
+        assert not [word for word in SECRETS if word in text]
+    assert "approved" not in str(program.get(f"/api/v1/runs/{run}/logs").get_json())
+
+
+def test_whom_it_was_passed_on_from_sees_no_more_of_it(
+    waiting: Any, deliver: Deliver, post: PostOffice, guest: Browser, change: Change, acme: House
+) -> None:
+    then = {"pass_to": [{"role": "owner"}]}
+    waiting(letter(who=[person(acme, Role.MEMBER)], due={"in_s": 3600}, at_due=then))
+    deliver()
+    [url] = [link(mail) for mail in post.mails if mail["To"] == "member@acme.example"]
+    past = now() - timedelta(seconds=1)
+    change(due_at=past, look_at=past)
+    deliver()
+
+    [new] = [link(mail) for mail in post.mails if mail["To"] == "owner@acme.example"]
+    assert "This is asked of owners now." in guest.get(url).text
+    assert "Dear Ada" not in guest.get(url).text
+    assert "Dear Ada, pay 12.50." in guest.get(new).text
 
 
 class Heard:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from webapp.engine.grammar import Field
 from webapp.files.schemas import FileOut
 from webapp.kernel import jsons
+from webapp.kernel.clock import now
 from webapp.kernel.errors import FieldError
 from webapp.kernel.ids import public_id
 from webapp.kernel.visible import made_visible
@@ -161,6 +162,18 @@ class ApprovalView:
             case "cancelled":
                 return "Nobody is asked any more: the run went another way, or was cancelled."
         return ""
+
+    @property
+    def over(self) -> str:
+        """Return why the link of a mail shows nothing any more; "" while it is asked of whom
+        the mail was sent to.
+        """
+        row, people = self.row, self.found.people
+        if row.state != "open":
+            return self.outcome
+        if row.due_at is not None and row.due_at <= now():
+            return f"The time to answer was over on {when(row.due_at, self.zone)}."
+        return "" if people.may(self.found.voice) else f"This is asked of {self.asked} now."
 
     @property
     def ways(self) -> list[tuple[str, str]]:

@@ -77,6 +77,10 @@ def test_one_press_behind_the_link_of_a_mail(
     expect(page.get_by_text("You approved this.")).to_be_visible()
     account.until_over(run)
     assert account.run(run)["result"] == {"sent": "Dear Ms. Ada, please pay."}
+    page.reload()
+    expect(page.get_by_role("heading", name="This is over")).to_be_visible()
+    if script:
+        assert "\n".join(look(page, "approval-by-mail-over")) == ""
 
 
 def test_on_the_page_of_the_run_it_is_edited_answered_and_taken_back(

@@ -23,6 +23,7 @@ from webapp.runs.schemas import ApprovalDecision
 from webapp.web.browsers import local_path
 from webapp.web.database import db
 from webapp.web.htmx import done
+from webapp.web.identities import places, visitor
 from webapp.web.security import no_store
 
 A_PAGE = 50
@@ -191,6 +192,13 @@ def _by_link(approval: str, mark: str) -> tuple[Context, UUID]:
     return ctx, approval_id
 
 
+def _own_url(ctx: Context, view: ApprovalView) -> str:
+    """Return the approval's page for who is signed in and belongs there; "" for others."""
+    mine = places() if visitor() is not None else []
+    here = next((one for one in mine if one.organization_id == ctx.organization_id), None)
+    return f"/o/{here.slug}/approvals/{view.id}" if here is not None else ""
+
+
 def _link() -> str:
     return request.path.rpartition("/")[0]
 
@@ -201,5 +209,7 @@ def _view_by_link(ctx: Context, found: Found) -> ApprovalView:
 
 
 def _page_by_link(ctx: Context, view: ApprovalView, status: int = 200) -> Response:
-    page = render_template("runs/approval_by_mail.html", a=view, name=ctx.actor.name)
+    page = render_template(
+        "runs/approval_by_mail.html", a=view, name=ctx.actor.name, own_url=_own_url(ctx, view)
+    )
     return no_store(make_response(page, status))
