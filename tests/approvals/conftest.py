@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -108,11 +109,23 @@ def asked(program: Any) -> dict[str, Any]:
 
 
 def answer(program: Any, approval: str, decision: str = "approve", **more: Any) -> Any:
+    """Answer what the program has just read."""
+    url = f"/api/v1/approvals/{approval}"
+    if decision == "approve" and "shown" not in more:
+        more["shown"] = program.get(url).get_json().get("shown")
     return program.post(
-        f"/api/v1/approvals/{approval}/decide",
+        f"{url}/decide",
         json={"decision": decision, **more},
         headers={"Idempotency-Key": str(uuid4())},
     )
+
+
+def press(browser: Any, url: str, decision: str = "approve", **fields: Any) -> Any:
+    """Press a button of the page at `url`, which says what it shows."""
+    shown = re.search(r'name="shown" value="(\w+)"', browser.get(url).text)
+    if shown is not None:
+        fields.setdefault("shown", shown[1])
+    return browser.submit(f"{url}/decide", decision=decision, **fields)
 
 
 Change = Callable[..., None]

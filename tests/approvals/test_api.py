@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
-from tests.approvals.conftest import Change, answer, asked, letter, person, until
+from tests.approvals.conftest import Change, answer, asked, letter, person, press, until
 from tests.fixtures import Browser, House, Program
 from tests.workflows.plans import plan_of
 from webapp.access.permissions import Role
@@ -45,6 +45,33 @@ def test_what_was_approved_is_what_the_next_step_uses(
         "decision": "approve", "by": "Test", "note": "Fine.",
         "values": {"text": "Dear Ada, pay 12.50."}, "answers": {},
     }  # fmt: skip
+
+
+def test_who_agrees_says_to_what_and_who_refuses_need_not(waiting: Any, program: Any) -> None:
+    waiting(letter(edit=["text"]))
+    one = asked(program)["id"]
+
+    for unseen in (None, ""):
+        said = answer(program, one, shown=unseen)
+        assert (said.status_code, said.get_json()["errors"][0]["pointer"]) == (422, "/shown")
+        assert "send back “shown”" in said.get_json()["errors"][0]["detail"]
+
+    assert asked(program)["state"] == "open"
+    assert answer(program, one, "reject", note="No.").status_code == 200
+
+
+def test_nobody_agrees_to_what_was_edited_meanwhile(
+    waiting: Any, program: Any, acme: House, signed_in: Any
+) -> None:
+    waiting(letter(edit=["text"], need={"n": 2}, who=[{"role": "viewer"}]))
+    seen = asked(program)
+    admin = signed_in(acme, Role.ADMIN)
+    press(admin, f"/o/acme/approvals/{seen['id']}", **{"q-e.text": "Dear Ada, pay 900."})
+
+    late = answer(program, seen["id"], shown=seen["shown"])
+
+    assert (late.status_code, late.get_json()["code"]) == (409, "E-APPROVAL-CHANGED")
+    assert answer(program, seen["id"]).get_json()["state"] == "decided"
 
 
 @pytest.mark.parametrize("shown", ["0" * 64, "é"])
@@ -194,7 +221,7 @@ def test_all_must_agree_and_each_counts_once(
     assert (again.status_code, again.get_json()["agreed"]) == (200, ["Test"])
     page = admin.get(f"/o/acme/approvals/{one}").text
     assert "2 must agree, Test already." in page
-    admin.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+    press(admin, f"/o/acme/approvals/{one}")
     found = program.get(f"/api/v1/approvals/{one}").get_json()
     assert (found["state"], found["by"]) == ("decided", "Admin of acme")
 
@@ -204,13 +231,13 @@ def test_who_has_left_is_not_counted_among_those_who_agreed(
 ) -> None:
     who = [person(acme, role) for role in (Role.ADMIN, Role.OWNER, Role.MEMBER)]
     waiting(letter(who=who, need="all"))
-    url = press(signed_in(acme, Role.ADMIN))
+    url = agree(signed_in(acme, Role.ADMIN))
     leave(Role.ADMIN)
 
     one = answer(program, url.rpartition("/")[2]).get_json()
 
     assert (one["state"], one["agreed"], one["needed"]) == ("open", ["Test"], 2)
-    press(signed_in(acme, Role.MEMBER))
+    agree(signed_in(acme, Role.MEMBER))
     assert program.get(f"/api/v1/approvals/{one['id']}").get_json()["state"] == "decided"
 
 
@@ -218,20 +245,20 @@ def test_who_agreed_can_end_it_when_the_others_have_left(
     waiting: Any, program: Any, acme: House, signed_in: Any, leave: Leave
 ) -> None:
     waiting(letter(who=[person(acme, Role.ADMIN), person(acme, Role.MEMBER)], need="all"))
-    press(signed_in(acme, Role.ADMIN))
+    agree(signed_in(acme, Role.ADMIN))
     leave(Role.MEMBER)
 
-    url = press(signed_in(acme, Role.ADMIN))
+    url = agree(signed_in(acme, Role.ADMIN))
 
     found = program.get(f"/api/v1/approvals/{url.rpartition('/')[2]}").get_json()
     assert (found["state"], found["by"]) == ("decided", "Admin of acme")
 
 
-def press(browser: Browser) -> str:
+def agree(browser: Browser) -> str:
     """Agree to the one approval that is asked of whoever sits there; return its address."""
     [url] = re.findall(r'href="(/o/acme/approvals/apr_\w+)"', browser.get("/o/acme/approvals").text)
     browser.get(url)
-    assert browser.submit(f"{url}/decide", decision="approve").status_code == 303
+    assert press(browser, url).status_code == 303
     return str(url)
 
 
@@ -257,11 +284,8 @@ def test_so_many_of_a_role_must_agree_and_one_may_reject(
 ) -> None:
     run = waiting(letter(who=[{"role": "viewer"}], need={"n": 3}))
     one = asked(program)["id"]
-    url = f"/o/acme/approvals/{one}/decide"
     for role in (Role.ADMIN, Role.MEMBER):
-        browser = signed_in(acme, role)
-        browser.get(url.removesuffix("/decide"))
-        browser.submit(url, decision="approve")
+        press(signed_in(acme, role), f"/o/acme/approvals/{one}")
     assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "open"
 
     answer(program, one, "reject")
@@ -297,7 +321,7 @@ def test_who_edits_asks_the_others_again(
     admin = signed_in(acme, Role.ADMIN)
     admin.get(f"/o/acme/approvals/{one}")
 
-    admin.submit(f"/o/acme/approvals/{one}/decide", decision="approve", **{"q-e.text": "Dear Ada."})
+    press(admin, f"/o/acme/approvals/{one}", **{"q-e.text": "Dear Ada."})
 
     found = program.get(f"/api/v1/approvals/{one}").get_json()
     assert (found["state"], found["agreed"]) == ("open", ["Admin of acme"])
@@ -319,10 +343,10 @@ def test_with_four_eyes_whoever_started_it_may_not_answer_by_page_or_key(
 
     by_key = answer(program, url.rpartition("/")[2])
     assert (by_key.status_code, by_key.get_json()["code"]) == (403, "E-APPROVAL-STARTER")
-    assert owner.submit(f"{url}/decide", decision="approve").status_code == 403
+    assert press(owner, url).status_code == 403
     assert "You started this run, so somebody else answers" in owner.get(url).text
     admin.get(url)
-    assert admin.submit(f"{url}/decide", decision="approve").status_code == 303
+    assert press(admin, url).status_code == 303
 
 
 def test_a_lower_role_and_another_organization_may_not_answer(
@@ -331,7 +355,7 @@ def test_a_lower_role_and_another_organization_may_not_answer(
     waiting(letter())
     one = asked(program)["id"]
     member.get("/o/acme/approvals")
-    assert member.submit(f"/o/acme/approvals/{one}/decide", decision="approve").status_code == 403
+    assert press(member, f"/o/acme/approvals/{one}").status_code == 403
 
     program.key = make_key(other)
     assert answer(program, one).status_code == 404
@@ -348,10 +372,11 @@ def test_an_answer_needs_an_idempotency_key_and_a_repeat_gets_the_same_answer(
     waiting(letter())
     one = asked(program)["id"]
     url, key = f"/api/v1/approvals/{one}/decide", {"Idempotency-Key": str(uuid4())}
+    said = {"decision": "approve", "shown": asked(program)["shown"]}
 
-    assert program.post(url, json={"decision": "approve"}).status_code == 400
-    first = program.post(url, json={"decision": "approve"}, headers=key)
-    second = program.post(url, json={"decision": "approve"}, headers=key)
+    assert program.post(url, json=said).status_code == 400
+    first = program.post(url, json=said, headers=key)
+    second = program.post(url, json=said, headers=key)
 
     assert first.data == second.data
     assert second.headers["Idempotency-Replayed"] == "true"

@@ -51,9 +51,10 @@ def asked(stack: Stack, run: str) -> str:
 
 
 def decide(stack: Stack, approval: str, key: str, decision: str = "approve") -> tuple[int, Any]:
-    url = f"/api/v1/approvals/{approval}/decide"
+    url = f"/api/v1/approvals/{approval}"
     said = {"decision": decision, "note": "Not yet." if decision == "changes" else ""}
-    return stack.call("POST", url, said, Idempotency_Key=key)
+    said["shown"] = stack.call("GET", url)[1]["shown"]
+    return stack.call("POST", f"{url}/decide", said, Idempotency_Key=key)
 
 
 def die(stack: Stack) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from jobs.base import Machine
 from jobs.deliveries import relay
-from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person
+from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, press
 from tests.approvals.post import PostOffice, part
 from tests.conftest import test_settings
 from tests.fixtures import Browser, House
@@ -97,7 +97,7 @@ def test_the_link_needs_one_press_and_no_session(
     assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-store")
     assert "You answer as Owner of acme, by the link of a mail." in page.text
     assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "open"
-    answered = guest.submit(f"{url}/decide", decision="approve")
+    answered = press(guest, url)
 
     assert (answered.status_code, answered.headers["Location"]) == (303, url)
     assert "you can take it back" in guest.get(url).text
@@ -147,7 +147,7 @@ def test_when_its_time_is_over_the_link_says_so_before_anybody_has_looked_after_
     change(due_at=past, look_at=past)
 
     page = guest.get(url).text
-    pressed = guest.submit(f"{url}/decide", decision="approve")
+    pressed = press(guest, url)
     told = guest.get(pressed.headers["Location"]).text
     sweep()
     later = guest.get(url).text
@@ -196,7 +196,7 @@ def test_pages_hear_of_an_answer_by_mail_as_soon_as_of_one_on_a_page(
     guest.get(url)
     bell = app.extensions["bell"] = Heard()
 
-    guest.submit(f"{url}/decide", decision="approve")
+    press(guest, url)
 
     told = [hint for hint in bell.hints if isinstance(hint, Tell)]
     assert (f"run:{run}", "approval.answered") in [(one.room, one.type) for one in told]
@@ -227,7 +227,7 @@ def test_a_link_that_is_not_whole_opens_nothing(
 
     for wrong in (url[:-1], f"{url}x", re.sub("apr_.", "apr_7", url), "/approve/1/1"):
         assert guest.get(wrong).status_code == 410, wrong
-        assert guest.submit(f"{wrong}/decide", decision="approve").status_code == 410
+        assert press(guest, wrong).status_code == 410
     assert asked(program)["state"] == "open"
 
 

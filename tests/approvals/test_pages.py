@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, until
+from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, press, until
 from tests.fixtures import Browser, House, SignedIn
 from tests.workflows.counting import counted
 from webapp.access.permissions import Role
@@ -26,7 +26,7 @@ def test_a_person_answers_on_the_page_of_the_run_and_the_run_goes_on_when_it_can
     assert "Dear Ada, pay 12.50." in page
     assert "http-equiv" not in page  # it must not come anew under somebody who writes
 
-    said = owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve", back=url)
+    said = press(owner, f"/o/acme/approvals/{one}", back=url)
 
     assert (said.status_code, said.headers["Location"]) == (303, url)
     assert "you can take it back" in owner.get(url).text
@@ -50,7 +50,7 @@ def test_an_answer_can_be_taken_back_for_five_seconds(
 
     assert "Taken back." in owner.get(url).text
     assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "open"
-    owner.submit(f"{url}/decide", decision="approve")
+    press(owner, url)
     change(effective_at=now() - timedelta(seconds=1))
     owner.submit(f"{url}/undo")
     assert "It was too late" in owner.get(url).text
@@ -66,7 +66,7 @@ def test_what_is_edited_before_it_is_approved_changes_what_the_next_step_sends(
     url = f"/o/acme/approvals/{one}"
     owner.get(url)
 
-    owner.submit(f"{url}/decide", decision="approve", **{"q-e.text": "Dear Ada,\r\npay 11."})
+    press(owner, url, **{"q-e.text": "Dear Ada,\r\npay 11."})
     change(effective_at=now(), look_at=now())
     sweep()
 
@@ -84,7 +84,7 @@ def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(
     url = f"/o/acme/approvals/{asked(program)['id']}"
     owner.get(url)
 
-    wrong = owner.submit(f"{url}/decide", decision="approve", note="Hm.", **{"q-amount": "900"})
+    wrong = press(owner, url, note="Hm.", **{"q-amount": "900"})
 
     assert wrong.status_code == 422
     assert "Amount must be at most 100" in wrong.text
@@ -123,7 +123,7 @@ def test_who_comes_second_is_told_who_was_first(
     url = f"/o/acme/approvals/{asked(program)['id']}"
     admin = signed_in(acme, Role.ADMIN)
     owner.get(url)
-    owner.submit(f"{url}/decide", decision="approve")
+    press(owner, url)
 
     late = admin.submit(f"{url}/decide", decision="reject")
 
@@ -140,11 +140,11 @@ def test_only_who_is_asked_may_answer_but_everybody_here_sees_it(
     page = member.get(url).text
     assert "Only those who are asked may answer: Viewer of acme and Owner of acme." in page
     assert 'name="decision"' not in page
-    refused = member.submit(f"{url}/decide", decision="approve")
+    refused = press(member, url)
     assert refused.status_code == 403
     assert viewer.get("/o/acme/approvals").text.count("Check the letter") == 1
     assert "Nobody waits for you" in member.get("/o/acme/approvals").text
-    assert viewer.submit(f"{url}/decide", decision="approve").status_code == 303
+    assert press(viewer, url).status_code == 303
 
 
 def test_another_organization_sees_nothing_of_it(
@@ -154,9 +154,7 @@ def test_another_organization_sees_nothing_of_it(
     one = asked(program)["id"]
 
     assert stranger.get(f"/o/other/approvals/{one}").status_code == 404
-    assert (
-        stranger.submit(f"/o/other/approvals/{one}/decide", decision="approve").status_code == 404
-    )
+    assert press(stranger, f"/o/other/approvals/{one}").status_code == 404
     assert stranger.get(f"/o/acme/approvals/{one}").status_code == 404
     assert "Nobody waits for you" in stranger.get("/o/other/approvals").text
 
@@ -169,7 +167,7 @@ def test_a_form_that_showed_something_else_is_refused(
     owner.get(url)
     change(values={"text": "Dear Ben."})
 
-    owner.submit(f"{url}/decide", decision="approve", shown="0" * 64)
+    press(owner, url, shown="0" * 64)
 
     assert "What is asked has changed while you were looking." in owner.get(url).text
 
@@ -193,7 +191,7 @@ def test_a_run_that_is_cancelled_asks_nobody_any_more(
     until(program, run, "cancelled", runner)
     assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == "cancelled"
     owner.get(f"/o/acme/approvals/{one}")
-    said = owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+    said = press(owner, f"/o/acme/approvals/{one}")
     assert said.status_code == 303
     assert "Nobody is asked any more" in owner.get(f"/o/acme/approvals/{one}").text
 
@@ -280,7 +278,7 @@ def test_the_menu_of_every_page_says_how_many_wait_for_whoever_looks(
     assert badge(stranger.get("/o/other/runs").text) == ""
     one = program.get("/api/v1/approvals").get_json()["items"][0]["id"]
     owner.get(f"/o/acme/approvals/{one}")
-    owner.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+    press(owner, f"/o/acme/approvals/{one}")
     assert badge(owner.get("/o/acme/runs").text) == "1"
 
 
@@ -306,5 +304,5 @@ def test_the_count_knows_who_started_who_has_agreed_and_who_is_kept_out(
     begin(who=[person(acme, Role.OWNER), person(acme, Role.ADMIN)], need="all")
     assert counts() == ("2", "2")
     newest = re.findall(r"approvals/(apr_\w+)", owner.get("/o/acme/approvals").text)
-    owner.submit(f"/o/acme/approvals/{newest[0]}/decide", decision="approve")
+    press(owner, f"/o/acme/approvals/{newest[0]}")
     assert counts() == ("1", "2")

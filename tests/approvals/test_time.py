@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, until
+from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, press, until
 from tests.fixtures import House
 from webapp.access.permissions import Role
 from webapp.kernel.clock import now
@@ -102,7 +102,7 @@ def test_who_agreed_before_it_was_passed_on_is_not_counted_among_the_others(
     for role, state in ((Role.MEMBER, "open"), (Role.VIEWER, "decided")):
         browser = signed_in(acme, role)
         browser.get(f"/o/acme/approvals/{one}")
-        browser.submit(f"/o/acme/approvals/{one}/decide", decision="approve")
+        press(browser, f"/o/acme/approvals/{one}")
         assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == state
 
 
@@ -123,7 +123,7 @@ def test_an_answer_that_can_still_be_taken_back_when_the_time_is_over_counts(
 ) -> None:
     run, url = waiting(letter(due=HOUR)), f"/o/acme/approvals/{asked(program)['id']}"
     owner.get(url)
-    owner.submit(f"{url}/decide", decision="approve")
+    press(owner, url)
     pass_time(change)
     change(effective_at=now())
 
@@ -154,7 +154,7 @@ def test_a_deputy_may_answer_too(
     url = f"/o/acme/approvals/{asked(program)['id']}"
     member.get(url)
 
-    assert member.submit(f"{url}/decide", decision="approve").status_code == 303
+    assert press(member, url).status_code == 303
 
     change(look_at=now(), effective_at=now())
     sweep()

@@ -125,16 +125,17 @@ def _answer(stack: Stack, name: str, approval: str) -> list[str]:
     """Answer twice under two keys: the first counts, the second is told of it."""
     told = []
     for number, decision in enumerate(("approve", "reject")):
-        url = f"/api/v1/approvals/{approval}/decide"
-        told.append(
-            stack.until("POST", url, {"decision": decision}, Idempotency_Key=f"{approval}-{number}")
-        )
+        url = f"/api/v1/approvals/{approval}"
+        said = {"decision": decision, "shown": stack.until("GET", url)["shown"]}
+        key = f"{approval}-{number}"
+        told.append(stack.until("POST", f"{url}/decide", said, Idempotency_Key=key))
     same = {answer["decision"] for answer in told} == {"approve"}
     return [] if same else [f"{name} was answered in two ways: {told}"]
 
 
 def _is_late(stack: Stack, name: str, approval: str) -> list[str]:
-    url = f"/api/v1/approvals/{approval}/decide"
-    answer = stack.until("POST", url, {"decision": "approve"}, Idempotency_Key=f"late-{approval}")
+    url = f"/api/v1/approvals/{approval}"
+    said = {"decision": "approve", "shown": stack.until("GET", url)["shown"]}
+    answer = stack.until("POST", f"{url}/decide", said, Idempotency_Key=f"late-{approval}")
     state = answer["state"]
     return [] if state == "expired" else [f"{name}: an answer after a week found it {state}"]

@@ -22,7 +22,7 @@ from webapp.audit.service import record
 from webapp.engine.canonical import from_bytes, to_bytes
 from webapp.engine.steps.approval import seal_of
 from webapp.kernel.clock import now
-from webapp.kernel.errors import Conflict, Forbidden, NotFound
+from webapp.kernel.errors import Conflict, Forbidden, Invalid, NotFound
 from webapp.kernel.ids import public_id
 from webapp.runs import approvals_answers
 from webapp.runs.approvals_people import (
@@ -221,7 +221,7 @@ def decide(
     Raises:
         NotFound: no such approval here.
         Forbidden: somebody else is asked.
-        Invalid: a value or an answer doesn't fit.
+        Invalid: a value or an answer doesn't fit, or it agrees without saying to what.
         Conflict: its time is over, nothing waits for it any more, or something else was shown.
     """
     lease, found = _locked(ctx, approval_id)
@@ -232,8 +232,7 @@ def decide(
         return Answered("before", found)
     _check_time(found.row)
     lease = _check_step(ctx, found, lease)
-    if said.shown and said.shown != found.shown:
-        raise Conflict("E-APPROVAL-CHANGED")
+    _check_shown(found, said)
     values, answers = approvals_answers.read(found.asked, found.values, said)
     edited = (found.row.values or {}) | values
     if said.decision == "approve":
@@ -274,6 +273,15 @@ def _check_person(found: Found) -> None:
 def _check_time(row: Approval) -> None:
     if row.due_at is not None and row.due_at <= now():
         raise Conflict("E-APPROVAL-LATE", text="Nobody answered in time.")
+
+
+def _check_shown(found: Found, said: ApprovalDecision) -> None:
+    """Let nobody agree to what somebody else edited behind their back."""
+    if said.decision == "approve" and not said.shown:
+        text = "To approve, send back “shown” of the approval as you have read it."
+        raise Invalid.at("/shown", "E-FIELD", what="The answer", text=text)
+    if said.shown and said.shown != found.shown:
+        raise Conflict("E-APPROVAL-CHANGED")
 
 
 def _check_step(ctx: Context, found: Found, lease: Lease | None) -> Lease:

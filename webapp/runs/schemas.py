@@ -213,7 +213,18 @@ class StepDecision(Draft):
 class ApprovalDecision(Draft):
     """What somebody answers when a run asks."""
 
-    model_config = _example({"decision": "approve", "note": "", "values": {}, "answers": {}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"decision": "approve", "shown": "9f" * 32, "note": "", "values": {}, "answers": {}}
+            ],
+            "if": {"properties": {"decision": {"const": "approve"}}, "required": ["decision"]},
+            "then": {
+                "properties": {"shown": {"type": "string", "minLength": 1}},
+                "required": ["shown"],
+            },
+        }
+    )
 
     decision: Literal["approve", "reject", "changes"] = Field(
         title="Decision", description="Agree, refuse, or ask for changes, which the note says."
@@ -235,7 +246,8 @@ class ApprovalDecision(Draft):
         None,
         max_length=64,
         title="Shown",
-        description="`shown` of what is answered: refused if it has changed since.",
+        description="`shown` of the approval as it was read: needed to approve, and refused if it "
+        "was edited since.",
     )
 
 
