@@ -1,4 +1,6 @@
-"""Long lists as parts: runs that belong to another run and stand in no list."""
+"""Long lists as parts: runs that belong to another run and stand in no list. Keys of the command
+line are marked as such.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ def upgrade() -> None:
         op.add_column("run", column)
     op.add_column("lease", _below())
     _make_lists("kind <> 'part'")
+    by_command = sa.Column("by_command", sa.Boolean(), nullable=False, server_default=sa.false())
+    op.add_column("api_key", by_command)
+    op.execute("UPDATE api_key SET by_command = (made_by IS NULL)")
 
 
 def downgrade() -> None:
+    op.drop_column("api_key", "by_command")
     op.drop_column("lease", "below_nano")
     _make_lists(None)
     for column in _run_columns():

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import event, select, update
+from sqlalchemy import delete, event, select, update
 from sqlalchemy.orm import Session
 
 from tests.fixtures import House, MakeKey, Program, context
@@ -14,6 +14,7 @@ from tests.runs.following import until
 from webapp.access.context import Actor, Context
 from webapp.access.permissions import Role
 from webapp.access.tenancy import across_organizations
+from webapp.accounts.models import User
 from webapp.api_keys import service
 from webapp.api_keys.models import ApiKey
 from webapp.api_keys.schemas import NewKey
@@ -162,7 +163,12 @@ def test_a_revoked_key_is_out_everywhere_within_a_second(
         db.engine.dispose()
 
 
-@pytest.mark.parametrize("change", ["expired", "made by somebody who left", "another address"])
+GONE = "made by somebody who is no more"
+
+
+@pytest.mark.parametrize(
+    "change", ["expired", "made by somebody who left", "another address", GONE]
+)
 def test_a_key_out_of_use_is_refused(
     app: Flask, program: Program, acme: House, change: str
 ) -> None:
@@ -171,10 +177,51 @@ def test_a_key_out_of_use_is_refused(
             session.execute(update(ApiKey).values(expires_at=now() - timedelta(seconds=1)))
         elif change == "another address":
             session.execute(update(ApiKey).values(allowed_ips=["10.0.0.0/8", "fd00::/8"]))
+        elif change == GONE:
+            session.execute(delete(User).where(User.id == acme.people[Role.OWNER]))
         else:
             session.query(Membership).where(Membership.user_id == acme.people[Role.OWNER]).delete()
 
     assert program.get(URL).status_code == 401
+
+
+def key_of(session: Session, house: House, settings: Settings, key: str) -> Context:
+    """Return the context of a program with this key."""
+    found = service.find_key(session, settings.master_key, key)
+    assert found is not None
+    actor = Actor("key", found.id, found.name, found.role)
+    return Context(session, house.organization_id, actor, settings)
+
+
+def test_a_key_that_a_key_makes_speaks_for_the_same_person_and_ends_with_them(
+    writer: Session, acme: House, settings: Settings
+) -> None:
+    first = service.create_key(context(writer, acme, settings), NewKey(name="First"))
+    program = key_of(writer, acme, settings, first.key)
+
+    second = service.create_key(program, NewKey(name="Second"))
+
+    assert service.maker_of(program, parse_id("key", second.id)) == acme.people[Role.OWNER]
+    assert service.role_of_key(program, parse_id("key", second.id)) is None
+    with across_organizations(writer, "the person is deleted"):
+        writer.execute(delete(User).where(User.id == acme.people[Role.OWNER]))
+    writer.expire_all()
+    for made in (first, second):
+        assert service.find_key(writer, settings.master_key, made.key) is None
+        assert service.role_of_key(program, parse_id("key", made.id)) is None
+
+
+def test_a_key_of_the_command_line_makes_no_second_voice(
+    writer: Session, acme: House, settings: Settings
+) -> None:
+    system = Actor("system", None, "Command line", Role.ADMIN)
+    line = Context(writer, acme.organization_id, system, settings)
+    made = service.create_key(line, NewKey(name="Line"))
+    program = key_of(writer, acme, settings, made.key)
+
+    with pytest.raises(Forbidden, match="Only people and the command line"):
+        service.create_key(program, NewKey(name="Second"))
+    assert service.role_of_key(program, parse_id("key", made.id)) is Role.ADMIN
 
 
 def test_a_key_may_no_more_than_its_maker_now(app: Flask, program: Program, acme: House) -> None:

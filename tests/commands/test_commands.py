@@ -11,11 +11,14 @@ from typing import Any
 import click
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from tests.conftest import KEYS
+from webapp.api_keys.service import find_key
 from webapp.commands.exits import DATABASE, SETTINGS
 from webapp.commands.group import deckhand as command_line
 from webapp.commands.policy import COMMANDS
+from webapp.kernel.db import make_engine, reading
 from webapp.kernel.settings import Settings
 
 
@@ -68,6 +71,25 @@ def test_a_key_can_be_made_on_a_machine_that_never_ran(
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["name"] == "First"
+
+
+def test_a_key_of_the_command_line_outlives_the_upgrade_that_marks_it_as_one(
+    settings: Settings, empty_database: Any
+) -> None:
+    env = {**env_of(settings), "DATABASE_URL": empty_database()}
+    made = json.loads(deckhand("keys", "create", "--name", "Old", "--json", env=env).stdout)
+    back = (
+        "import flask_migrate; from webapp.commands.db import migrating\n"
+        "with migrating().app_context(): flask_migrate.downgrade(revision='0002')"
+    )
+    subprocess.run([sys.executable, "-c", back], env=env, check=True, capture_output=True)
+
+    assert deckhand("db", "upgrade", env=env).returncode == 0
+
+    engine = make_engine(env["DATABASE_URL"])
+    with reading(), Session(engine) as session:
+        assert find_key(session, settings.master_key, made["key"]) is not None
+    engine.dispose()
 
 
 def test_a_key_is_made_while_the_web_runs_and_opens_it_at_once(app: Flask) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.access.permissions import Role
@@ -31,7 +31,9 @@ class ApiKey(OrganizationOwned, Base):
     rate: Mapped[int | None] = mapped_column(Integer)
     """Requests a minute; None is the house's default."""
     made_by: Mapped[UUID | None] = mapped_column(Id, ForeignKey("user.id", ondelete="SET NULL"))
-    """None for keys made on the command line."""
+    """The person it speaks for; without one it is in use only if it is `by_command`."""
+    by_command: Mapped[bool] = mapped_column(default=False, server_default=false())
+    """Made on the command line, in nobody's name."""
     made_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -46,7 +46,8 @@ def create_key(ctx: Context, draft: NewKey) -> MadeKey:
     """Make a key; its text is in the answer and nowhere else.
 
     Raises:
-        Forbidden: the key would be allowed more than whoever makes it.
+        Forbidden: the key would be allowed more than whoever makes it, or a key makes it that
+            speaks for nobody.
     """
     if ctx.actor.role is not None and _RANKS[draft.role] < _RANKS[ctx.actor.role]:
         raise Forbidden("E-ROLE", who=f"Only {draft.role.value}s", what="make such a key")
@@ -57,7 +58,8 @@ def create_key(ctx: Context, draft: NewKey) -> MadeKey:
         lookup=text[len(PREFIX) : len(PREFIX) + 8],
         hash=_hash(ctx.settings.master_key, text),
         role_cap=draft.role.value,
-        made_by=ctx.actor.id if ctx.actor.kind == "person" else None,
+        made_by=_speaks_for(ctx),
+        by_command=ctx.actor.kind == "system",
     )
     ctx.session.add(row)
     ctx.session.flush()
@@ -70,6 +72,21 @@ def create_key(ctx: Context, draft: NewKey) -> MadeKey:
         organization_id=public_id("org", ctx.organization_id),
         role=row.role,
     )
+
+
+def _speaks_for(ctx: Context) -> UUID | None:
+    """Return the person in whose name a new key acts; None: it is the command line's.
+
+    What a key makes is its maker's, so that no person gets a second voice. A key of the command
+    line makes none: each would be somebody else.
+    """
+    actor = ctx.actor
+    if actor.kind != "key" or actor.id is None:
+        return actor.id
+    maker = maker_of(ctx, actor.id)
+    if maker is None:
+        raise Forbidden("E-ROLE", who="Only people and the command line", what="make a key")
+    return maker
 
 
 @requires(Permission.MANAGE_KEYS)
@@ -101,7 +118,7 @@ def maker_of(ctx: Context, key_id: UUID) -> UUID | None:
 def role_of_key(ctx: Context, key_id: UUID) -> Role | None:
     """Return what a key of the command line may do at most; None: no such key is in use here."""
     key = ctx.session.scalar(select(ApiKey).where(ApiKey.id == key_id))
-    if key is None or key.made_by is not None or _is_over(key):
+    if key is None or not key.by_command or _is_over(key):
         return None
     return key.role
 
@@ -167,7 +184,7 @@ def find_key(session: Session, master_key: SecretStr, text: str) -> FoundKey | N
 def _in_use(key: ApiKey, organization: Organization, makers_role: str | None) -> FoundKey | None:
     if _is_over(key):
         return None
-    if key.made_by is not None and makers_role is None:
+    if makers_role is None and not key.by_command:
         return None
     role = key.role
     if makers_role is not None:
