@@ -142,6 +142,25 @@ def test_the_events_of_a_run_that_is_handed_back_have_no_gap(
     assert numbers(yard) == [1, 2, 3, 4]
 
 
+def test_what_others_say_of_a_run_between_two_commits_of_its_worker_has_a_number_of_its_own(
+    yard: Yard, engine: Engine, journal_of: Callable[[Claimed], RunJournal]
+) -> None:
+    yard.queue_run()
+    yard.queue_run()
+    [claimed, other] = Claims(engine, "w1", 60).claim(2, Hints())
+    journal, beside = journal_of(claimed), journal_of(other)
+
+    async def both(state: str) -> None:
+        done = [Event("step.done", {"state": state})]
+        await asyncio.gather(journal.commit(Batch([], done)), beside.commit(Batch([], done)))
+
+    asyncio.run(both("before"))
+    cancel(yard, claimed.run_id)
+    asyncio.run(both("after"))
+
+    assert numbers(yard) == [1, 1, 2, 2, 3, 3, 4, 4, 5]
+
+
 def test_a_released_run_is_queued_again_and_says_so(yard: Yard, engine: Engine) -> None:
     run_id = yard.queue_run()
     [claimed] = claim(engine)

@@ -23,7 +23,7 @@ from rq.serializers import JSONSerializer
 from webapp.kernel import jsons
 from webapp.kernel.clock import now
 from webapp.kernel.hints import Ring, Tell
-from webapp.live.redis import connect
+from webapp.live.redis import Line, connect
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class RedisBell:
 
     def __init__(self, url: str) -> None:
         self._redis = connect(url)
+        self._line = Line(self._redis)
         self._host = uuid4().hex
         self._queues: dict[str, rq.Queue] = {}
         self._rest_until = 0.0
@@ -67,12 +68,9 @@ class RedisBell:
         if time.monotonic() < self._rest_until:
             return
         try:
-            pipe = self._redis.pipeline(transaction=False)
             rings = [hint.queue for hint in hints if isinstance(hint, Ring)]
-            for name in rings:
-                pipe.set(bell_key(name), 1, nx=True, px=1000)
-            self._tell(pipe, told, lost=lost)
-            answers = pipe.execute()
+            commands = [("SET", bell_key(name), 1, "NX", "PX", 1000) for name in rings]
+            answers = self._line.send(*commands, *self._messages(told, lost=lost))
             self.lost = False
             for name, first in zip(rings, answers, strict=False):
                 if first:
@@ -88,7 +86,7 @@ class RedisBell:
         if time.monotonic() < self._rest_until:
             return
         try:
-            self._redis.delete(bell_key(queue_name))
+            self._line.send(("DEL", bell_key(queue_name)))
         except (redis.RedisError, OSError):
             self._rest_until = time.monotonic() + _REST_S
 
@@ -99,9 +97,9 @@ class RedisBell:
             self._queues[name] = known
         known.enqueue(POKE, job_timeout=-1, result_ttl=0, failure_ttl=60, ttl=60)
 
-    def _tell(self, pipe: Any, hints: list[Tell], *, lost: bool) -> None:
+    def _messages(self, hints: list[Tell], *, lost: bool) -> list[tuple[str, str, str]]:
         if not hints and not lost:
-            return
+            return []
         at = now()
         told = [
             emission(envelope(hint.room, hint.seq, hint.type, hint.data, at), hint.room, self._host)
@@ -109,14 +107,13 @@ class RedisBell:
         ]
         if lost:
             told.append(emission(envelope("", 0, MISSED, {}, at), None, self._host))
-        pipe.publish(CHANNEL, jsons.dumps(told))
+        messages = [("PUBLISH", CHANNEL, jsons.dumps(told))]
         ended = [
             hint.room.removeprefix("run:")
             for hint in hints
             if hint.type in _ENDS and hint.room.startswith("run:")
         ]
-        if ended:
-            pipe.publish(ENDED, ",".join(ended))
+        return [*messages, ("PUBLISH", ENDED, ",".join(ended))] if ended else messages
 
 
 def emission(event: dict[str, Any], room: str | None, host: str) -> dict[str, Any]:

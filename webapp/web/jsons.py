@@ -180,14 +180,8 @@ def _refuse(reason: str) -> NoReturn:
 
 def dump(value: Any) -> str:
     """Return compact JSON: decimals as written, times in UTC with Z, models by their aliases."""
-    return simplejson.dumps(
-        plain(value),
-        use_decimal=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        allow_nan=False,
-        default=_default,
-    )
+    text: str = _COMPACT.encode(plain(value))
+    return text
 
 
 def plain(value: Any) -> Any:
@@ -209,6 +203,16 @@ def _default(value: Any) -> Any:
     if isinstance(value, set | frozenset | tuple):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+# Made once: `simplejson.dumps` makes an encoder for each call that asks for anything special.
+_COMPACT = simplejson.JSONEncoder(
+    use_decimal=True,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    allow_nan=False,
+    default=_default,
+)
 
 
 def answer(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -63,7 +63,7 @@ QUEUE: Final = "runs"
 BEAT_S: Final = 2.0
 AWAKE_S: Final = 0.1
 """How long a worker that just claimed looks by itself before it wants to be rung again."""
-LOOK_S: Final = 0.003
+LOOK_S: Final = 0.005
 NEWCOMERS: Final = 8
 """One place more for each so many is kept for organizations that have nothing at work here."""
 LATE_LOOP_S: Final = 5.0

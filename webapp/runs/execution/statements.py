@@ -172,6 +172,14 @@ UPDATE lease SET seq = seq + :events, done = done + :done, cost_nano = cost_nano
    AND ((cancel_at IS NULL AND pause_at IS NULL) OR :begins = 0)
 RETURNING seq, done, cost_nano, ran_ms, below_nano"""
 
+# The same for a batch in one round trip (PostgreSQL): what follows it is written by the number
+# that the run's last event is expected to have, and nothing is when that is not so.
+ADVANCE_AS_EXPECTED: Final = """
+WITH advanced AS (ADVANCE)
+SELECT 1 / count(*) FROM advanced""".replace(
+    "ADVANCE", ADVANCE.replace("WHERE", "WHERE seq + :events = :expected AND", 1)
+)
+
 WHY_NOT: Final = """
 SELECT fence, cancel_at, pause_at FROM lease WHERE run_id = :run AND state = 'running'"""
 

@@ -120,6 +120,8 @@ class JournalWriter:
         try:
             driver: Any = connection.connection.driver_connection
             if self._sql.postgresql:
+                if all(write.is_plain for write in batch) and self._commit_in_one(driver, batch):
+                    return
                 with connection.begin():
                     self._commit_pipelined(driver, batch)
             else:
@@ -151,6 +153,34 @@ class JournalWriter:
                 write.refused = self._why_not(cursor, write)
                 continue
             self._write_rest(cursor, write, row)
+
+    def _commit_in_one(self, driver: Any, batch: list[Write]) -> bool:
+        """Send the whole batch and its COMMIT in one round trip.
+
+        False: nothing of it is written, mostly since more has happened to a run than its worker
+        knew. What was wrong is found by doing it step by step.
+        """
+        sent = False
+        try:
+            with driver.pipeline(), suppress(Exception):  # the pipeline's end fails, too
+                self._send(driver.cursor(), batch)
+                sent = True
+        except Exception as error:
+            if is_away(error):
+                raise
+            sent = False
+        if not sent:
+            driver.rollback()
+        return sent
+
+    def _send(self, cursor: Any, batch: list[Write]) -> None:
+        cursor.execute(st.SEE_EVERYTHING)
+        for write in batch:
+            seq = write.after + len(write.events)
+            as_expected = self._advance(write) | {"expected": seq}
+            cursor.execute(self._sql(st.ADVANCE_AS_EXPECTED), as_expected)
+            self._write_rest(cursor, write, (seq,))
+        cursor.execute("COMMIT")
 
     def _commit_pipelined(self, driver: Any, batch: list[Write]) -> None:
         """Two round trips for the whole batch: all fences, then all rows."""

@@ -67,3 +67,8 @@ class Write:
     """When the lease was renewed with it, by this machine's boot clock, at the earliest."""
     doubtful: bool = field(default=False)
     """An earlier try may have been committed before the connection broke."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Nothing in it depends on what the database says of the run, but for its fence."""
+        return self.ending is None and not (self.ended or self.doubtful)
