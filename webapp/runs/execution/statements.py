@@ -227,11 +227,13 @@ _GIVE_UP: Final = """
    SET state = CASE WHEN pause_at IS NULL THEN 'ready' ELSE 'paused' END, pause_at = NULL,
        worker = NULL, lease_until = NULL"""
 
-# More has come for the run than its worker had heard when it let go: somebody must look.
+# More has come for the run than its worker had heard when it let go, or the run that started it
+# has ended in the same commit: somebody must look.
 UNHEARD: Final = """
 UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, wait_reason = NULL
  WHERE run_id = :run AND state = 'waiting'
-   AND (SELECT count(*) FROM signal WHERE signal.run_id = :run) > :heard
+   AND (cancel_at IS NOT NULL
+        OR (SELECT count(*) FROM signal WHERE signal.run_id = :run) > :heard)
 RETURNING run_id"""
 
 SIGNALS: Final = """
