@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.engine.drives import Doc, each, http, plan_of, run, text
+from tests.engine.families import Family
 from tests.engine.worlds import NOW
 from webapp.engine.canonical import to_bytes
 from webapp.engine.checks import check
@@ -77,6 +78,88 @@ def test_the_agent_hears_what_is_to_be_changed_about_its_last_answer() -> None:
     assert "Your last answer:\nDear Ada, how are you?\n" in told
     assert f"What is to be changed:\n{NOTE}\n" in told
     assert sorted(journal.states()) == ["s_1", "s_2", "s_2#2/s_1", "s_2#2/s_2"]
+
+
+TRUE = {"all": [{"value": [{"text": "a"}], "is": "equal", "to": "a"}]}
+BLOCKS = {
+    "each": (each("s_1", [1, 2], agent("s_5")), ["s_1[0]/s_5", "s_1[1]/s_5"]),
+    "parallel": (
+        {"id": "s_1", "kind": "parallel",
+         "with": {"lanes": [{"id": "a", "steps": [agent("s_5")]},
+                            {"id": "b", "steps": [text("s_6", "x")]}]}},
+        ["s_1:a/s_5"],
+    ),
+    "repeat": (
+        {"id": "s_1", "kind": "repeat",
+         "with": {"until": TRUE, "most": 1, "steps": [agent("s_5")]}},
+        ["s_1#1/s_5"],
+    ),
+    "each in an if": (
+        {"id": "s_1", "kind": "if",
+         "with": {"branches": [{"id": "a", "when": TRUE,
+                                "steps": [each("s_4", [1], agent("s_5"))]}]}},
+        ["s_1:a/s_4[0]/s_5"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BLOCKS)
+def test_agents_inside_the_step_gone_back_to_hear_the_note(kind: str) -> None:
+    block, agents = BLOCKS[kind]
+    models = ScriptedModels([f"Draft {n}." for n in range(9)])
+    journal = MemoryJournal()
+
+    end = answered(
+        plan_of(block, ask()), journal, "changes", "approve", ports=fake_ports(models=models)
+    )
+
+    assert isinstance(end, End)
+    assert end.state == "done", end.error
+    for path in agents:
+        first, second = (
+            json.loads(journal.rows[(at, 1)].request or b"")["message"]
+            for at in (path, f"s_2#2/{path}")
+        )
+        assert first == "A letter."
+        assert second.startswith("A letter.\n\nRound 2: a person has read what came of this")
+        assert f"What is to be changed:\n{NOTE}\n" in second
+
+
+def test_agents_in_the_parts_of_a_long_list_hear_it_too() -> None:
+    family = Family(plan_of(each("s_1", [1, 2], agent("s_5")), ask()), split=1)
+    parts = {name: f"run_1/{name}" for name in ("s_1[0-0]", "s_2#2/s_1[1-1]")}
+
+    def work() -> None:
+        for _ in range(20):
+            for member in list(family.members.values()):
+                if not member.is_over:
+                    family.live(member)
+
+    work()
+    [row] = [one for one in family.root.journal.rows.values() if one.kind == "approval"]
+    said = {
+        "decision": "changes", "seal": seal_of(frozen_of(row)["approval"]), "by": "Ada",
+        "at": "2026-03-03T15:00:00+00:00", "note": NOTE, "values": {}, "answers": {},
+    }  # fmt: skip
+    family.root.arrivals.append(Arrival("a", "approval", row.path, said))
+    work()
+
+    first, second = (
+        json.loads(family.members[parts[at]].journal.rows[(path, 1)].request or b"")["message"]
+        for at, path in zip(parts, ("s_1[0]/s_5", "s_2#2/s_1[1]/s_5"), strict=True)
+    )
+    assert (NOTE in first, NOTE in second) == (False, True)
+
+
+def test_an_approval_inside_the_step_gone_back_to_counts_its_own_rounds() -> None:
+    inner = ask("s_6", "s_5", rounds=2)
+    plan = plan_of(each("s_1", [1], agent("s_5"), inner), ask())
+    journal, models = MemoryJournal(), ScriptedModels([f"Draft {n}." for n in range(9)])
+
+    answered(plan, journal, "approve", "changes", ports=fake_ports(models=models))
+
+    again = asked_at(journal, "s_2#2/s_1[0]/s_6")
+    assert (again["round"], again["before"]) == (1, [])
 
 
 def test_each_round_has_its_number_and_knows_what_was_said_before() -> None:
@@ -239,6 +322,7 @@ def test_it_is_said_who_does_not_read_the_note_and_what_is_sent_again() -> None:
     send = http("s_3", method="POST")
 
     assert ("look", "s_2", "C-BACK-NO-AGENT") in found(text("s_1", "a"), ask())
+    assert ("look", "s_2", "C-BACK-NO-AGENT") not in found(each("s_1", [1], agent("s_5")), ask())
     assert ("look", "s_2", "C-BACK-SENDS") in found(agent(), send, ask())
     assert ("look", "s_2", "C-BACK-SENDS") not in found(send, agent(), ask())
 

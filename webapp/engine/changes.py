@@ -85,7 +85,12 @@ class ChangesFrame(Frame):
             return {"round": self.round, "before": self.before}
         if task.step.id == self.steps[0].id:
             return {"round": self.round, "before": self.before, "answer": self.answer}
-        return None
+        return super().tells(task)
+
+    def tells_inside(self, task: Task) -> dict[str, Any] | None:
+        if task.step.id == self.steps[0].id:
+            return {"round": self.round, "before": self.before}
+        return super().tells_inside(task)
 
     def block_done(self, block: Block) -> None:
         self.forget(block)

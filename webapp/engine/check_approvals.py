@@ -84,7 +84,7 @@ def _way_back(step: Step, block: Sequence[Step], places: Mapping[str, int]) -> I
 def _done_again(step: Step, again: Sequence[Step], places: Mapping[str, int]) -> Iterator[Finding]:
     if not again:
         return
-    if again[0].kind != "agent":
+    if not any(one.kind == "agent" for one in _walk(again[:1])):
         text = (
             f"step {places[again[0].id]} is done again when changes are asked for, but only an "
             "agent reads what is to be changed"

@@ -142,7 +142,12 @@ class Frame:
 
     def tells(self, task: Task) -> dict[str, Any] | None:
         """Return what a step in one of the blocks is told beside what it sees."""
-        return None
+        above = self.task if task.step.kind_name == "agent" else None
+        return None if above is None else above.block.owner.tells_inside(above)
+
+    def tells_inside(self, task: Task) -> dict[str, Any] | None:
+        """Return what agents are told that stand somewhere inside a step of one of the blocks."""
+        return None if self.task is None else self.task.block.owner.tells_inside(self.task)
 
     def open_block(self, key: Any, steps: list[Step], prefix: str, scope: Scope) -> None:
         assert self.task is not None
@@ -196,6 +201,10 @@ def inside(path: str) -> tuple[str, ...]:
 
 class RootFrame(Frame):
     """The run itself."""
+
+    def tells_inside(self, task: Task) -> dict[str, Any] | None:
+        part = self.scheduler.part
+        return None if part is None else part.told
 
     def block_done(self, block: Block) -> None:
         self.forget(block)

@@ -37,6 +37,7 @@ class Part:
         step: id of the `each`; path: where it stands in the parent.
         items: its slice; first: the place of the slice's first item in the whole list.
         seen: values by root, as the steps inside see them; now: when the list was begun.
+        told: what agents inside are told beside that.
         at_once: of its items.
     """
 
@@ -48,6 +49,7 @@ class Part:
     now: Mapping[str, Any]
     at_once: int
     limits: Limits
+    told: dict[str, Any] | None = None
 
     @property
     def prefix(self) -> str:
@@ -62,7 +64,7 @@ def read_part(about: Mapping[str, Any], items: bytes, seen: bytes, limits: Limit
     mine["seconds"] = about.get("seconds", limits.seconds)
     return Part(
         about["step"], about["path"], about["first"], from_bytes(items), kept["roots"],
-        kept["now"], about["at_once"], limits.model_copy(update=mine),
+        kept["now"], about["at_once"], limits.model_copy(update=mine), kept.get("told"),
     )  # fmt: skip
 
 
@@ -164,7 +166,9 @@ class Split:
             for root in sorted(named_roots(self._task.step.step) - {self._task.step.id, "now"})
             if (value := self._task.scope.lookup([root])) is not None
         }
-        return to_bytes({"roots": roots, "now": dict(self._now)})
+        told = self._task.block.owner.tells_inside(self._task)
+        more = {} if told is None else {"told": told}
+        return to_bytes({"roots": roots, "now": dict(self._now), **more})
 
 
 def may_split(task: Task) -> bool:

@@ -112,13 +112,16 @@ def prepare(config: Config, scope: Scope) -> bytes:
 
 
 def _changes_in(scope: Scope) -> str:
-    """Return what a person wants changed about the agent's last answer; mostly ""."""
+    """Return what a person wants changed about what the agent gave, itself or with the steps
+    around it; mostly "".
+    """
     told = scope.lookup([CHANGES])
     if told is None:
         return ""
     newest = told["before"][-1]
-    parts = [f"Round {told['round']}: a person has read your last answer and asks for changes."]
-    if answer := _last_answer(told["answer"]):
+    read = "your last answer" if "answer" in told else "what came of this and of the steps around"
+    parts = [f"Round {told['round']}: a person has read {read} and asks for changes."]
+    if answer := _last_answer(told.get("answer")):
         parts.append(f"Your last answer:\n{answer}")
     parts.append(f"What is to be changed:\n{newest['note'] or ''}")
     return "\n\n".join(["", *parts, "Answer anew and whole, with these changes."])

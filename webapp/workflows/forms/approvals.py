@@ -282,7 +282,7 @@ def parts_of_approval(settings: Doc) -> Sequence[Part]:
         *((Editable("edit", "May be edited by them", "", shown),) if shown else ()),
         _QUESTIONS,
         WayBack("back_to", "Ask for changes goes back to", "The run is done again from there; an "
-                "agent gets the note and its last answer."),
+                "agent gets the note and its last answer, agents inside the step the note."),
         *((_ROUNDS,) if settings.get("back_to") else ()),
         Inside("due", "Answer until", "", (
             Seconds("in_s", "Answer within", "Leave it empty to wait as long as it takes."),
