@@ -36,13 +36,16 @@ PASSWORD_HASH = hash_password(PASSWORD)
 
 
 class HeardBell:
-    """Keeps what was sent, in order."""
+    """Keeps what was sent, in order, and wakes the worker that a test has, if any."""
 
     def __init__(self) -> None:
         self.heard: list[Ring | Tell] = []
+        self.on_ring: Callable[[], None] = lambda: None
 
     def send(self, hints: list[Ring | Tell]) -> None:
         self.heard += hints
+        if any(isinstance(hint, Ring) for hint in hints):
+            self.on_ring()
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ from sqlalchemy import Engine
 from jobs.base import Machine, make_machine
 from jobs.sweeping import sweep
 from tests.conftest import test_settings
-from tests.fixtures import Program
+from tests.fixtures import HeardBell, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import Yard
 from tests.runs.following import Follow
 from tests.runs.sink import Sink
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.db import make_engine
+from webapp.kernel.hints import Ring, Tell
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
@@ -39,7 +40,7 @@ DEADLINE_S = 20.0
 def sink() -> Iterator[Sink]:
     """A server of this test's own that runs may reach."""
     made = Sink()
-    threading.Thread(target=made.serve_forever, daemon=True).start()
+    threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True).start()
     yield made
     made.shutdown()
     made.server_close()
@@ -116,10 +117,25 @@ def make_live(program: Any) -> MakeLive:
     return make
 
 
+class WakingBell(RedisBell):
+    """Wakes a worker of this process, as the job that is rung for does in the worker's own."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.on_ring: Callable[[], None] = lambda: None
+
+    def send(self, hints: list[Ring | Tell]) -> None:
+        super().send(hints)
+        if any(isinstance(hint, Ring) for hint in hints):
+            self.on_ring()
+
+
 @pytest.fixture
-def runner(app: Flask, settings: Settings) -> Iterator[Runner]:
-    """A worker's runner in this process, rung by hand: `runner.wake()`."""
-    made = make_runner(settings, RedisBell(settings.redis_url), lambda: None)
+def runner(app: Flask, settings: Settings, bell: HeardBell) -> Iterator[Runner]:
+    """A worker's runner in this process, which hears the bell."""
+    own = WakingBell(settings.redis_url)
+    made = make_runner(settings, own, lambda: None)
+    own.on_ring = bell.on_ring = made.wake
     made.start()
     yield made
     made.drain(5.0)

@@ -180,6 +180,8 @@ SELECT 1 / count(*) FROM advanced""".replace(
     "ADVANCE", ADVANCE.replace("WHERE", "WHERE seq + :events = :expected AND", 1)
 )
 
+COMMIT: Final = "COMMIT"
+
 WHY_NOT: Final = """
 SELECT fence, cancel_at, pause_at FROM lease WHERE run_id = :run AND state = 'running'"""
 
@@ -279,6 +281,12 @@ UPDATE lease SET cancel_at = {now}, vtime = CASE WHEN state = 'running' THEN vti
                WHERE step.run_id = parent_run AND step.path = parent_path
                  AND step.state = 'succeeded') AND parent_run = :run)
 RETURNING run_id"""
+
+# What a commit changes beside its own runs is locked with them, in the order that everybody keeps.
+LOCK_FAMILIES: Final = """
+SELECT run_id FROM lease
+ WHERE run_id IN (SELECT unnest(:runs) UNION SELECT id FROM run WHERE parent_run = ANY(:above))
+ ORDER BY run_id FOR UPDATE"""
 
 # What the step at a path has started ends with it.
 CANCEL_CHILD: Final = CANCEL_CHILDREN.replace(

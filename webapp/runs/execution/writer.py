@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from webapp.engine.journal import CancelRequested, LostLease, PauseRequested
+from webapp.engine.journal import CancelRequested, End, LostLease, PauseRequested
 from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away
@@ -180,12 +180,13 @@ class JournalWriter:
             as_expected = self._advance(write) | {"expected": seq}
             cursor.execute(self._sql(st.ADVANCE_AS_EXPECTED), as_expected)
             self._write_rest(cursor, write, (seq,))
-        cursor.execute("COMMIT")
+        cursor.execute(st.COMMIT)
 
     def _commit_pipelined(self, driver: Any, batch: list[Write]) -> None:
         """Two round trips for the whole batch: all fences, then all rows."""
         with driver.pipeline() as pipeline:
             driver.execute(st.SEE_EVERYTHING)
+            self._lock_families(driver, batch)
             cursors = [
                 driver.cursor().execute(self._sql(st.ADVANCE), self._advance(write))
                 for write in batch
@@ -208,6 +209,16 @@ class JournalWriter:
                     write.refused = self._why_not(driver.cursor(), write)
                 else:
                     self._write_rest(driver.cursor(), write, row)
+
+    def _lock_families(self, driver: Any, batch: list[Write]) -> None:
+        """Lock the runs above and below those that end, and all others of the batch with them."""
+        ends = [write for write in batch if isinstance(write.ending, End)]
+        told = [write.parent[0] for write in ends if write.parent is not None]
+        above = [write.run for write in ends if write.may_have_children]
+        above += [write.run for write in batch if write.ended]
+        if told or above:
+            runs = [write.run for write in batch] + told
+            driver.execute(self._sql(st.LOCK_FAMILIES), {"runs": runs, "above": above})
 
     def _advance(self, write: Write) -> dict[str, Any]:
         write.renewed_ms = boot_ms()
