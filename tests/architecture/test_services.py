@@ -59,6 +59,7 @@ INSIDE = {
     "webapp.audit.service.record",
     "webapp.files.service.shelf",
     "webapp.runs.approvals.tell_run",
+    "webapp.runs.locking.lock_families",
     "webapp.runs.looking.plan_of_run",
     "webapp.runs.pausing.back_in_line",
     "webapp.runs.seeing.labels_in",

@@ -19,6 +19,7 @@ from webapp.engine.recovery import CALL
 from webapp.engine.steps import KINDS
 from webapp.kernel.clock import now
 from webapp.runs import transitions
+from webapp.runs.locking import lock_families
 from webapp.runs.models import Lease, Run, Step
 from webapp.runs.paths import Places
 from webapp.runs.plans import learn_plan
@@ -45,6 +46,7 @@ def end_hung_runs(ctx: Context, hung_s: int = HUNG_S) -> int:
             Lease.wrote_at < lease_now(ctx) - hung_s * 1000,
         )
         found = ctx.session.execute(silent.limit(_AT_ONCE)).all()
+        lock_families(ctx, [run_id for run_id, _ in found])
     for run_id, organization_id in found:
         own = Context(ctx.session, organization_id, SYSTEM, ctx.settings, hints=ctx.hints)
         ended += _end_if_hung(own, run_id, hung_s)

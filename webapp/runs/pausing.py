@@ -15,6 +15,7 @@ from webapp.audit.service import record
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
+from webapp.runs.locking import lock_families
 from webapp.runs.models import Lease, Run
 from webapp.runs.service import add_event, children_of, lease_now, lock_lease
 from webapp.runs.words import run_word
@@ -126,6 +127,7 @@ _HOLDERS: Final = {
 
 
 def _under_way(ctx: Context, run_id: UUID) -> tuple[Run, Lease]:
+    lock_families(ctx, [run_id])
     lease = lock_lease(ctx, run_id)  # first: what is read before may be over by then
     run = queries.find(ctx, run_id).run
     if lease is None:

@@ -16,6 +16,7 @@ from webapp.kernel.clock import boot_ms, now
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, transitions
+from webapp.runs.locking import lock_families
 from webapp.runs.models import Approval, Event, Fair, Lease, Run, Signal, Step
 from webapp.runs.plans import learn_plan
 from webapp.runs.words import run_word
@@ -110,6 +111,7 @@ def cancel_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     Raises:
         Conflict: the run is already over.
     """
+    lock_families(ctx, [run_id])
     lease = lock_lease(ctx, run_id)  # first: what is read before may be over by then
     run = queries.find(ctx, run_id).run
     if lease is None:

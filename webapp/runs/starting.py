@@ -28,6 +28,7 @@ from webapp.kernel.rawsql import sql_for
 from webapp.runs import queries
 from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
+from webapp.runs.locking import lock_families
 from webapp.runs.models import PART, Fair, Run
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 from webapp.runs.service import (
@@ -276,6 +277,7 @@ def _make_way(ctx: Context, workflow_id: UUID, mode: str) -> None:
     under_way = runs_under_way(ctx, workflow_id)
     if mode == "single" and under_way:
         raise OnlyOnce("E-RUN-SINGLE", run=public_id("run", under_way[0]))
+    lock_families(ctx, under_way)
     for run_id in under_way:
         make_way(ctx, run_id)
 

@@ -15,6 +15,7 @@ from webapp.kernel.db import Sessions
 from webapp.kernel.hints import Bell, Hints
 from webapp.kernel.ids import first_id
 from webapp.runs.execution.claims import Claims
+from webapp.runs.locking import lock_families
 from webapp.runs.models import Event, Lease, Run, Signal, Step, WorkerSeen
 from webapp.runs.service import close_cancelled, lease_now
 
@@ -50,6 +51,7 @@ def close_silent_cancels(ctx: Context) -> int:
             .limit(50)
         )
         found = ctx.session.execute(query).all()
+        lock_families(ctx, [run_id for run_id, _ in found])
     for run_id, organization_id in found:
         own = Context(ctx.session, organization_id, SYSTEM, ctx.settings, hints=ctx.hints)
         lease = own.session.get(Lease, run_id, with_for_update=True)
