@@ -13,16 +13,16 @@ from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_o
 import socketio
 
 from bench.measure import quantile, report
-from bench.plans import chain
+from bench.plans import agents
 from tests.chaos.house import House
 
 EVENTS = 300
 
 
 def commit_to_client(house: House) -> None:
-    """Follow runs of a chain and compare each event's own time with the time it arrived."""
+    """Follow runs step by step and compare each event's own time with the time it arrived."""
     _, cookies = sign_in(house)
-    made = house.until("POST", "/api/v1/workflows", {"name": "Live", "plan": chain(40)})
+    made = house.until("POST", "/api/v1/workflows", {"name": "Live", "plan": agents(20)})
     house.until("POST", f"/api/v1/workflows/{made['id']}/live", {"note": ""})
     took: list[float] = []
     client = socketio.Client(websocket_extra_options={"origin": house.url})

@@ -42,6 +42,21 @@ def chain(length: int, tool: str = "calculator") -> dict[str, Any]:
     return _plan(steps)
 
 
+def agents(length: int) -> dict[str, Any]:
+    """Return a chain of agents that the offline provider answers: each step has its own commits."""
+    inline = {"instructions": "Answer.", "model": "default"}
+    steps = [
+        {
+            "id": f"s_{number}",
+            "kind": "agent",
+            "name": "Ask",
+            "with": {"inline": inline, "message": f"Question {number}."},
+        }
+        for number in range(1, length + 1)
+    ]
+    return _plan(steps)
+
+
 def lanes(count: int) -> dict[str, Any]:
     """Return `count` parallel lanes with one calculator step each."""
     made = [
