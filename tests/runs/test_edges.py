@@ -29,9 +29,10 @@ from webapp.kernel.sqlite import TurnstileBusy
 from webapp.live.bell import SilentBell
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.claims import Claimed, Claims
+from webapp.runs.execution.driving import Active, Driving
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.outside import RunFiles
-from webapp.runs.execution.runner import Active, Runner, make_runner
+from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.execution.writer import JournalWriter
 from webapp.runs.models import Event as EventRow
 from webapp.runs.models import Lease, Run
@@ -272,7 +273,7 @@ def test_a_run_that_comes_back_to_the_worker_that_lost_it_is_worked_on_once(
             await asyncio.sleep(0.01)
         return HandBack()
 
-    monkeypatch.setattr(Runner, "_drive", lambda _, active, journal: drive(active, journal))
+    monkeypatch.setattr(Driving, "_drive", lambda _, active, journal: drive(active, journal))
     run_id = yard.queue_run()
     runner.wake()
     until(lambda: began == [1])

@@ -15,7 +15,7 @@ from tests.workflows.plans import plan_of
 from tests.workflows.plans import text as say
 from webapp.engine import plan_readers
 from webapp.runs import plans
-from webapp.runs.execution import runner as runners
+from webapp.runs.execution import driving
 from webapp.runs.execution.runner import Runner
 from webapp.runs.execution.statements import SEE_EVERYTHING
 
@@ -55,7 +55,7 @@ def until(program: Any, runner: Runner, run: str, states: set[str]) -> dict[str,
 def test_a_later_plan_waits_for_a_newer_worker_and_does_not_fail(
     program: Any, later: str, runner: Runner, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runners, "_NEWER_WORKER_S", 0.2)
+    monkeypatch.setattr(driving, "_NEWER_WORKER_S", 0.2)
     state = ""
     end = time.monotonic() + 20
     while state != "waiting" and time.monotonic() < end:

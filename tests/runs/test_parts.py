@@ -178,7 +178,7 @@ def standing(runners: list[Runner], counter: Counter, count: int) -> None:
 
 def kill(runner: Runner) -> None:
     """Let a worker be gone in the middle of everything: nobody renews its leases."""
-    runner._closing.set()
+    runner.keeper.closing.set()
     runner._on_loop(runner._stop.set)
 
     def has_let_go() -> bool:
