@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import FrameType
 
 from webapp import tables
 from webapp.access.context import NOWHERE, SYSTEM, Context
@@ -28,6 +31,30 @@ def prepare() -> Settings:
     logs.configure(settings.log_format, settings.log_level)
     tables.load()
     return settings
+
+
+class Signals:
+    """SIGTERM and SIGINT, heard in the main thread from now on.
+
+    Not by an event: the handler may interrupt the very code that holds the event's lock, and
+    would wait for it for ever. A simple queue may be put into at any moment.
+    """
+
+    def __init__(self) -> None:
+        self._heard: SimpleQueue[int] = SimpleQueue()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._hear)
+
+    def _hear(self, number: int, _frame: FrameType | None) -> None:
+        self._heard.put(number)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether one has come. One that comes just before the wait does not end it."""
+        try:
+            self._heard.get(timeout=seconds)
+        except Empty:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)

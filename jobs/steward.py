@@ -9,15 +9,13 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from types import FrameType
 
 from redis import RedisError
 
-from jobs.base import Machine, make_machine, prepare
+from jobs.base import Machine, Signals, make_machine, prepare
 from jobs.deliveries import anchor, relay
 from jobs.housekeeping import tidy
 from jobs.marks import write_marks
@@ -82,12 +80,7 @@ def main(words: list[str] | None = None) -> None:
     only: str | None = parser.parse_args(words).only
     settings = prepare()
     stopping = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.set()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signals = Signals()
     machine = make_machine(settings)
     kept = duties_of([only] if only else PARTS)
     threads = [
@@ -98,26 +91,28 @@ def main(words: list[str] | None = None) -> None:
     for thread in threads:
         thread.start()
     beat(lambda: all(thread.is_alive() for thread in threads))
-    _stay(settings.redis_url, kept, stopping)
+    _stay(settings.redis_url, kept, signals)
+    stopping.set()
     for thread in threads:
         thread.join(timeout=5)
 
 
-def _stay(redis_url: str, kept: dict[str, list[Duty]], stopping: threading.Event) -> None:
+def _stay(redis_url: str, kept: dict[str, list[Duty]], signals: Signals) -> None:
     """Wait for the end, and say meanwhile which parts are at work."""
     if not redis_url:
-        while not stopping.wait(SAID_EVERY_S):
-            pass  # a signal that comes just before the wait begins does not end it
+        while not signals.wait(SAID_EVERY_S):
+            pass
         return
     with connect(redis_url) as client:
-        while not stopping.is_set():
+        is_over = False
+        while not is_over:
             try:
                 for part, duties in kept.items():
                     if not any(duty.late for duty in duties):
                         say_present(client, part)
             except (RedisError, OSError):
                 log.debug("nobody hears which parts are present")
-            stopping.wait(SAID_EVERY_S)
+            is_over = signals.wait(SAID_EVERY_S)
 
 
 if __name__ == "__main__":

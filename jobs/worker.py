@@ -7,16 +7,14 @@ tries to listen again. SIGTERM ends the listening, then the runner finishes or h
 from __future__ import annotations
 
 import logging
-import signal
 import threading
-from types import FrameType
 
 import redis
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
-from jobs.base import prepare
+from jobs.base import Signals, prepare
 from jobs.runs import on_poke
 from webapp.kernel.heartbeat import beat
 from webapp.live.bell import BackgroundBell, RedisBell
@@ -46,22 +44,18 @@ def main() -> None:
     runner = make_runner(settings, BackgroundBell(bell), lambda: bell.answer(QUEUE))
     stopping = threading.Event()
     ears: list[Ear] = []
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        stopping.set()
-        for ear in ears:
-            ear._stop_requested = True
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
+    signals = Signals()
     runner.start()
     on_poke(runner.wake)
     beat(runner.is_alive)
     threading.Thread(
         target=_listen, args=(settings.redis_url, runner, ears, stopping), daemon=True, name="ear"
     ).start()
-    while not stopping.wait(_LOOK_S):
-        pass  # a signal that comes just before the wait begins does not end it
+    while not signals.wait(_LOOK_S):
+        pass
+    stopping.set()
+    for ear in ears:
+        ear._stop_requested = True
     runner.drain(DRAIN_S)
 
 
