@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -22,6 +21,7 @@ from jobs.marks import write_marks
 from jobs.sweeping import sweep
 from webapp.kernel.db import is_away
 from webapp.kernel.heartbeat import beat
+from webapp.kernel.jitter import jittered
 from webapp.live.presence import PARTS, SAID_EVERY_S, say_present
 from webapp.live.redis import connect
 
@@ -56,7 +56,7 @@ class Duty:
                     log.warning("%s waits for the database", self.name)
             self.ticked = time.monotonic()
             # Jitter, so that several stewards do not ask in step.
-            stopping.wait(self.every_s * random.uniform(0.8, 1.2))  # noqa: S311
+            stopping.wait(jittered(self.every_s))
 
 
 def duties_of(parts: Iterable[str]) -> dict[str, list[Duty]]:

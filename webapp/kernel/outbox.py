@@ -6,7 +6,6 @@ they may be lost, see `hints.py`.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from webapp.kernel.clock import now
 from webapp.kernel.db import Base, Id, Json, UtcDateTime
+from webapp.kernel.jitter import jittered
 
 LEASE: Final = timedelta(seconds=60)
 KEPT: Final = timedelta(days=7)
@@ -103,7 +103,7 @@ def settle(session: Session, taken: Delivery, problem: str | None) -> None:
     elif delivery.attempts > len(RETRIES_S):
         delivery.state, delivery.last_error = "dead", problem[:500]
     else:
-        pause = RETRIES_S[delivery.attempts - 1] * random.uniform(1.0, 1.2)  # noqa: S311  jitter
+        pause = jittered(RETRIES_S[delivery.attempts - 1], 1.0)
         delivery.state, delivery.last_error = "due", problem[:500]
         delivery.due_at = now() + timedelta(seconds=pause)
 

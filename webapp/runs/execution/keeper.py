@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import socket
 import threading
 import time
@@ -22,6 +21,7 @@ from webapp.kernel.clock import boot_id, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away
 from webapp.kernel.hints import Bell, Hints
+from webapp.kernel.jitter import jittered
 from webapp.kernel.shipped import release
 from webapp.runs.execution.claims import Claims, Held
 from webapp.runs.execution.driving import Active
@@ -73,7 +73,7 @@ class Keeper:
         seen = 0.0
         started_at = now()
         pause = min(BEAT_S, self.lease_s / 4)
-        while not self.closing.wait(pause * random.uniform(0.8, 1.2)):  # noqa: S311  jitter
+        while not self.closing.wait(jittered(pause)):
             try:
                 if self.is_alive():
                     crashpoint("worker.in_heartbeat")

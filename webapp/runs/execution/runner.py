@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import socket
 import threading
 import time
@@ -28,6 +27,7 @@ from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away, make_engine, make_sessions
 from webapp.kernel.hints import Bell, Hints, Ring, Tell
 from webapp.kernel.ids import new_id, public_id
+from webapp.kernel.jitter import jittered
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.runs.execution.claims import Claimed, Claims
@@ -206,8 +206,7 @@ class Runner:
     async def _rest(self, seconds: float) -> None:
         """Wait for a ring, or for the next look."""
         with suppress(TimeoutError):
-            pause = seconds * random.uniform(0.8, 1.2)  # noqa: S311  jitter
-            await asyncio.wait_for(self._ring.wait(), pause)
+            await asyncio.wait_for(self._ring.wait(), jittered(seconds))
 
     async def _finish(self) -> None:
         """Wait for the drivers, which have heard `stop`."""
