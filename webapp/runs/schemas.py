@@ -218,10 +218,10 @@ class ApprovalDecision(Draft):
             "examples": [
                 {"decision": "approve", "shown": "9f" * 32, "note": "", "values": {}, "answers": {}}
             ],
-            "if": {"properties": {"decision": {"const": "approve"}}, "required": ["decision"]},
-            "then": {
-                "properties": {"shown": {"type": "string", "minLength": 1}},
-                "required": ["shown"],
+            # Readers of APIs draw "if" and "oneOf" as cases without names; this they leave alone.
+            "not": {
+                "properties": {"decision": {"const": "approve"}, "shown": {"enum": [None, ""]}},
+                "required": ["decision"],
             },
         }
     )
