@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import http.server
+import threading
 from typing import Any
 
 Doc = dict[str, Any]
 
 
 class Sink(http.server.ThreadingHTTPServer):
-    """Counts what is sent, and refuses what it is told to refuse."""
+    """Counts what is sent, refuses what it is told to refuse, and keeps silent while it is to."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Hand)
         self.sent: list[str] = []
         self.refused: set[str] = set()
+        self.speaks = threading.Event()
+        self.speaks.set()
 
     @property
     def url(self) -> str:
@@ -27,6 +30,7 @@ class Hand(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.sent.append(self.path)
+        self.server.speaks.wait()
         body = f'{{"number": {len(self.server.sent)}}}'.encode()
         self.send_response(400 if self.path in self.server.refused else 200)
         self.send_header("Content-Type", "application/json")
