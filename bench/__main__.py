@@ -22,12 +22,12 @@ WARM_UP = 50
 
 
 @contextmanager
-def house(database: str = "sqlite") -> Iterator[House]:
+def house(database: str = "sqlite", workers: int = 2) -> Iterator[House]:
     """Yield a running Deckhand on a new data folder and the database that is named."""
     with tempfile.TemporaryDirectory() as folder:
         server = services.Postgres() if database == "postgresql" else None
         env = {"DATABASE_URL": server.create()} if server is not None else {}
-        made = House(Path(folder), **env)
+        made = House(Path(folder), workers=workers, **env)
         made.boot()
         try:
             yield made
@@ -129,22 +129,27 @@ def starvation() -> None:
 
 
 def idle_memory() -> None:
-    """P9: all processes, after the start and after 3,000 runs; a worker after 3,000 and 10,000."""
-    with house() as place:
+    """P9: all processes with one worker, after the start and after 3,000 runs; a worker after
+    3,000 and 10,000. With two workers, as `deckhand up` has them on two cores, after the start.
+    """
+    with house(workers=2) as place:
+        _report_memory("memory.two_workers.idle", place, wait_s=5)
+    with house(workers=1) as place:
         workflow = live_workflow(place, "Five steps", five_steps())
-        time.sleep(5)  # everything that loads late has loaded
-        rss, pss = memory_mib(place.pids())
-        report("memory.idle.rss", rss, "MiB", 1)
-        report("memory.idle.pss", pss, "MiB", 1)
+        _report_memory("memory.idle", place, wait_s=5)
         for total, more in ((3_000, 3_000), (10_000, 7_000)):
             start_runs(place.port, place.key, workflow, 8, more, {"name": "Ada"})
-            time.sleep(3)  # what is given back late has been given back
-            rss, pss = memory_mib(place.pids())
-            report(f"memory.after_{total}_runs.rss", rss, "MiB", 1)
-            report(f"memory.after_{total}_runs.pss", pss, "MiB", 1)
+            _report_memory(f"memory.after_{total}_runs", place, wait_s=3)
             workers = [pid for name, pid in place.children().items() if name.startswith("worker")]
             worker = max(memory_mib([pid])[0] for pid in workers)
             report(f"memory.after_{total}_runs.largest_worker", worker, "MiB", 1)
+
+
+def _report_memory(name: str, place: House, wait_s: float) -> None:
+    time.sleep(wait_s)  # what is loaded or given back late has been
+    rss, pss = memory_mib(place.pids())
+    report(f"{name}.rss", rss, "MiB", 1)
+    report(f"{name}.pss", pss, "MiB", 1)
 
 
 def time_to_first_answer() -> None:
