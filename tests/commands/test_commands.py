@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from tests.conftest import KEYS
+from tests.fixtures import Browser
 from webapp.api_keys.service import find_key
 from webapp.commands.exits import DATABASE, SETTINGS
 from webapp.commands.group import deckhand as command_line
@@ -112,6 +113,23 @@ def test_a_key_for_people_to_read_is_alone_on_its_line(settings: Settings) -> No
     done = deckhand("keys", "create", "--name", "Import", env=env_of(settings))
 
     assert re.fullmatch(r"dh_live_[0-9A-Za-z]{38}", done.stdout.splitlines()[0])
+
+
+def test_a_lost_set_up_link_is_printed_again_until_somebody_has_an_account(
+    app: Flask, guest: Browser, settings: Settings
+) -> None:
+    first, second = (deckhand("setup-link", env=env_of(settings)).stdout for _ in range(2))
+    codes = [re.search(r"/setup\?code=(\S+)", told)[1] for told in (first, second)]  # type: ignore[index]
+
+    assert "Your name" not in guest.get(f"/setup?code={codes[0]}").text
+    assert "Your name" in guest.get(f"/setup?code={codes[1]}").text
+    answer = guest.submit(
+        "/setup", code=codes[1], name="Olga", email="o@box.local", password="seven blue boats"
+    )
+    assert answer.status_code == 303, answer.text
+    refused = deckhand("setup-link", env=env_of(settings))
+    assert refused.returncode == 1
+    assert "Sign in at http" in refused.stderr
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * 81])

@@ -7,6 +7,7 @@ import click
 COMMANDS = {
     "up": "webapp.commands.up",
     "status": "webapp.commands.status",
+    "setup-link": "webapp.commands.setup_link",
     "policy": "webapp.commands.policy",
     "keys": "webapp.commands.keys",
     "db": "webapp.commands.db",
@@ -22,7 +23,7 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        command = getattr(import_module(COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

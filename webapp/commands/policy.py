@@ -19,6 +19,7 @@ COMMANDS: dict[str, Permission | None] = {
     "policy": None,
     "prices list": None,
     "prices set": None,
+    "setup-link": None,
     "status": None,
     "up": None,
 }
