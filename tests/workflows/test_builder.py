@@ -360,6 +360,31 @@ def test_a_value_that_is_not_known_stays_text_and_is_listed(
     assert "choose a value, [[Start: Nobody]] is not known here" in page
 
 
+def test_a_value_that_was_typed_too_early_is_found_when_the_step_is_saved_again(
+    owner: Any, make: Any, plan_now: Any
+) -> None:
+    read = {"id": "s_1", "kind": "tool", "with": {"tool": "csv.read", "args": {"file": "a"}}}
+    more = {"value": "[[Row: Amount]]", "is": "more", "to": 1}
+    keep = {"do": "filter", "where": {"all": [more]}}
+    rows = [{"value": ["s_1", "rows"]}]
+    workflow = make(
+        plan_of(read, {"id": "s_2", "kind": "list", "with": {"from": rows, "do": [keep]}})
+    )
+    base = f"{ROOT}/{workflow}"
+    assert "[[Row: Amount]] is not known here" in owner.get(base).text
+
+    columns = form_at(owner, f"{base}?step=s_1", "edit-s_1")
+    send(owner, columns, **{"with-args-columns-0-name": "Amount"})
+    send(owner, form_at(owner, f"{base}?step=s_2", "edit-s_2"))
+
+    assert "is not known here" not in owner.get(base).text
+    assert plan_now(workflow)["steps"][1]["with"]["do"][0]["where"]["all"][0] == {
+        "value": [{"value": ["item", "amount"]}],
+        "is": "more",
+        "to": 1,
+    }
+
+
 def test_a_value_is_adjusted_by_choosing_how(owner: Any, make: Any, plan_now: Any) -> None:
     total = {"name": "total", "label": "Total", "type": "number"}
     workflow = make(plan_of(text("s_1", [{"value": ["start", "total"]}]), inputs=[total]))

@@ -128,10 +128,11 @@ class Names:
         """Return the text as a VALUE, None when it is empty.
 
         What was not changed keeps its exact form: a number stays a number, and a value that no
-        text can say stays as it was.
+        text can say stays as it was. A name that was not known is looked up again: its step may
+        be there by now.
         """
         text = text.replace("\r\n", "\n")
-        if old is not None and text == self.show(old):
+        if old is not None and text == self.show(old) and not any(unknown_tokens(old)):
             return old
         if not text.strip():
             return None
