@@ -206,6 +206,73 @@ def test_a_condition_that_asks_a_model_is_left_to_do_and_names_its_row() -> None
     ]
 
 
+def test_a_tool_that_lacks_what_it_needs_is_left_to_do() -> None:
+    read = {"id": "s_1", "kind": "tool", "with": {"tool": "csv.read", "args": {"most": 5}}}
+    empty = {
+        "id": "s_2",
+        "kind": "tool",
+        "with": {"tool": "calculator", "args": {"expression": ""}},
+    }
+
+    checks = check(load_plan(plan(read, empty), "draft"))
+
+    assert [(one.kind, one.step, one.field, one.text) for one in checks] == [
+        ("todo", "s_1", "with.args.file", "Step 1: fill in “File”"),
+        ("todo", "s_2", "with.args.expression", "Step 2: fill in “Calculation”"),
+    ]
+
+
+def test_rows_that_are_kept_without_a_condition_are_left_to_do() -> None:
+    keep = {"do": "filter", "where": {"all": []}}
+    rows = {"id": "s_1", "kind": "list", "with": {"from": {"list": [1]}, "do": [keep]}}
+
+    assert found(rows) == [("todo", "s_1", "with.do.0.where", "C-FIELD-EMPTY")]
+
+
+@pytest.mark.parametrize(
+    ("row", "is_fixed"),
+    [
+        ({"value": "Amount", "is": "more", "to": 100}, True),
+        ({"value": [{"text": "Amount"}], "is": "empty"}, True),
+        ({"value": "Amount", "is": "one_of", "to": ["a", 2]}, True),
+        ({"value": "Amount", "is": "in_last", "to": {"n": 2, "unit": "days"}}, True),
+        ({"value": ref("item", "amount"), "is": "more", "to": 100}, False),
+        ({"value": "new", "is": "equal", "to": ref("item", "state")}, False),
+        ({"value": "new", "is": "between", "to": [1, ref("item", "state")]}, False),
+    ],
+)
+def test_a_word_where_a_column_was_meant_is_worth_a_look(row: Doc, is_fixed: bool) -> None:
+    keep = {"do": "filter", "where": {"all": [row]}}
+    rows = {"id": "s_1", "kind": "list", "with": {"from": {"list": [1]}, "do": [keep]}}
+    look = ("look", "s_1", "with.do.0.where.all.0.value", "C-CONDITION-FIXED")
+
+    assert found(rows) == ([look] if is_fixed else [])
+
+
+@pytest.mark.parametrize("seconds", [-1, "x", 99_999_999])
+def test_a_time_that_nothing_can_wait_for_is_left_to_do(seconds: Any) -> None:
+    wait = {"id": "s_1", "kind": "wait", "with": {"for_s": seconds}}
+
+    assert found(wait) == [("todo", "s_1", "with.for_s", "C-FIELD-RANGE")]
+    wait["with"] = {"for_s": 5}
+    assert found(wait) == []
+
+
+@pytest.mark.parametrize("words", ["tomorrow maybe", "2026-13-01"])
+def test_words_that_are_no_moment_are_left_to_do(words: str) -> None:
+    wait = {"id": "s_1", "kind": "wait", "with": {"until": words}}
+    ask = {"id": "s_2", "kind": "approval", "with": {"who": [{"starter": True}]}}
+    ask["with"]["due"] = {"at": [{"text": words}]}
+
+    assert found(wait, ask) == [
+        ("todo", "s_1", "with.until", "C-FIELD-RANGE"),
+        ("todo", "s_2", "with.due.at", "C-FIELD-RANGE"),
+    ]
+    wait["with"]["until"] = "2026-12-01"
+    ask["with"]["due"] = {"at": "2026-12-01T10:00"}
+    assert found(wait, ask) == []
+
+
 def test_a_step_that_is_allowed_more_than_the_run_is_worth_a_look() -> None:
     many = each("s_3", [1], text("s_4", "a"), most=100)
     limits = {"seconds": 60, "cost_usd": "0.10", "steps": 50}

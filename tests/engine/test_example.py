@@ -30,19 +30,22 @@ DAY = date(2026, 3, 31)
 
 
 class Shelf:
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
     async def read(self, file_id: str) -> bytes:
-        return {"file_1": CSV}[file_id]
+        return {"file_1": self.content}[file_id]
 
     async def write(self, content: bytes, name: str, media_type: str) -> str:
         raise AssertionError("the example writes no file")
 
 
-def run() -> tuple[End, MemoryJournal]:
+def run(content: bytes = CSV) -> tuple[End, MemoryJournal]:
     plan = load_plan(PLAN)
     inputs, problems = fit(plan.inputs, {"invoices": {"file": "file_1", "name": "overdue.csv"}})
     assert not problems
     journal = MemoryJournal()
-    ports = Ports(clock=FakeClock(), files=Shelf())
+    ports = Ports(clock=FakeClock(), files=Shelf(content))
     facts = {"run": {"id": "run_1"}, "zone": "Europe/Berlin"}
     end = asyncio.run(drive(plan, inputs, facts, [], journal, ports))
     assert isinstance(end, End)
@@ -103,6 +106,19 @@ def test_the_largest_amount_comes_first(result: dict[str, Any]) -> None:
     amounts = [row["total"] for row in result["totals"]]
 
     assert amounts == sorted(amounts, reverse=True)
+
+
+def test_where_nothing_is_overdue_the_summary_says_so() -> None:
+    heading = CSV.splitlines()[0]
+
+    end, _ = run(heading + b"\n1;Ada;;2026-12-01;5.00;\n")
+
+    assert end.result is not None
+    said = end.result["summary"]
+    assert said.startswith(
+        "0 invoices of 0 customers are overdue on 31 March 2026, together €0.00."
+    )
+    assert "Most is owed by nobody: €0.00. 1 rows were read and 0 rejected." in said
 
 
 def test_every_bad_row_is_kept_with_its_reason(result: dict[str, Any]) -> None:

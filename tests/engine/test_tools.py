@@ -198,7 +198,7 @@ def test_yes_and_no_are_read() -> None:
     [
         ("", "is empty"),
         ("\n\n", "is empty"),
-        ("a;b\n1;2\n", "no column “number”. It has: a, b."),
+        ("a;b\n1;2\n", "no columns “number”, “due”, “amount”. It has: a, b."),
         ('number;due;amount\n"A1;;5\n', "is never closed"),
         ('number;due;amount\n"A1"x;;5\n', "don't match"),
         (b"number;due;amount\n\x81\x8d;;5\n", "not utf-8 nor"),

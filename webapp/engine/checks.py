@@ -10,9 +10,10 @@ from typing import Any, Literal
 from webapp.engine.callees import NOBODY, Callees
 from webapp.engine.check_approvals import check_approvals
 from webapp.engine.check_limits import beyond_run, never_ends
+from webapp.engine.check_settings import check_settings
 from webapp.engine.check_workflows import check_call
 from webapp.engine.config_walk import Slot, slots_of
-from webapp.engine.grammar import Condition, Field, references
+from webapp.engine.grammar import Field, references
 from webapp.engine.plan import FAILURE, Plan, PlanError, PlanProblem, Step, load_plan
 from webapp.engine.readings import is_empty
 from webapp.engine.sight import Seen, Sight, ValueGroup, cycle_in, lane_needs, values_at, walk
@@ -119,7 +120,7 @@ class _Checker:
             for slot in slots_of(step.config):
                 self.slot(step, slot, inside if _looks_inside(step, slot.at) else seen)
         for look in (
-            self.lanes, self.tool, self.cost, self.conditions, self.limits, self.workflow
+            self.lanes, self.settings, self.cost, self.limits, self.workflow
         ):  # fmt: skip
             look(step)
         for block in step.blocks.values():
@@ -201,18 +202,9 @@ class _Checker:
             text = f"it waits for {config.until.n} lanes, but there are {len(needs)}"
             self.say("todo", step, "with.until", "C-FIELD-RANGE", text)
 
-    def tool(self, step: Step) -> None:
-        config = step.config
-        if config is None:
-            return
-        if step.kind == "tool" and config.tool not in self.tools:
-            text = f"there is no tool called “{config.tool}”"
-            self.say("broken", step, "with.tool", "C-TOOL-UNKNOWN", text)
-        if step.kind == "agent" and config.inline is not None:
-            for n, name in enumerate(config.inline.tools):
-                if name not in self.tools:
-                    text = f"there is no tool called “{name}”"
-                    self.say("broken", step, f"with.inline.tools.{n}", "C-TOOL-UNKNOWN", text)
+    def settings(self, step: Step) -> None:
+        for kind, field, code, text in check_settings(step, self.tools):
+            self.say(kind, step, field, code, text)
 
     def cost(self, step: Step) -> None:
         if step.kind != "agent" or step.cost_usd or self.plan.limits.cost_usd:
@@ -220,23 +212,6 @@ class _Checker:
         inline = getattr(step.config, "inline", None)
         if inline is None or inline.model not in FREE_MODELS:
             self.say("look", step, "cost_usd", "C-AGENT-NO-COST-LIMIT", "it has no cost limit")
-
-    def conditions(self, step: Step) -> None:
-        for condition, field in _conditions_of(step):
-            for row, at in condition.leaves():
-                if row.op == "asks":
-                    text = (
-                        "a condition can't ask a model yet; ask an agent in a step before, and "
-                        "compare its answer"
-                    )
-                    at_row = f"{field}{at.replace('/', '.')}.is"
-                    self.say("todo", step, at_row, "C-FIELD-RANGE", text)
-        if step.kind != "if" or step.config is None:
-            return
-        for n, branch in enumerate(step.config.branches):
-            if not branch.when.rows:
-                field = f"with.branches.{n}.when"
-                self.say("todo", step, field, "C-FIELD-EMPTY", "add a condition")
 
     def limits(self, step: Step) -> None:
         for field, text in beyond_run(step, self.plan.limits):
@@ -318,19 +293,6 @@ def _target(sight: Sight, ref: list[Any]) -> _Target | tuple[str, str]:
     if found is None:
         return _Target(f"“{sight.title}”", "record", empty)
     return _Target(f"“{found.label or found.name}”", found.type, empty)
-
-
-def _conditions_of(step: Step) -> Iterator[tuple[Condition, str]]:
-    """Yield the conditions of a step's own settings, and the pointer to each."""
-    config = step.config
-    for n, branch in enumerate(getattr(config, "branches", [])):
-        yield branch.when, f"with.branches.{n}.when"
-    if step.kind == "repeat" and config is not None:
-        yield config.until, "with.until"
-    if step.kind == "list":
-        for n, operation in enumerate(getattr(config, "do", [])):
-            if operation.do == "filter":
-                yield operation.where, f"with.do.{n}.where"
 
 
 def _stops(step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -63,8 +64,8 @@ def waits(config: Config, scope: Scope) -> WaitFor:
         return WaitFor(due_s=asked.timeout_s, frozen=frozen)
     if config.for_s is not None:
         value = render(config.for_s, scope)
-        seconds = as_number(value) if not isinstance(value, str) else read_number(value)
-        if seconds is None or not 0 <= seconds <= LONGEST_S:
+        seconds = seconds_of(value)
+        if seconds is None:
             raise _wrong(value, "is no number of seconds up to a year")
         return WaitFor(due_s=float(seconds))
     value = render(config.until, scope)
@@ -72,6 +73,12 @@ def waits(config: Config, scope: Scope) -> WaitFor:
     if moment is None:
         raise _wrong(value, "is no date and no time")
     return WaitFor(due_at=moment)
+
+
+def seconds_of(value: Any) -> Decimal | None:
+    """Return a length of time that a run may wait, None if it is none."""
+    seconds = read_number(value) if isinstance(value, str) else as_number(value)
+    return seconds if seconds is not None and 0 <= seconds <= LONGEST_S else None
 
 
 def heard(frozen: Frozen, signal: Any) -> dict[str, Any]:

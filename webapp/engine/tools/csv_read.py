@@ -141,7 +141,9 @@ def _places(columns: list[Column], headings: list[str]) -> list[int]:
     ]
     if missing:
         has = ", ".join(heading.strip()[:40] for heading in headings[:20])
-        raise Unreadable(f"The file has no column “{missing[0]}”. It has: {has}.")
+        names = ", ".join(f"“{name}”" for name in missing[:20])
+        what = "column" if len(missing) == 1 else "columns"
+        raise Unreadable(f"The file has no {what} {names}. It has: {has}.")
     return [known[heading_key(column.heading or column.name)] for column in columns]
 
 

@@ -64,7 +64,14 @@ def _rename_names(rows: list[Doc]) -> Any:
 OPERATIONS: Final[Mapping[str, tuple[str, Sequence[Part]]]] = {
     "filter": (
         "Keep rows",
-        (ConditionPart("where", "Keep the rows where", "The others go to “Left out”."),),
+        (
+            ConditionPart(
+                "where",
+                "Keep the rows where",
+                "Choose a column of the row from the list under Value. "
+                "The others go to “Left out”.",
+            ),
+        ),
     ),
     "sort": (
         "Sort",
