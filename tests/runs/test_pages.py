@@ -14,11 +14,14 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from tests.fixtures import Browser, House
+from tests.runs.sink import Sink
+from tests.runs.test_signals import eventually
 from tests.workflows.plans import WHO, plan_of, text
 from webapp.access.tenancy import bind_organization
 from webapp.kernel.clock import now
 from webapp.kernel.db import writing
 from webapp.kernel.ids import parse_id
+from webapp.runs.execution.runner import Runner
 from webapp.runs.models import Lease, Run, Step
 from webapp.web.database import db
 
@@ -35,6 +38,7 @@ PLAN = plan_of(
         }
     ],
 )
+AMOUNT = {"record": {"name": "amount", "type": "number"}}
 NAMES = {"list": ["Müller GmbH", "Weber KG", "Lefèvre & Fils"]}
 EACH = plan_of(
     {
@@ -262,6 +266,37 @@ def test_a_failed_run_says_what_happened_what_was_done_and_what_to_do(
     assert "Not started" in page
     assert 'role="alert"' in page
     assert "Run again with these values" in page
+
+
+def test_what_a_file_lacks_leads_to_another_file_before_the_same_again(
+    owner: Browser, make_live: Any, start: Any, finish: Any
+) -> None:
+    read = {"file": [{"value": ["start", "rows"]}], "columns": {"list": [AMOUNT]}}
+    step = {"id": "s_1", "kind": "tool", "with": {"tool": "csv.read", "args": read}}
+    rows = {"name": "rows", "label": "Rows", "type": "text", "required": True}
+    run = start(make_live(plan_of(step, inputs=[rows])), inputs={"rows": "kunde;betrag\na;1\n"})
+    assert finish(run.get_json()["id"])["state"] == "failed"
+
+    page = owner.get(url_of(run.get_json()["id"])).text
+
+    assert re.search(r'btn--main"[^>]*>Run again with other values', page)
+    assert "Try the failed step again" in page
+    assert "Run again with a file that fits, or change step 1." in page
+    assert "Step 1, Read a CSV file" in page
+    assert "Use a tool" not in page
+
+
+def test_a_step_that_is_tried_again_says_when(
+    owner: Browser, program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    ask = {"method": "GET", "url": f"{sink.url}/figures"}
+    workflow = make_live(plan_of({"id": "s_1", "kind": "http", "name": "Ask", "with": ask}))
+    sink.shutdown()
+    sink.server_close()
+    run = start(workflow).get_json()["id"]
+    eventually(program, run, "waiting")
+
+    assert "Trying again at <time" in owner.get(url_of(run)).text
 
 
 def test_a_failed_run_says_its_reason_once(

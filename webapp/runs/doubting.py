@@ -9,7 +9,7 @@ from typing import Any, Final
 from webapp.engine.recovery import CALL
 from webapp.kernel import jsons
 from webapp.runs.paths import Places, element_id, outermost
-from webapp.runs.presenting import asked, label_of
+from webapp.runs.presenting import asked, title_of
 from webapp.web.formats import words
 
 _HIDDEN: Final = "••••"
@@ -60,7 +60,7 @@ def place_in_words(path: str, places: Places) -> str:
     """Name the step at a path: by its number, and inside another by that one's too."""
     base, call, _ = path.partition(CALL)
     step, root = places.step_at(base), outermost(base)
-    name = (step.name or label_of(step.kind)) if step is not None else base
+    name = title_of(step) if step is not None else base
     number = places.roots.get(root)
     said = f"step {number} “{name}”" if base == root else f"“{name}” in step {number}"
     for sign, number in _TIMES.findall(base) if base != root else []:

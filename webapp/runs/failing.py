@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from webapp.engine.steps import KINDS
 from webapp.kernel.catalogue import CATALOGUE
 from webapp.runs.lines import Line
+from webapp.runs.presenting import title_of
 from webapp.runs.watching import Watched
 from webapp.web.shapes import cell
+
+_ON_WHAT_IT_GETS: Final = frozenset({"E-FILE-CSV", "E-TOOL-INPUT", "E-HTTP-URL"})
+"""Refusals of what a step was given, before it did anything."""
 
 
 def failure(watched: Watched, number: int | None) -> dict[str, Any]:
@@ -35,9 +39,17 @@ def failure(watched: Watched, number: int | None) -> dict[str, Any]:
     return {"title": title, "rows": rows, "code": code, "details": "\n".join(technical)}
 
 
+def fails_alike(watched: Watched) -> bool:
+    """Whether the failed step would fail again on the same values: it only works with them."""
+    error = watched.row.run.error or {}
+    step = watched.places.step_at(str(error.get("path", "")))
+    kind = KINDS.get(step.kind) if step is not None else None
+    return error.get("code") in _ON_WHAT_IT_GETS or bool(kind and kind.compute)
+
+
 def _step_name(watched: Watched, path: str) -> str:
     step = watched.places.step_at(path)
-    return (step.name or KINDS[step.kind].label) if step is not None and step.kind in KINDS else ""
+    return title_of(step) if step is not None and step.kind in KINDS else ""
 
 
 def _done_before(watched: Watched, failed: int | None) -> str:
@@ -66,6 +78,7 @@ def _remedy(code: str, number: int | None) -> str:
         "E-HTTP-4XX": f"Check what {step} sends and its address, then run again.",
         "E-HTTP-5XX": "It is on the other side. Run again later.",
         "E-HTTP-REACH": f"Check the address in {step}, then run again.",
+        "E-FILE-CSV": f"Run again with a file that fits, or change {step}.",
         "E-TIME": f"Allow {step} more time, then run again.",
         "E-LIST-LIMIT": f"Raise the limit of {step}, or filter the list before it.",
         "E-VALUE-EMPTY": f"Say in {step} what to use when the value is empty.",

@@ -21,7 +21,7 @@ from webapp.runs.paths import (
     round_of,
     round_prefix,
 )
-from webapp.runs.presenting import label_of, word_of
+from webapp.runs.presenting import title_of, word_of
 from webapp.runs.queries import RunRow
 from webapp.runs.words import Word, away_service, step_word
 
@@ -143,9 +143,7 @@ class Lines:
 
     def _step(self, step: Step, path: str, number: int | None = None) -> Line:
         row = self.journal.rows.get(path)
-        line = Line(
-            element_id(path), path, step.name or label_of(step.kind), self._word(row), number
-        )
+        line = Line(element_id(path), path, title_of(step), self._word(row), number)
         if row is not None:
             line.seconds = self._seconds(row)
             line.cost_nano = row.cost_nano

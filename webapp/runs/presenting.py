@@ -9,8 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from webapp.engine.canonical import from_bytes
-from webapp.engine.plan import Plan
+from webapp.engine.plan import Plan, Step
 from webapp.engine.steps import KINDS
+from webapp.engine.tools import TOOLS
 from webapp.kernel.ids import public_id
 from webapp.runs.looking import OneTask
 from webapp.runs.models import Event
@@ -165,11 +166,14 @@ def _task(run: str, step: Any, attempts: int, names: Mapping[str, str]) -> dict[
 
 def names_of(plan: Plan) -> dict[str, str]:
     """Return what people call each step."""
-    return {step.id: step.name or label_of(step.kind) for step in plan.walk()}
+    return {step.id: title_of(step) for step in plan.walk()}
 
 
-def label_of(kind: str) -> str:
-    return KINDS[kind].label if kind in KINDS else kind
+def title_of(step: Step) -> str:
+    """Return the step's name, or what it is when it has none, as the builder calls it."""
+    tool = TOOLS.get(getattr(step.config, "tool", "")) if step.kind == "tool" else None
+    what = tool or KINDS.get(step.kind)
+    return step.name or (what.label if what is not None else step.kind)
 
 
 def log_line(event: Event) -> LogLine:

@@ -24,7 +24,7 @@ from webapp.runs import again, failure_queries
 from webapp.runs.failure_queries import Failure
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Run
-from webapp.runs.presenting import label_of
+from webapp.runs.presenting import title_of
 from webapp.runs.schemas import CauseKey, NotReplayed, Replay
 from webapp.runs.service import lease_now, lock_starts
 from webapp.runs.starting import OnlyOnce
@@ -134,7 +134,7 @@ def _name(ctx: Context, found: Sequence[Cause]) -> None:
         cause.workflow = known.get(cause.workflow_id, "A workflow that was deleted")
         run = runs[cause.newest.id]
         step = next((one for one in plan_of_run(ctx, run).walk() if one.id == cause.step), None)
-        cause.step_name = (step.name or label_of(step.kind)) if step is not None else ""
+        cause.step_name = title_of(step) if step is not None else ""
 
 
 @requires(Permission.START_RUNS)

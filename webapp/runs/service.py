@@ -19,6 +19,7 @@ from webapp.runs import queries, transitions
 from webapp.runs.locking import lock_families
 from webapp.runs.models import Approval, Event, Fair, Lease, Run, Signal, Step
 from webapp.runs.plans import learn_plan
+from webapp.runs.presenting import title_of
 from webapp.runs.words import run_word
 from webapp.workflows.models import Workflow
 from webapp.workflows.publishing import version_by_id
@@ -73,7 +74,7 @@ def progress_of(ctx: Context, run_id: UUID) -> Progress:
     known = learn_plan(version.id, version.workflow_id, version.number, version.plan)
     newest = {step.path: step for step in queries.steps(ctx, run_id) if "/" not in step.path}
     lines = [
-        StepLine(step.id, step.name or step.kind, newest[step.id].state, _step_ms(newest[step.id]))
+        StepLine(step.id, title_of(step), newest[step.id].state, _step_ms(newest[step.id]))
         for step in known.plan.steps
         if step.id in newest
     ]

@@ -287,6 +287,11 @@ class RunView:
         return self.again_from(path) if path and not self.active else ""
 
     @property
+    def needs_other_values(self) -> bool:
+        """Whether only other answers help, so that trying again is not what to do first."""
+        return bool(self.run.inputs) and failing.fails_alike(self.watched)
+
+    @property
     def related(self) -> list[tuple[str, str, str, str]]:
         """Return how it belongs to other runs: words, the run's short name, its address, words."""
         return [

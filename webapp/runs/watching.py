@@ -28,7 +28,7 @@ from webapp.runs.paths import (
     last_round,
     outermost,
 )
-from webapp.runs.presenting import label_of
+from webapp.runs.presenting import title_of
 from webapp.runs.queries import RunRow
 from webapp.runs.seeing import labels_in
 
@@ -181,9 +181,9 @@ def _chosen(
     if step is None or journal is None:
         return None
     row, number, line = journal.rows.get(path), places.roots.get(path), find_line(every, path)
-    name = line.name if line else step.name or label_of(step.kind)
+    name = line.name if line else title_of(step)
     if (turn := last_round(path)) is not None:
-        name = f"{step.name or label_of(step.kind)}, round {turn:,}"
+        name = f"{title_of(step)}, round {turn:,}"
     title = f"{number} {name}" if number else name
     chosen = Chosen(path, step, title, row, journal.attempts.get(path, 1))
     if row is not None and row.state in {"succeeded", "reused"}:
