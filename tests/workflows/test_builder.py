@@ -525,6 +525,7 @@ def test_with_script_a_saved_field_answers_only_what_changed(owner: Any, make: A
     assert answer.status_code == 200
     for part in ('id="save-state"', 'id="whats-left"', 'id="row-s_1"', 'id="was-s_1"'):
         assert part in answer.text
+    assert '<div id="to-do-s_1" hx-swap-oob="true"></div>' in answer.text
     assert "<textarea" not in answer.text
 
 
