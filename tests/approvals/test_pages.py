@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, press, until
+from tests.approvals.conftest import Change, Sweep, answer, ask, asked, letter, person, press, until
 from tests.fixtures import Browser, House, SignedIn
 from tests.workflows.counting import counted
+from tests.workflows.plans import plan_of
 from webapp.access.permissions import Role
 from webapp.kernel.clock import now
 
@@ -36,6 +37,19 @@ def test_a_person_answers_on_the_page_of_the_run_and_the_run_goes_on_when_it_can
     sweep()
     assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
     assert "Owner of acme approved this on" in owner.get(f"/o/acme/approvals/{one}").text
+
+
+def test_a_question_with_nothing_to_check_asks_for_the_answer_alone(
+    waiting: Any, program: Any, owner: Browser
+) -> None:
+    waiting(plan_of(ask()))
+    url = f"/o/acme/approvals/{asked(program)['id']}"
+
+    assert "Your answer</h2>" in owner.get(url).text
+    press(owner, url)
+    page = owner.get(url).text
+    assert "You approved this." in page
+    assert "What was checked" not in page
 
 
 def test_an_answer_can_be_taken_back_for_five_seconds(
