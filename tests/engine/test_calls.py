@@ -155,7 +155,7 @@ def test_the_agent_hears_of_a_call_that_failed_for_sure() -> None:
 
     end = run(plan, journal, with_post(post, answer))
 
-    assert end == End("done", result={"said": "No stamp."})
+    assert end == End("done", result={"said": "No stamp."}, problems=True)
     assert journal.states() == {"s_1": "succeeded", "s_1/call_1": "failed"}
 
 

@@ -126,6 +126,16 @@ def test_a_workflow_that_runs_itself_does_not_go_live(
     assert refused.get_json()["errors"][0]["pointer"] == "/s_1/with/workflow"
 
 
+def test_a_new_workflow_that_runs_itself_is_not_told_to_go_live_first(
+    program: Any, make: Any
+) -> None:
+    workflow = make(plan_of(text("s_1")))
+
+    refused = put_live(program, workflow, plan_of(calling(workflow)))
+
+    assert [one["code"] for one in refused.get_json()["checks"]] == ["C-WORKFLOW-SELF"]
+
+
 def test_a_circle_over_live_versions_is_found_and_named(program: Any, make: Any) -> None:
     first, second, third = (make(plan_of(text("s_1"))) for _ in range(3))
     for one in (first, second, third):

@@ -24,6 +24,10 @@ def check_call(step: Step, callees: Callees) -> Iterator[Finding]:
     callee = callees.get(call) if call is not None else None
     if call is None or callee is None:
         return
+    if callee.circle is not None:
+        yield "broken", "with.workflow", "C-WORKFLOW-SELF", _circle(callee.circle)
+        if callee.lack == "live":
+            return  # it can't go live as long as it runs itself
     match callee.lack:
         case "workflow":
             yield "broken", "with.workflow", "C-WORKFLOW-UNKNOWN", _GONE
@@ -36,8 +40,6 @@ def check_call(step: Step, callees: Callees) -> Iterator[Finding]:
             text = f"“{callee.name}” has no version {call[1]}"
             yield "broken", "with.version", "C-WORKFLOW-UNKNOWN", text
             return
-    if callee.circle is not None:
-        yield "broken", "with.workflow", "C-WORKFLOW-SELF", _circle(callee.circle)
     yield from _inputs(step, callee)
 
 

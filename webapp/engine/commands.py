@@ -84,6 +84,8 @@ class Spent:
     tokens_in: int = 0
     tokens_out: int = 0
     notes: list[str] = field(default_factory=list)
+    failed_calls: bool = False
+    """A tool call of the agent failed, whatever the agent made of it."""
 
 
 @dataclass(slots=True)

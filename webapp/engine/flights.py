@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from webapp.engine.attempts import attempt, spent
 from webapp.engine.calls import CallHost, Calls
-from webapp.engine.commands import Outcome, Start, Stopped
+from webapp.engine.commands import Outcome, Start, Stopped, Succeeded
 from webapp.engine.journal import Record
 from webapp.engine.ports import Ports, Work
 from webapp.engine.purse import Purse, PurseHost
+from webapp.engine.recovery import any_failed
 
 GRACE_S = 5.0
 """How long an effect that must not be in doubt may still finish when it isn't wanted any more."""
@@ -101,7 +102,9 @@ class Flights:
             if isinstance(outcome, BaseException):
                 raise outcome
             if isinstance(work.caller, Calls):
-                self._calls[path] = work.caller.made + work.caller.earlier
+                made = self._calls[path] = work.caller.made + work.caller.earlier
+                if isinstance(outcome, Succeeded):
+                    outcome.spent.failed_calls = any_failed(made)
             yield path, outcome
 
     def cancel(self, path: str, effect: str) -> bool:

@@ -35,6 +35,8 @@ class Mailbox:
         """Something has come since the last look."""
         self.wanted = False
         """A step waits for something: look for it from time to time."""
+        self.problems = False
+        """A run that a step waited for finished with problems."""
 
     @property
     def heard(self) -> int:
@@ -49,6 +51,7 @@ class Mailbox:
                 self._known.add(one.id)
                 self._waiting.setdefault((one.kind, one.key), deque()).append(one)
                 self.fresh = True
+                self.problems |= one.kind == "child" and bool(one.data.get("problems"))
         if self.fresh:
             self._wake()
 

@@ -87,6 +87,7 @@ class Outcomes(Tree):
                 self._stopped(task, False, outcome.spent)  # another one was first
             case Succeeded(result, spent):
                 self._pay(task, spent)
+                self.problems |= spent.failed_calls
                 self.settle(row(task, "succeeded", spent, result=result))
                 self.succeed(task, result)
             case Failed(error, spent):

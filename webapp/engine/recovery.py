@@ -29,12 +29,13 @@ class Found:
         self._calls: dict[str, list[Record]] = {}
         self.cost_nano = 0
         self.had_failures = False
-        """A step failed for good, so a run that ends well has had problems."""
+        """A step, or a tool call, failed for good: a run that ends well has had problems."""
         self.last: Record | None = None
         """The step that ended the run: a `stop`, or the one that was too many."""
         for record in records:
             self._add(record)
         self._open = [record for record in self._last.values() if not record.ends_path]
+        self.had_failures |= any(map(self._went_on_without, self._calls))
 
     def _add(self, record: Record) -> None:
         path = record.path
@@ -71,6 +72,11 @@ class Found:
         calls = self._calls.get(path, ())
         return any(call.state == "unknown" or in_doubt(call) for call in calls)
 
+    def _went_on_without(self, path: str) -> bool:
+        """Whether the agent at `path` answered although a call of it had failed."""
+        agent = self._last.get(path)
+        return agent is not None and agent.state == "succeeded" and any_failed(self._calls[path])
+
     def cost(self, path: str) -> int:
         return self._costs.get(path, 0)
 
@@ -91,6 +97,12 @@ class Found:
             del self._last[record.path]
         self._open = [record for record in unreached if record.path in self._last]
         return found
+
+
+def any_failed(calls: Iterable[Record]) -> bool:
+    """Whether the last attempt of one of these tool calls failed."""
+    last = {call.path: call for call in sorted(calls, key=lambda call: call.attempt)}
+    return any(call.state == "failed" for call in last.values())
 
 
 def too_many(steps: int) -> dict[str, Any]:

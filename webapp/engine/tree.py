@@ -170,6 +170,9 @@ class Tree(ABC):
         self.succeed(task, result)
 
     def holder_failed(self, task: Task, error: Error) -> None:
+        """A step that holds steps failed: by one of them, which `error` names, or by itself."""
+        itself = {"attempts": task.attempt, "step": task.step.id, "path": task.path}
+        error = error if "path" in error else {**itself, **error}
         self.settle(row(task, "failed", error=error))
         self.failed(task, error)
 
