@@ -41,6 +41,25 @@ def test_a_step_is_added_filled_in_and_saved_while_typing(owner: Page, account: 
     expect(owner.locator("#whats-left")).to_contain_text("Nothing. You may put this live.")
 
 
+def test_what_was_added_can_be_typed_in_at_once(owner: Page, account: Account) -> None:
+    url = new_workflow(owner, account, "Asked")
+    owner.goto(f"{url}?step=start#edit-start")
+    for words in ("Which list", "Which day"):
+        owner.get_by_role("button", name="Add a question").press("Enter")
+        question = owner.get_by_label("Question", exact=True).last
+        expect(question).to_be_focused()
+        expect(question).to_have_value("")
+        owner.keyboard.type(words)
+        saved(owner)
+    expect(owner.get_by_label("Question", exact=True)).to_have_count(2)
+
+    owner.goto(f"{url}?add=root::0#add")
+    owner.locator("#add").get_by_role("button", name="Work with a list").click()
+    owner.get_by_role("button", name="Add", exact=True).press("Enter")
+    owner.get_by_role("button", name="Add a row").press("Enter")
+    expect(owner.locator("#with-do-0-where-rows-1-value")).to_be_focused()
+
+
 def test_a_slash_opens_the_values_and_enter_puts_one_in(owner: Page, account: Account) -> None:
     new_workflow(owner, account, "Picked")
     owner.locator("#add").get_by_role("button", name="Make a text").click()
