@@ -173,6 +173,9 @@ def test_wrong_starts_say_what_is_wrong(program: Any, make_live: Any, start: Any
     assert empty.get_json()["errors"] == [
         {"pointer": "/inputs/who", "code": "E-FIELD-EMPTY", "detail": "Enter who."}
     ]
+    sheet = {"name": "rows", "label": "Orders file", "type": "file", "required": True}
+    asks = make_live(plan_of(text("s_1"), inputs=[sheet]), "Asks for a file")
+    assert start(asks).get_json()["errors"][0]["detail"] == "Choose a file for “Orders file”."
     unknown = start(workflow, inputs={"who": "Ada", "age": 3})
     assert unknown.get_json()["errors"][0]["pointer"] == "/inputs/age"
     assert start(draft, inputs={"who": "Ada"}).get_json()["code"] == "E-NO-LIVE"

@@ -180,7 +180,9 @@ def test_a_run_in_line_says_how_many_are_before_it_and_about_how_long(
 
     take(engine, 2)
     found = program.get(f"{API}/runs/{runs[3]}").get_json()["line"]
+    first = program.get(f"{API}/runs/{runs[2]}").get_json()["line"]
 
+    assert first == {"ahead": 0, "wait_s": None, "held": ""}, "a free worker takes it at once"
     assert unknown == {"ahead": 3, "wait_s": None, "held": ""}
     assert (found["ahead"], found["held"]) == (1, "")
     assert 30 <= found["wait_s"] <= 120, "two began in the last minute, and two are to come"

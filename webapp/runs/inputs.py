@@ -52,7 +52,7 @@ def read_inputs(
             value = _default(field, today)
         if _is_empty(value):
             if field.required:
-                errors.append(reader.error("E-FIELD-EMPTY", what=_asked(field)))
+                errors.append(reader.empty())
             values[name] = None
             continue
         values[name] = reader.read(value)
@@ -92,6 +92,12 @@ class _Reader:
 
     def error(self, code: str, **facts: Any) -> FieldError:
         return field_error(self.pointer, code, **({"what": self.label} | facts))
+
+    def empty(self) -> FieldError:
+        if self.field.type == "file":
+            text = f"Choose a file for “{self.label}”."
+            return FieldError(self.pointer, "E-FIELD-EMPTY", text)
+        return self.error("E-FIELD-EMPTY", what=_asked(self.field))
 
     def refuse(self, code: str, **facts: Any) -> None:
         self.errors.append(self.error(code, **facts))

@@ -111,7 +111,8 @@ def _gate(ctx: Context, scope_id: UUID | None) -> Gate | None:
 
 def _estimate(ctx: Context, queue: str, ahead: int) -> int | None:
     """Return about how long it takes until `ahead` runs and one more have begun."""
-    if ahead >= MOST_COUNTED:
+    # How many began tells what the workers can do only while runs wait for them.
+    if not 0 < ahead < MOST_COUNTED:
         return None
     rows = ctx.session.execute(
         select(Fair.minute, Fair.begun, Fair.begun_before).where(
