@@ -21,6 +21,8 @@ from webapp.kernel.db import writing
 from webapp.organizations.models import Membership
 from webapp.web.database import db
 
+NOBODY = {"person": f"usr_{'0' * 26}"}
+
 
 def test_what_was_approved_is_what_the_next_step_uses(
     waiting: Any, program: Any, finish: Any
@@ -453,3 +455,30 @@ def test_an_approval_in_a_lane_that_is_not_needed_any_more_asks_nobody(
 
     assert finish(run)["state"] == "done"
     assert program.get("/api/v1/approvals").get_json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("who", "field"),
+    [
+        ({"who": [NOBODY]}, "/s_2/with/who/0"),
+        ({"at_due": {"pass_to": [NOBODY]}}, "/s_2/with/at_due/pass_to/0"),
+        ({"deputy": NOBODY}, "/s_2/with/deputy"),
+    ],
+)
+def test_who_is_asked_must_belong_to_the_organization(
+    program: Any, who: dict[str, Any], field: str
+) -> None:
+    made = program.post("/api/v1/workflows", json={"name": "A", "plan": letter(**who)})
+
+    refused = program.post(f"/api/v1/workflows/{made.get_json()['id']}/live", json={})
+
+    assert refused.status_code == 422
+    [wrong] = refused.get_json()["errors"]
+    assert (wrong["code"], wrong["pointer"]) == ("C-PERSON-GONE", field)
+
+
+def test_somebody_of_another_organization_is_not_asked(program: Any, other: House) -> None:
+    plan = letter(who=[person(other, Role.OWNER)])
+    made = program.post("/api/v1/workflows", json={"name": "A", "plan": plan}).get_json()
+
+    assert [one["code"] for one in made["checks"]] == ["C-PERSON-GONE"]

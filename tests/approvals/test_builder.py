@@ -89,7 +89,7 @@ def test_a_span_that_is_none_is_said_at_its_field(owner: Any, make: Any) -> None
     assert "Enter how many people, from 1 to 20." in refused.text
 
 
-def test_what_makes_no_sense_is_left_to_do(program: Any) -> None:
+def test_what_makes_no_sense_is_left_to_do(program: Any, acme: House) -> None:
     steps = [
         {"id": "s_1", "kind": "approval", "with": {"who": []}},
         {"id": "s_2", "kind": "approval", "with": {"who": [{"role": "owner"}], "edit": ["gone"]}},
@@ -104,7 +104,7 @@ def test_what_makes_no_sense_is_left_to_do(program: Any) -> None:
         {
             "id": "s_4",
             "kind": "approval",
-            "with": {"who": [{"person": f"usr_{'0' * 26}"}], "need": {"n": 2}},
+            "with": {"who": [person(acme, Role.OWNER)], "need": {"n": 2}},
         },
         {
             "id": "s_5",

@@ -138,11 +138,12 @@ def test_a_moment_until_which_to_answer(
     waiting(letter(due={"at": "2999-03-04"}))
     assert asked(program)["due_at"].startswith("2999-03-04T00:00:00")
 
-    odd = start(make_live(letter(due={"at": "soon"}), "Odd")).get_json()["id"]
+    said = [{"value": ["s_1", "text"]}]
+    odd = start(make_live(letter(due={"at": said}), "Odd")).get_json()["id"]
 
     found = finish(odd)
     assert found["error"]["code"] == "E-WAIT"
-    assert "“soon” is no date and no time" in found["error"]["text"]
+    assert "“Dear Ada, pay 12.50.” is no date and no time" in found["error"]["text"]
 
 
 def test_a_deputy_may_answer_too(

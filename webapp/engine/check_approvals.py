@@ -55,14 +55,30 @@ def _rounds_around(ranges: Sequence[Sequence[Step]]) -> list[int]:
 
 
 def _people(step: Step) -> Iterator[Finding]:
-    for key in ("who", "at_due"):
-        named = _settings(step).get(key)
-        named = named.get("pass_to") if isinstance(named, dict) else named
+    for field, one in _asked(step):
+        if "group" in one:
+            text = "there are no groups here yet: choose people or a role"
+            yield "todo", step, field, "C-GROUP-UNKNOWN", text
+
+
+def people_asked(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield each person whom an approval names, with the field that does."""
+    if step.kind == "approval" and not step.off:
+        for field, one in _asked(step):
+            if isinstance(person := one.get("person"), str):
+                yield field, person
+
+
+def _asked(step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
+    settings = _settings(step)
+    at_due = settings.get("at_due")
+    passed_on = at_due.get("pass_to") if isinstance(at_due, dict) else None
+    for key, named in (("with.who", settings.get("who")), ("with.at_due.pass_to", passed_on)):
         for n, one in enumerate(named if isinstance(named, list) else []):
-            if isinstance(one, dict) and "group" in one:
-                field = f"with.{key}.{n}" if key == "who" else f"with.{key}.pass_to.{n}"
-                text = "there are no groups here yet: choose people or a role"
-                yield "todo", step, field, "C-GROUP-UNKNOWN", text
+            if isinstance(one, dict):
+                yield f"{key}.{n}", one
+    if isinstance(deputy := settings.get("deputy"), dict):
+        yield "with.deputy", deputy
 
 
 def _way_back(step: Step, block: Sequence[Step], places: Mapping[str, int]) -> Iterator[Finding]:

@@ -43,7 +43,7 @@ def check(ctx: Context, workflow_id: UUID, plan: Doc | None = None) -> list[Find
     queries.overview(ctx, workflow_id)
     doc = plan or queries.draft_of(ctx, workflow_id).plan
     found = read(doc)
-    return findings(found, doc, callees.known_to(ctx, found, workflow_id))
+    return findings(ctx, found, doc, callees.known_to(ctx, found, workflow_id))
 
 
 @requires(Permission.EDIT_WORKFLOWS)

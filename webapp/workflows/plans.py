@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from webapp.access.context import Context
 from webapp.engine.callees import Callees
+from webapp.engine.check_approvals import people_asked
 from webapp.engine.checks import Check as Finding
 from webapp.engine.checks import check
 from webapp.engine.plan import Plan, PlanError, PlanTooNew, load_plan, plan_sha
 from webapp.kernel.errors import FieldError, Invalid
+from webapp.kernel.ids import public_id
+from webapp.organizations.service import members_of
 from webapp.workflows.blocks import own_settings, places
 from webapp.workflows.tokens import unknown_tokens
 
@@ -45,9 +49,24 @@ def digest(doc: Doc) -> str:
     return plan_sha(doc)
 
 
-def findings(plan: Plan, doc: Doc, callees: Callees) -> list[Finding]:
+def findings(ctx: Context, plan: Plan, doc: Doc, callees: Callees) -> list[Finding]:
     """Return what is left to do, to look at or broken in a draft's document, read as `plan`."""
-    return [*check(plan, callees=callees), *_unknown_values(doc)]
+    return [*check(plan, callees=callees), *_strangers(ctx, plan), *_unknown_values(doc)]
+
+
+def _strangers(ctx: Context, plan: Plan) -> list[Finding]:
+    """People who are asked and don't belong here: nobody could answer, and the run would wait."""
+    steps = enumerate(plan.walk(), 1)
+    asked = [(n, step.id, *one) for n, step in steps for one in people_asked(step)]
+    if not asked:
+        return []
+    here = {public_id("usr", member.id) for member in members_of(ctx)}
+    text = "who is asked does not belong to this organization: choose somebody else"
+    return [
+        Finding("broken", step, field, "C-PERSON-GONE", f"Step {n}: {text}")
+        for n, step, field, person in asked
+        if person not in here
+    ]
 
 
 def _unknown_values(doc: Doc) -> list[Finding]:

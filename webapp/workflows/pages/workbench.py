@@ -63,7 +63,7 @@ class Workbench:
 
     @cached_property
     def findings(self) -> list[Finding]:
-        return findings(self.plan, self.doc, self.callees)
+        return findings(self.ctx, self.plan, self.doc, self.callees)
 
     def has(self, step_id: str) -> bool:
         return any(step.id == step_id for step in self.plan.walk())
