@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import click
@@ -220,6 +221,14 @@ def test_wrong_settings_are_told_together(settings: Settings, words: tuple[str, 
     assert "LEASE_S" in done.stderr
     assert "PORT" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_status_makes_nothing_where_nothing_was_started(tmp_path: Path) -> None:
+    done = deckhand("status", env={"DATA": str(tmp_path / "data")})
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "Start it with `deckhand up`" in done.stdout
+    assert not (tmp_path / "data").exists()
 
 
 def test_status_says_when_nothing_runs(settings: Settings) -> None:

@@ -14,12 +14,12 @@ FOLDER_HELD = 4
 DATABASE = 5
 
 
-def settings_or_end() -> Settings:
+def settings_or_end(*, makes_keys: bool = True) -> Settings:
     """Return the settings, or end the process with every problem told."""
     from webapp.kernel.settings import SettingsError, load_settings
 
     try:
-        return load_settings()
+        return load_settings(makes_keys=makes_keys)
     except SettingsError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

@@ -26,7 +26,7 @@ PATIENCE_S = 5
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(data: Path | None, *, as_json: bool) -> None:
     """Tell the health of each part. Ends with 0 when all are well, 1 otherwise."""
-    facts = running(data) if data else _of_settings(settings_or_end())
+    facts = running(data) if data else _of_settings(settings_or_end(makes_keys=False))
     report = {"running": False} if facts is None else _report(facts)
     click.echo(json.dumps(report) if as_json else _in_words(report))
     sys.exit(0 if report.get("ok") else 1)

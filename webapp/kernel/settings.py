@@ -240,10 +240,11 @@ class Settings(BaseModel):
         return checks.url(given, {"smtp", "smtps"})
 
 
-def load_settings(env: Mapping[str, str] | None = None) -> Settings:
+def load_settings(env: Mapping[str, str] | None = None, *, makes_keys: bool = True) -> Settings:
     """Return the settings of `env` (else of the process and `.env`), or raise `SettingsError`.
 
     Outside production, missing keys are made and kept in `DATA/secrets.env`; that is said once.
+    Who only looks makes none.
     """
     given = _given(env)
     data = Path(given.get("data", "data")).expanduser().absolute()
@@ -257,7 +258,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
     if problems:
         raise SettingsError(problems)
     missing = [name for name in KEYS if name not in given]
-    if not missing:
+    if not missing or not makes_keys:
         return settings
     made, problems = make_keys(data, missing)
     if problems:
