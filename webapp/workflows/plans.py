@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from webapp.access.context import Context
+from webapp.access.context import Context, requires
+from webapp.access.permissions import Permission
 from webapp.engine.callees import Callees
 from webapp.engine.check_approvals import people_asked
 from webapp.engine.checks import Check as Finding
@@ -49,6 +50,7 @@ def digest(doc: Doc) -> str:
     return plan_sha(doc)
 
 
+@requires(Permission.VIEW_WORKFLOWS)
 def findings(ctx: Context, plan: Plan, doc: Doc, callees: Callees) -> list[Finding]:
     """Return what is left to do, to look at or broken in a draft's document, read as `plan`."""
     return [*check(plan, callees=callees), *_strangers(ctx, plan), *_unknown_values(doc)]
