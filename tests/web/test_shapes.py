@@ -9,6 +9,23 @@ import pytest
 from webapp.web import shapes
 
 
+def test_amounts_in_one_column_have_the_same_decimals() -> None:
+    rows: list[dict[str, object]] = [
+        {"total": Decimal("1234.50"), "count": 3, "rate": Decimal("0.125"), "big": Decimal("0.25")},
+        {"total": Decimal("12.5"), "count": 12, "rate": Decimal("0.5"), "big": 10**40},
+        {"total": 50, "count": None, "rate": 1},
+        {"total": None},
+    ]
+
+    told = shapes.evened(rows)
+
+    assert [shapes.cell(row.get("total")) for row in told] == ["1,234.50", "12.50", "50.00", "–"]
+    assert [shapes.cell(row.get("count")) for row in told] == ["3", "12", "–", "–"]
+    assert [shapes.cell(row.get("rate")) for row in told] == ["0.125", "0.5", "1", "–"]
+    assert shapes.cell(told[1]["big"]).startswith("10,000,")
+    assert shapes.evened([]) == []
+
+
 @pytest.mark.parametrize(
     ("value", "shape"),
     [

@@ -53,6 +53,27 @@ def is_numeric(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
     return kinds == {"number"}
 
 
+def evened(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    """Return rows in which a column of amounts has two decimals in each: 12.50 below 1,234.50."""
+    amounts = [
+        name
+        for name in columns(rows)
+        if is_numeric(rows, name) and max(_decimals(row.get(name)) for row in rows) == 2
+    ]
+    return [{**row, **{name: _in_cents(row.get(name)) for name in amounts}} for row in rows]
+
+
+def _decimals(value: Any) -> int:
+    exponent = Decimal(str(value or 0)).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+def _in_cents(value: Any) -> Any:
+    exact = Decimal(str(value)) if value is not None else None
+    # Beyond the 28 digits that decimals are reckoned with, a number stays as it is.
+    return value if exact is None or exact.adjusted() > 20 else exact.quantize(Decimal("0.01"))
+
+
 def cell(value: Any) -> str:
     """Write a value in one line of a table."""
     match shape(value):
@@ -114,6 +135,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "cell": cell,
     "columns": columns,
     "cut_text": cut_text,
+    "evened": evened,
     "is_cut": is_cut,
     "is_numeric": is_numeric,
     "is_word": is_word,
