@@ -231,8 +231,10 @@ def test_start_asks_what_the_form_says(owner: Any, make: Any, plan_now: Any) -> 
     url = f"{ROOT}/{workflow}?step=start"
     send(owner, form_at(owner, url, "edit-start"), ("add", "plan-inputs:"))
 
+    assert "Start: question 1 is empty" in owner.get(f"{ROOT}/{workflow}").text
     form = form_at(owner, url, "edit-start")
     send(owner, form, **{"plan-inputs-0-label": "Your name", "plan-inputs-0-type": "oneof"})
+    assert "Start: question 1 is empty" not in owner.get(f"{ROOT}/{workflow}").text
     form = form_at(owner, url, "edit-start")
     send(owner, form, **{"plan-inputs-0-of": "Ada, Ben", "plan-inputs-0-default": "Ben"})
 

@@ -16,6 +16,7 @@ from webapp.kernel.errors import FieldError, Invalid
 from webapp.kernel.ids import public_id
 from webapp.organizations.service import members_of
 from webapp.workflows.blocks import own_settings, places
+from webapp.workflows.forms.cards import is_stopgap
 from webapp.workflows.tokens import unknown_tokens
 
 Doc = dict[str, Any]
@@ -53,7 +54,19 @@ def digest(doc: Doc) -> str:
 @requires(Permission.VIEW_WORKFLOWS)
 def findings(ctx: Context, plan: Plan, doc: Doc, callees: Callees) -> list[Finding]:
     """Return what is left to do, to look at or broken in a draft's document, read as `plan`."""
-    return [*check(plan, callees=callees), *_strangers(ctx, plan), *_unknown_values(doc)]
+    found = [*check(plan, callees=callees), *_strangers(ctx, plan)]
+    return [*found, *_unknown_values(doc), *_wordless(doc)]
+
+
+def _wordless(doc: Doc) -> list[Finding]:
+    """Questions that ask nothing yet: the run form would show the name that data has for them."""
+    return [
+        Finding(
+            "look", "", f"inputs.{n}.label", "C-FIELD-EMPTY", f"Start: question {n + 1} is empty"
+        )
+        for n, field in enumerate(doc.get("inputs") or [])
+        if not field.get("label") and is_stopgap(str(field.get("name") or ""))
+    ]
 
 
 def _strangers(ctx: Context, plan: Plan) -> list[Finding]:
