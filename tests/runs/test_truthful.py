@@ -103,3 +103,29 @@ def test_a_run_that_fails_by_a_step_that_holds_others_names_it_and_begins_there_
     tasks = eventually(program, again, "failed")["tasks"]
     assert ("s_1", "reused") in [(one["path"], one["state"]) for one in tasks]
     assert sink.sent == ["/one"]
+
+
+def test_a_run_that_takes_over_a_list_of_which_some_failed_is_not_green_either(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/two")
+    paths = [{"value": ["s_1", "item"]}]
+    send = {"method": "POST", "url": [{"text": sink.url}, *paths]}
+    items = {
+        "id": "s_1",
+        "kind": "each",
+        "with": {
+            "list": {"list": ["/one", "/two"]},
+            "steps": [{"id": "s_2", "kind": "http", "with": send}],
+        },
+    }
+    run = start(make_live(plan_of(items, text("s_3")))).get_json()["id"]
+    assert eventually(program, run, "done", "failed")["word"] == "Finished with problems"
+
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    again = program.post(f"/api/v1/runs/{run}/again", json={"from": "s_3"}, headers=headers)
+
+    found = eventually(program, again.get_json()["id"], "done", "failed")
+    assert [one["state"] for one in found["tasks"] if one["path"] == "s_1"] == ["reused"]
+    assert found["word"] == "Finished with problems"
+    assert sorted(sink.sent) == ["/one", "/two"]

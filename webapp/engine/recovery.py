@@ -50,6 +50,8 @@ class Found:
                 self.had_failures = True
             if record.kind == "part" and (record.result or {}).get("problems"):
                 self.had_failures = True
+            if record.state == "reused" and _lacks_some(record):
+                self.had_failures = True
             if _ends_run(record):
                 self.last = record
         if record.cost_nano:
@@ -97,6 +99,11 @@ class Found:
             del self._last[record.path]
         self._open = [record for record in unreached if record.path in self._last]
         return found
+
+
+def _lacks_some(record: Record) -> bool:
+    """Whether it is a list or lanes of which some failed, in the run that this one repeats."""
+    return record.kind in {"each", "parallel"} and bool((record.result or {}).get("failed"))
 
 
 def any_failed(calls: Iterable[Record]) -> bool:
