@@ -145,8 +145,16 @@ def test_a_key_for_an_unknown_organization_is_refused_in_words(settings: Setting
     done = deckhand("keys", "create", "--name", "A", "--org", "nowhere", env=env_of(settings))
 
     assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+    assert done.stderr == "Error: There is no organization “nowhere” here.\n"
     assert done.stdout == ""
+
+
+@pytest.mark.usefixtures("acme", "other")
+def test_a_key_asks_for_the_organization_where_there_are_several(settings: Settings) -> None:
+    done = deckhand("keys", "create", "--name", "A", env=env_of(settings))
+
+    assert done.returncode == 1
+    assert "There are several organizations. Name one: acme, " in done.stderr
 
 
 def test_the_policy_lists_commands_too(settings: Settings) -> None:

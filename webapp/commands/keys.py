@@ -27,6 +27,7 @@ def create(name: str, org: str | None, role: str, *, as_json: bool) -> None:
     from webapp.api_keys.service import create_key
     from webapp.commands.db import at_newest_or_end
     from webapp.commands.unit import unit
+    from webapp.kernel.errors import NotFound
     from webapp.organizations.service import ensure_first_organization, find_organization
 
     try:
@@ -37,7 +38,10 @@ def create(name: str, org: str | None, role: str, *, as_json: bool) -> None:
     at_newest_or_end(settings)  # on a new machine there is no database yet
     with unit(settings) as session:
         ensure_first_organization(session)  # before set-up it may not be there yet
-        organization = find_organization(session, org)
+        try:
+            organization = find_organization(session, org)
+        except NotFound:
+            raise click.ClickException(f"There is no organization “{org}” here.") from None
         actor = Actor("system", None, "Command line", Role.ADMIN)
         made = create_key(Context(session, organization.id, actor, settings), draft)
     if as_json:

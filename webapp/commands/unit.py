@@ -14,7 +14,7 @@ from webapp import tables
 from webapp.commands.exits import DATABASE
 from webapp.kernel import logs
 from webapp.kernel.db import is_away, make_engine, make_sessions, reading, writing
-from webapp.kernel.errors import AppError
+from webapp.kernel.errors import AppError, Invalid
 from webapp.kernel.settings import Settings
 
 
@@ -47,7 +47,8 @@ def _engine(settings: Settings) -> Iterator[Engine]:
     try:
         yield engine
     except AppError as error:
-        raise click.ClickException(error.text) from None
+        wrong = error.errors if isinstance(error, Invalid) else []
+        raise click.ClickException(wrong[0].detail if wrong else error.text) from None
     except Exception as error:
         if not is_away(error):
             raise
