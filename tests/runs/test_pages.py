@@ -268,6 +268,22 @@ def test_a_failed_run_says_what_happened_what_was_done_and_what_to_do(
     assert "Run again with these values" in page
 
 
+def test_a_step_has_the_number_that_it_has_in_the_builder(
+    owner: Browser, make_live: Any, start: Any, finish: Any
+) -> None:
+    last = {"id": "s_3", "kind": "stop", "name": "Stop here", "with": {"as": "failed"}}
+    workflow = make_live(plan_of(EACH["steps"][0], last))
+    run = start(workflow).get_json()["id"]
+    finish(run)
+
+    builder = owner.get(f"/o/acme/workflows/{workflow}?step=s_3").text
+    page = owner.get(url_of(run)).text
+
+    assert "Step 3, Stop here" in builder
+    assert "Failed at step 3" in page
+    assert "Steps 1 to 2. Nothing was sent outside." in page
+
+
 def test_what_a_file_lacks_leads_to_another_file_before_the_same_again(
     owner: Browser, make_live: Any, start: Any, finish: Any
 ) -> None:

@@ -61,7 +61,7 @@ def place_in_words(path: str, places: Places) -> str:
     base, call, _ = path.partition(CALL)
     step, root = places.step_at(base), outermost(base)
     name = title_of(step) if step is not None else base
-    number = places.roots.get(root)
+    number = places.numbers.get(root)
     said = f"step {number} “{name}”" if base == root else f"“{name}” in step {number}"
     for sign, number in _TIMES.findall(base) if base != root else []:
         said += f", round {int(number):,}" if sign == "#" else f", item {int(number) + 1:,}"

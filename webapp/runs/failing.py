@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from webapp.engine.steps import KINDS
 from webapp.kernel.catalogue import CATALOGUE
-from webapp.runs.lines import Line
 from webapp.runs.presenting import title_of
 from webapp.runs.watching import Watched
 from webapp.web.shapes import cell
@@ -58,11 +57,11 @@ def _done_before(watched: Watched, failed: int | None) -> str:
     outside = "Nothing was sent outside." if not sent else f"{sent} things were sent outside."
     if sent == 1:
         outside = "One thing was sent outside."
-    return f"{_numbers(done)} {outside}"
+    numbers = [number for one in done for number in watched.places.numbered(one.path)]
+    return f"{_numbers(numbers)} {outside}"
 
 
-def _numbers(done: Sequence[Line]) -> str:
-    numbers = [line.number for line in done if line.number]
+def _numbers(numbers: Sequence[int]) -> str:
     if not numbers:
         return "No step."
     if len(numbers) == 1:

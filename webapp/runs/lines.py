@@ -124,25 +124,19 @@ class Lines:
         if part is not None:
             here = self.places.step_at(part["path"])
         if part is not None and here is not None:
-            return [self._step(here, part["path"], self.places.roots.get(part["path"]))]
-        return [
-            self._step(step, step.id, number)
-            for number, step in enumerate(self.places.plan.steps, 1)
-        ]
+            return [self._step(here, part["path"])]
+        return self._block(self.places.plan.steps, "")
 
     def some(self, roots: set[str]) -> list[Line]:
         """Return the lines of these steps of the root block."""
-        return [
-            self._step(step, step.id, self.places.roots[step.id])
-            for step in self.places.plan.steps
-            if step.id in roots
-        ]
+        return self._block([step for step in self.places.plan.steps if step.id in roots], "")
 
     def _block(self, steps: Sequence[Step], prefix: str) -> list[Line]:
         return [self._step(step, prefix + step.id) for step in steps]
 
-    def _step(self, step: Step, path: str, number: int | None = None) -> Line:
+    def _step(self, step: Step, path: str) -> Line:
         row = self.journal.rows.get(path)
+        number = self.places.numbers[step.id]
         line = Line(element_id(path), path, title_of(step), self._word(row), number)
         if row is not None:
             line.seconds = self._seconds(row)
@@ -372,7 +366,7 @@ class Lines:
         """Return one line for a lane or an item: its only step, or all of them together."""
         inner = self._block(steps, prefix)
         if len(inner) == 1 and not inner[0].lines:
-            inner[0].name = name
+            inner[0].name, inner[0].number = name, None
             return inner[0]
         rows = [self.journal.rows.get(line.path) for line in inner]
         lead = _lead(inner, self.journal)

@@ -91,19 +91,21 @@ class Places:
     Attributes:
         steps: step by id; blocks: the block that each stands in.
         around: for each step the blocks it lies in, outermost first: (holding step, block).
-        roots: place of each step of the root block in the order of the plan, from 1.
+        numbers: place of each step in the order of the plan, from 1, as the builder counts.
+        sizes: how many steps each is, with those inside it.
     """
 
     plan: Plan
     steps: dict[str, Step] = field(default_factory=dict)
     blocks: dict[str, Sequence[Step]] = field(default_factory=dict)
     around: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    roots: dict[str, int] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     _lists: list[tuple[str, Step]] = field(default_factory=list)
     _repeats: list[tuple[str, Step]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.roots = {step.id: n for n, step in enumerate(self.plan.steps, 1)}
+        self.numbers = {step.id: n for n, step in enumerate(self.plan.walk(), 1)}
         self._learn(self.plan.steps, [])
         places = list(walk(self.plan.steps))
         self._lists = [(path, step) for path, step in places if step.kind == "each"]
@@ -114,6 +116,9 @@ class Places:
             self.steps[step.id] = step
             self.blocks[step.id] = steps
             self.around[step.id] = around
+            self.sizes[step.id] = 1
+            for holder, _ in around:
+                self.sizes[holder] += 1
             for key, block in step.blocks.items():
                 self._learn(block, [*around, (step.id, key)])
 
@@ -194,6 +199,14 @@ class Places:
         """Return what paths in one item or round of a step begin with."""
         has_rounds = self.steps[step_id].kind in _WITH_ROUNDS
         return round_prefix(path, number) if has_rounds else prefix_of(path, ITEM, number)
+
+    def numbered(self, path: str) -> range:
+        """Return the numbers of the step at a path and of the steps inside it."""
+        step = self.step_at(path)
+        if step is None:
+            return range(0)
+        first = self.numbers[step.id]
+        return range(first, first + self.sizes[step.id])
 
     def step_at(self, path: str) -> Step | None:
         """Return the step of a path that this plan has."""

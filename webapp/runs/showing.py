@@ -20,7 +20,6 @@ from webapp.runs.lines import Line
 from webapp.runs.models import PART
 from webapp.runs.panes import PREVIEW_ROWS, Output
 from webapp.runs.parts import part_of
-from webapp.runs.paths import outermost
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.rehearsing import KIND, Unsent
 from webapp.runs.relations import Relation
@@ -148,8 +147,9 @@ class RunView:
 
     @property
     def failed_number(self) -> int | None:
-        step = str((self.run.error or {}).get("path", ""))
-        return self.watched.places.roots.get(outermost(step))
+        places = self.watched.places
+        step = places.step_at(str((self.run.error or {}).get("path", "")))
+        return places.numbers[step.id] if step is not None else None
 
     @property
     def took_s(self) -> float | None:
@@ -177,7 +177,7 @@ class RunView:
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        total = len(self.watched.places.plan.steps)
+        total = len(self.watched.places.numbers)
         facts = [("Step", f"{self.watched.settled} of {total}")]
         not_begun = "Not started yet" if self.active else "Never started"
         facts.append(("Time", duration(self.took_s) if self.run.started_at else not_begun))

@@ -64,7 +64,7 @@ class Watched:
         lines: all of them, or with `after` those that changed.
         is_new: whether anything happened behind `after`.
         ended: whether the run ended behind `after`.
-        settled: steps of the root block that are final.
+        settled: how many steps are final, with those inside them.
         outside: how many effects outside were done.
     """
 
@@ -110,7 +110,8 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     every = lines.all()
     changed = _changed(found, after)
     watched.lines = every if after is None else [one for one in every if one.path in changed]
-    watched.settled = sum(one.begun and not one.is_open for one in every)
+    final = (one.path for one in every if one.begun and not one.is_open)
+    watched.settled = sum(len(places.numbered(path)) for path in final)
     watched.outside = 0 if row.run.kind == "rehearsal" else _outside(journal)
     if path:
         watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
@@ -180,11 +181,11 @@ def _chosen(
     step = places.step_at(path)
     if step is None or journal is None:
         return None
-    row, number, line = journal.rows.get(path), places.roots.get(path), find_line(every, path)
+    row, line = journal.rows.get(path), find_line(every, path)
     name = line.name if line else title_of(step)
     if (turn := last_round(path)) is not None:
         name = f"{title_of(step)}, round {turn:,}"
-    title = f"{number} {name}" if number else name
+    title = f"{line.number} {name}" if line and line.number else name
     chosen = Chosen(path, step, title, row, journal.attempts.get(path, 1))
     if row is not None and row.state in {"succeeded", "reused"}:
         if is_loaded:
