@@ -133,6 +133,7 @@ def test_an_unknown_word_behind_the_question_mark_is_refused(program: Program) -
         assert answer.get_json()["errors"][0]["code"] == "E-FIELD-UNKNOWN"
     twice = program.get("/api/v1/runs?limit=1&limit=2").get_json()
     assert twice["errors"][0]["detail"] == "“limit” may be there only once."
+    assert twice["detail"] == "“limit” may be there only once."
 
 
 def test_the_description_is_public_and_the_same_for_all(guest: Browser, program: Program) -> None:

@@ -198,6 +198,7 @@ def test_yes_and_no_are_read() -> None:
     [
         ("", "is empty"),
         ("\n\n", "is empty"),
+        (b"PK\x03\x04\x14\x00\x06\x00", "a spreadsheet such as .xlsx. Save it as CSV"),
         ("a;b\n1;2\n", "no columns “number”, “due”, “amount”. It has: a, b."),
         ('number;due;amount\n"A1;;5\n', "is never closed"),
         ('number;due;amount\n"A1"x;;5\n', "don't match"),

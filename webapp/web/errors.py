@@ -82,14 +82,18 @@ class Problem:
 
     @property
     def detail(self) -> str:
-        return self.text
+        """Return what is wrong in one sentence; programs have no marked fields to look at."""
+        if self.code != "E-FIELDS" or not self.errors:
+            return self.text
+        more = len(self.errors) - 1
+        return self.errors[0].detail + (f" {more} more to correct: see errors." if more else "")
 
     def json(self) -> dict[str, Any]:
         shown: dict[str, Any] = {
             "type": f"/problems/{self.code}",
             "title": self.title,
             "status": self.status,
-            "detail": self.text,
+            "detail": self.detail,
             "code": self.code,
             "not_done": self.not_done,
             "actions": [{"label": label, "href": href} for label, href in self.actions],

@@ -127,7 +127,7 @@ def _example(status: int) -> dict[str, Any]:
     }
     if status == 422:
         empty = {"pointer": "/inputs/who", "code": "E-FIELD-EMPTY", "detail": "Enter who."}
-        example["errors"] = [empty]
+        example |= {"errors": [empty], "detail": empty["detail"]}
     if "retry_after" in facts:
         example["retry_after"] = facts["retry_after"]
     return example

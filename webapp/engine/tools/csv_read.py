@@ -27,6 +27,8 @@ from webapp.engine.tools.csv_text import (
 )
 from webapp.engine.tools.tool import Tool, input_error
 
+ZIP = b"PK\x03\x04"
+"""Spreadsheets of today begin so."""
 MOST_COLUMNS = 200
 IN_A_THREAD = 256 * 1024
 """From this many bytes on, reading would hold up the other runs of the worker."""
@@ -100,6 +102,10 @@ def read(data: bytes | str, args: Args) -> Table:
     Raises:
         Unreadable: it is no CSV text, is too large, or lacks a wanted column.
     """
+    if isinstance(data, bytes) and data.startswith(ZIP):
+        raise Unreadable(
+            "This is a spreadsheet such as .xlsx. Save it as CSV in your spreadsheet program first."
+        )
     text = data if isinstance(data, str) else decoded(data, args.encoding)
     if "\x00" in text:
         raise Unreadable("The file has binary content. Save it as CSV first.")
