@@ -157,11 +157,12 @@ def _write_to_organization_only(session: Session, *_: Any) -> None:
     scope = session.info.get(_SCOPE)
     if scope == EVERY:
         return
-    rows: Iterable[Any] = [*session.new, *session.dirty, *session.deleted]
+    new = session.new  # made anew by each look at it
+    rows: Iterable[Any] = [*new, *session.dirty, *session.deleted]
     for row in rows:
         if not isinstance(row, OrganizationOwned):
             continue
-        if row in session.new and row.__dict__.get("organization_id") is None and scope is not None:
+        if row in new and row.__dict__.get("organization_id") is None and scope is not None:
             row.organization_id = scope
         if scope is None or row.__dict__.get("organization_id", scope) != scope:
             raise UnscopedAccess(f"{type(row).__name__} written outside its organization")
