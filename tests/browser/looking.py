@@ -58,7 +58,7 @@ def look(page: Page, name: str) -> list[str]:
             page.wait_for_function(IS_DRAWN)
         for width in WIDTHS:
             fit(page, width)
-            options = {} if theme == "light" or is_reader else COLORS
+            options = {} if theme == "light" else COLORS
             wrong += [f"{theme} {width} {one}" for one in violations(page, **options)]
             reach = page.evaluate("document.documentElement.scrollWidth")
             wrong += [f"{width} scrolls sideways: {reach}"] if reach > width else []
