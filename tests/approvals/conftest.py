@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +16,7 @@ from jobs.base import Machine, make_machine
 from jobs.sweeping import keep_approvals
 from tests.fixtures import House
 from tests.runs.conftest import finish, make_live, runner, start
+from tests.runs.following import pausing
 from tests.workflows.plans import plan_of
 from webapp.access.permissions import Role
 from webapp.access.tenancy import across_organizations
@@ -27,7 +27,6 @@ from webapp.runs.models import Approval
 from webapp.web.database import db
 
 __all__ = ["finish", "make_live", "runner", "start"]
-DEADLINE_S = 20.0
 
 
 def person(house: House, role: Role) -> dict[str, str]:
@@ -91,14 +90,13 @@ def waiting(make_live: Any, start: Any, program: Any, request: pytest.FixtureReq
 
 
 def until(program: Any, run: str, state: str, runner: Any) -> dict[str, Any]:
-    end = time.monotonic() + DEADLINE_S
-    while time.monotonic() < end:
+    pauses = pausing()
+    while True:
         runner.wake()
         found: dict[str, Any] = program.get(f"/api/v1/runs/{run}").get_json()
         if found["state"] == state:
             return found
-        time.sleep(0.02)
-    raise AssertionError(f"the run is {found['state']}, not {state}: {found['error']}")
+        assert next(pauses), f"the run is {found['state']}, not {state}: {found['error']}"
 
 
 def asked(program: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from tests.conftest import test_settings
 from tests.fixtures import HeardBell, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import Yard
-from tests.runs.following import Follow
+from tests.runs.following import Follow, pausing
 from tests.runs.sink import Sink
 from webapp.files.shelf import DiskShelf
 from webapp.kernel.db import make_engine
@@ -33,7 +32,6 @@ from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.execution.writer import JournalWriter
 
 MakeLive = Callable[..., str]
-DEADLINE_S = 20.0
 
 
 @pytest.fixture
@@ -164,14 +162,13 @@ def finish(program: Any, request: pytest.FixtureRequest) -> Finish:
 
     def wait(run: str) -> dict[str, Any]:
         runner: Runner = request.getfixturevalue("runner")
-        end = time.monotonic() + DEADLINE_S
-        while time.monotonic() < end:
+        pauses = pausing()
+        while True:
             runner.wake()
             found: dict[str, Any] = program.get(f"/api/v1/runs/{run}").get_json()
             if found["state"] in {"done", "failed", "cancelled", "needs_review"}:
                 return found
-            time.sleep(0.02)
-        raise AssertionError(f"the run is still {found['state']}")
+            assert next(pauses), f"the run is still {found['state']}"
 
     return wait
 

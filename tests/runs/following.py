@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -13,12 +13,23 @@ DEADLINE_S: Final = 20.0
 API: Final = "/api/v1"
 
 
+def pausing() -> Iterator[bool]:
+    """Sleep longer and longer between looks, which take time from what they wait for; False is
+    the end of patience.
+    """
+    end, pause_s = time.monotonic() + DEADLINE_S, 0.01
+    while time.monotonic() < end:
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.5, 0.2)
+        yield True
+    yield False
+
+
 def until(holds: Callable[[], object], what: str, instead: Callable[[], object] = str) -> None:
     """Wait until it holds; `instead` says what is the case when it never does."""
-    end = time.monotonic() + DEADLINE_S
+    pauses = pausing()
     while not holds():
-        assert time.monotonic() < end, f"never: {what}; {instead()}"
-        time.sleep(0.02)
+        assert next(pauses), f"never: {what}; {instead()}"
 
 
 class Follow:

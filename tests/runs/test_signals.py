@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from tests.fixtures import House, MakeKey, Program
+from tests.runs.following import pausing
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
 from webapp.access.tenancy import bind_organization
@@ -32,13 +32,12 @@ WAITS = plan_of(
 
 
 def eventually(program: Any, run: str, *states: str) -> Doc:
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+    pauses = pausing()
+    while True:
         found: Doc = program.get(f"/api/v1/runs/{run}").get_json()
         if found["state"] in states:
             return found
-        time.sleep(0.05)
-    raise AssertionError(f"the run is {found['state']}")
+        assert next(pauses), f"the run is {found['state']}"
 
 
 @pytest.fixture
