@@ -17,8 +17,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from tests.fixtures import Program
-from tests.runs.conftest import DEADLINE_S
-from tests.runs.following import API, Follow, until
+from tests.runs.following import API, DEADLINE_S, Follow, until
 from tests.runs.test_signals import HELLO, calling
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.db import make_sessions, writing

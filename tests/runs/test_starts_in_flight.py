@@ -16,8 +16,7 @@ from sqlalchemy import Engine, select
 
 from tests.conftest import test_settings
 from tests.fixtures import Program
-from tests.runs.conftest import DEADLINE_S
-from tests.runs.following import API, Follow, until
+from tests.runs.following import API, DEADLINE_S, Follow, until
 from tests.runs.test_parts import SAYS, over
 from tests.runs.test_signals import HELLO, calling
 from webapp.access.tenancy import across_organizations
