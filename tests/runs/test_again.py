@@ -95,9 +95,16 @@ def test_only_a_run_that_is_over_is_run_again(program: Any, make_live: Any, star
     assert (answer.status_code, answer.get_json()["code"]) == (409, "E-RUN-OPEN")
 
 
-def test_a_step_that_is_not_there_is_not_found(program: Any, failed: str) -> None:
-    assert again(program, failed, {"from": "s_77"}).status_code == 404
-    assert again(program, failed, {"from": "../x"}).status_code == 404
+@pytest.mark.parametrize("step", ["s_77", "s_3", "../x"])
+def test_a_step_that_the_run_has_not_reached_is_said_to_be_wrong(
+    program: Any, failed: str, step: str
+) -> None:
+    looked = program.get(f"/api/v1/runs/{failed}/again?from={step}")
+    for answer in (again(program, failed, {"from": step}), looked):
+        assert answer.status_code == 422
+        [wrong] = answer.get_json()["errors"]
+        assert wrong["pointer"] == "/from"
+        assert "has not reached such a step" in wrong["detail"]
 
 
 def test_a_viewer_may_look_and_not_start_and_a_stranger_sees_nothing(

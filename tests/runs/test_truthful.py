@@ -14,6 +14,11 @@ from tests.workflows.plans import plan_of, text
 from webapp.runs.execution.runner import Runner
 
 NEVER = {"all": [{"value": 1, "is": "equal", "to": 2}]}
+ALWAYS = {
+    "id": "yes",
+    "label": "Yes",
+    "when": {"all": [{"value": 1, "is": "equal", "to": 1}]},
+}
 PAID = {"id": "s_2", "kind": "wait", "with": {"signal": {"name": "paid"}}}
 ROUNDS = {
     "id": "s_2",
@@ -93,14 +98,7 @@ def test_a_run_that_fails_by_a_step_that_holds_others_names_it_and_begins_there_
     assert (error["code"], error["step"], error["path"]) == ("E-REPEAT-LIMIT", "s_2", "s_2")
     [cause] = program.get("/api/v1/failures").get_json()["items"]
     assert cause["step"] == "s_2"
-    key = {"workflow": workflow, "step": "s_2", "code": "E-REPEAT-LIMIT"}
-    answer = program.post(
-        "/api/v1/failures/replay",
-        json={"causes": [key], "pace": 600},
-        headers={"Idempotency-Key": uuid.uuid4().hex},
-    )
-    [again] = answer.get_json()["runs"]
-    tasks = eventually(program, again, "failed")["tasks"]
+    tasks = replay(program, workflow)["tasks"]
     assert ("s_1", "reused") in [(one["path"], one["state"]) for one in tasks]
     assert sink.sent == ["/one"]
 
@@ -129,3 +127,94 @@ def test_a_run_that_takes_over_a_list_of_which_some_failed_is_not_green_either(
     assert [one["state"] for one in found["tasks"] if one["path"] == "s_1"] == ["reused"]
     assert found["word"] == "Finished with problems"
     assert sorted(sink.sent) == ["/one", "/two"]
+
+
+def replay(program: Any, workflow: str) -> Any:
+    [cause] = program.get("/api/v1/failures").get_json()["items"]
+    key = {"workflow": workflow, "step": cause["step"], "code": cause["code"]}
+    answer = program.post(
+        "/api/v1/failures/replay",
+        json={"causes": [key], "pace": 600},
+        headers={"Idempotency-Key": uuid.uuid4().hex},
+    )
+    [again] = answer.get_json()["runs"]
+    return eventually(program, again, "done", "failed")
+
+
+def run_again(program: Any, run: str, start: str) -> Any:
+    headers = {"Idempotency-Key": uuid.uuid4().hex}
+    answer = program.post(f"/api/v1/runs/{run}/again", json={"from": start}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return eventually(program, answer.get_json()["id"], "done", "failed")
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a branch"])
+@pytest.mark.parametrize("used", ["tool", "run"])
+def test_neither_are_repetitions_that_take_over_a_step_of_which_something_failed(
+    program: Any, make_live: Any, start: Any, runner: Runner, used: str, inside: bool
+) -> None:
+    step = asks("1/0")
+    if used == "run":
+        other = make_live(plan_of(asks("1/0")), "Other")
+        step = {"id": "s_1", "kind": "workflow", "with": {"workflow": other}}
+    if inside:
+        step = {"id": "s_5", "kind": "if", "with": {"branches": [ALWAYS | {"steps": [step]}]}}
+    run = start(make_live(plan_of(step, text("s_3")), "Caller")).get_json()["id"]
+    assert eventually(program, run, "done", "failed")["word"] == "Finished with problems"
+
+    for _ in range(2):
+        found = run_again(program, run, "s_3")
+        run = found["id"]
+
+        assert (step["id"], "reused") in [(one["path"], one["state"]) for one in found["tasks"]]
+        assert found["word"] == "Finished with problems"
+
+
+def test_nor_are_those_that_many_failed_runs_get_at_once(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/one")
+    workflow = make_live(plan_of(asks("1/0"), post("s_2", f"{sink.url}/one")))
+    eventually(program, start(workflow).get_json()["id"], "failed")
+    sink.refused.clear()
+
+    assert replay(program, workflow)["word"] == "Finished with problems"
+
+
+def test_what_failed_inside_a_step_that_is_taken_over_is_there_for_later_steps(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/one")
+    risky = post("s_1", f"{sink.url}/one") | {"on_failure": {"do": "continue"}}
+    branch = {"id": "s_5", "kind": "if", "with": {"branches": [ALWAYS | {"steps": [risky]}]}}
+    said = {"text": [{"text": "Failed: "}, {"value": ["s_1", "failed"]}]}
+    later = {"id": "s_3", "kind": "text", "with": said}
+    why = [{"value": ["s_3", "text"]}]
+    result = [{"name": "why", "label": "Why", "type": "text", "value": why}]
+    run = start(make_live(plan_of(branch, later, result=result))).get_json()["id"]
+    first = eventually(program, run, "done", "failed")
+    assert first["result"] == {"why": "Failed: yes"}
+
+    for _ in range(2):
+        found = run_again(program, run, "s_3")
+        run = found["id"]
+
+        assert (found["word"], found["result"]) == (first["word"], first["result"])
+        states = {one["path"]: one["state"] for one in found["tasks"]}
+        assert states == {"s_5": "reused", "s_5:yes/s_1": "failed", "s_3": "succeeded"}
+    assert sink.sent == ["/one"]
+
+
+def test_a_run_is_as_green_as_itself_when_what_it_only_set_going_has_problems(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    other = make_live(plan_of(asks("1/0")), "Other")
+    sets_going = {"id": "s_1", "kind": "workflow", "with": {"workflow": other, "wait": False}}
+    run = start(make_live(plan_of(sets_going, PAID), "Caller")).get_json()["id"]
+    eventually_waits_for_paid(program, run)
+    child = program.get(f"/api/v1/tasks/{run}.s_1").get_json()["output"]["run"]
+    assert eventually(program, child, "done")["word"] == "Finished with problems"
+
+    program.post(f"/api/v1/runs/{run}/signals", json={"name": "paid"})
+
+    assert eventually(program, run, "done", "failed")["word"] == "Done"

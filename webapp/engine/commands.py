@@ -84,8 +84,10 @@ class Spent:
     tokens_in: int = 0
     tokens_out: int = 0
     notes: list[str] = field(default_factory=list)
-    failed_calls: bool = False
-    """A tool call of the agent failed, whatever the agent made of it."""
+    problems: bool = False
+    """A tool call of the agent failed, whatever the agent made of it; or the run that was waited
+    for finished with problems. The step's row says so, to whatever takes it over.
+    """
 
 
 @dataclass(slots=True)

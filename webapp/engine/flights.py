@@ -104,7 +104,7 @@ class Flights:
             if isinstance(work.caller, Calls):
                 made = self._calls[path] = work.caller.made + work.caller.earlier
                 if isinstance(outcome, Succeeded):
-                    outcome.spent.failed_calls = any_failed(made)
+                    outcome.spent.problems = any_failed(made)
             yield path, outcome
 
     def cancel(self, path: str, effect: str) -> bool:

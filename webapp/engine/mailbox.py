@@ -36,7 +36,7 @@ class Mailbox:
         self.wanted = False
         """A step waits for something: look for it from time to time."""
         self.problems = False
-        """A run that a step waited for finished with problems."""
+        """A run that a step has waited for finished with problems."""
 
     @property
     def heard(self) -> int:
@@ -51,7 +51,6 @@ class Mailbox:
                 self._known.add(one.id)
                 self._waiting.setdefault((one.kind, one.key), deque()).append(one)
                 self.fresh = True
-                self.problems |= one.kind == "child" and bool(one.data.get("problems"))
         if self.fresh:
             self._wake()
 
@@ -72,7 +71,11 @@ class Mailbox:
     def take(self, kind: str, key: str) -> Arrival | None:
         """Take off the first that came."""
         line = self._waiting.get((kind, key))
-        return line.popleft() if line else None
+        if not line:
+            return None
+        found = line.popleft()
+        self.problems |= kind == "child" and bool(found.data.get("problems"))
+        return found
 
 
 def awaited(record: Record) -> tuple[str, str] | None:

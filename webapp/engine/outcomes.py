@@ -87,8 +87,9 @@ class Outcomes(Tree):
                 self._stopped(task, False, outcome.spent)  # another one was first
             case Succeeded(result, spent):
                 self._pay(task, spent)
-                self.problems |= spent.failed_calls
-                self.settle(row(task, "succeeded", spent, result=result))
+                self.problems |= spent.problems
+                error = {"problems": True} if spent.problems else None
+                self.settle(row(task, "succeeded", spent, result=result, error=error))
                 self.succeed(task, result)
             case Failed(error, spent):
                 self._pay(task, spent)

@@ -35,7 +35,6 @@ class Found:
         for record in records:
             self._add(record)
         self._open = [record for record in self._last.values() if not record.ends_path]
-        self.had_failures |= any(map(self._went_on_without, self._calls))
 
     def _add(self, record: Record) -> None:
         path = record.path
@@ -46,7 +45,7 @@ class Found:
             last = self._last.get(path)
             if last is None or record.attempt > last.attempt:
                 self._last[path] = record
-            if record.state == "failed" and record.ends_path:
+            if record.ends_path and (record.state == "failed" or _had_problems(record)):
                 self.had_failures = True
             if record.kind == "part" and (record.result or {}).get("problems"):
                 self.had_failures = True
@@ -74,11 +73,6 @@ class Found:
         calls = self._calls.get(path, ())
         return any(call.state == "unknown" or in_doubt(call) for call in calls)
 
-    def _went_on_without(self, path: str) -> bool:
-        """Whether the agent at `path` answered although a call of it had failed."""
-        agent = self._last.get(path)
-        return agent is not None and agent.state == "succeeded" and any_failed(self._calls[path])
-
     def cost(self, path: str) -> int:
         return self._costs.get(path, 0)
 
@@ -99,6 +93,11 @@ class Found:
             del self._last[record.path]
         self._open = [record for record in unreached if record.path in self._last]
         return found
+
+
+def _had_problems(record: Record) -> bool:
+    """Whether it is well, but something that it used was not: a tool call, or a called run."""
+    return bool((record.error or {}).get("problems"))
 
 
 def _lacks_some(record: Record) -> bool:

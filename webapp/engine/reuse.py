@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from webapp.engine.plan import FAILURE, Plan, Step
@@ -27,6 +27,15 @@ def steps_of(path: str) -> list[tuple[str, str]]:
             raise ValueError(f"no path of a step: {path}")
         found.append((match[1], part[len(match[1]) :]))
     return found
+
+
+def steps_around(path: str) -> Iterator[str]:
+    """Yield the paths of the steps inside which something happened, the outermost first."""
+    outside, inner, _ = path.rpartition("/")
+    around = ""
+    for step, inside in steps_of(outside) if inner else ():
+        yield around + step
+        around += f"{step}{inside}/"
 
 
 def comes_before(plan: Plan, path: str, start: str) -> bool:

@@ -34,6 +34,7 @@ def heard(record: Record, arrival: Arrival) -> Outcome:
     outcome = _outcome(lambda: act(frozen_of(record), arrival.data))
     if arrival.kind == "child":
         outcome.spent.cost_nano = int(arrival.data.get("cost") or 0)
+        outcome.spent.problems = bool(arrival.data.get("problems"))
     return outcome
 
 

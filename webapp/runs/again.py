@@ -7,7 +7,7 @@ that it shall be sent once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -19,9 +19,9 @@ from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
-from webapp.engine.reuse import comes_before
+from webapp.engine.reuse import comes_before, steps_around
 from webapp.kernel.clock import boot_id, now
-from webapp.kernel.errors import Conflict, NotFound
+from webapp.kernel.errors import Conflict, Invalid
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
 from webapp.runs.looking import plan_of_run
@@ -70,7 +70,8 @@ def preview(ctx: Context, run_id: UUID, start: str) -> Again:
     the beginning.
 
     Raises:
-        NotFound: no such run here, or it has not reached such a step.
+        NotFound: no such run here.
+        Invalid: the run has not reached such a step.
         Conflict: the run is not over.
     """
     run, plan, rows = _over(ctx, run_id, start)
@@ -197,7 +198,8 @@ def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[_Row]
         raise Conflict("E-RUN-OPEN")
     rows = _rows(ctx, run.id)
     if start and start not in {row.path for row in rows}:
-        raise NotFound()
+        text = "This run has not reached such a step. Give the path of one of its tasks."
+        raise Invalid.at("/from", "E-FIELD", what="The step", text=text)
     return run, plan_of_run(ctx, run), rows
 
 
@@ -233,7 +235,9 @@ def _kept(plan: Plan, rows: Sequence[_Row], start: str) -> list[_Row]:
     """Return the rows that the new run takes over."""
     if not start:
         return []
-    return [row for row in rows if _is_kept(plan, row, start)]
+    kept = {row.path for row in rows if _is_kept(plan, row, start)}
+    whole = {row.path for row in rows if row.path in kept and row.kind in _TAKEN_WHOLE}
+    return [row for row in rows if row.path in kept or _failed_in(whole, row)]
 
 
 def _is_kept(plan: Plan, row: _Row, start: str) -> bool:
@@ -243,6 +247,12 @@ def _is_kept(plan: Plan, row: _Row, start: str) -> bool:
     if row.state == "skipped":
         return row.reason in _KEPT_REASONS
     return row.state in {"succeeded", "reused"}
+
+
+def _failed_in(whole: Collection[str], row: _Row) -> bool:
+    """Whether a step or tool call failed in one that went on, and that is not done again."""
+    around = steps_around(row.path) if row.state == "failed" and whole else ()
+    return any(path in whole for path in around)
 
 
 def _sent(run: Run, rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> list[Sent]:
@@ -280,6 +290,7 @@ def _sent(run: Run, rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> l
 _HAPPENED: Final = ("succeeded", "reused", "unknown", "intent")
 _AT_ONCE: Final = 500
 _HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
+_TAKEN_WHOLE: Final = _HOLDERS | {"agent"}
 
 
 def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:

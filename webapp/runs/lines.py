@@ -188,6 +188,8 @@ class Lines:
         }
         if reason in notes:
             return notes[reason]
+        if said.get("problems"):
+            return "Its run had problems" if row.kind == "workflow" else "A tool call failed"
         return f"{attempts} attempts" if attempts > 1 else ""
 
     def _has_rows(self, prefix: str) -> bool:

@@ -13,6 +13,7 @@ from webapp.access.permissions import Permission
 from webapp.runs.models import Step
 
 _AT_ONCE: Final = 500
+_STAYS: Final = ("skipped", "failed")
 
 
 @requires(Permission.START_RUNS)
@@ -40,7 +41,7 @@ def _copy_some(ctx: Context, old: UUID, new: UUID, paths: Sequence[str], state: 
         .group_by(Step.path)
         .subquery()
     )
-    kept_state = case((Step.state == "skipped", "skipped"), else_="reused")
+    kept_state = case((Step.state.in_(_STAYS), Step.state), else_="reused")
     values: dict[str, Any] = {
         "organization_id": literal(ctx.organization_id, Step.organization_id.type),
         "run_id": literal(new, Step.run_id.type),

@@ -6,7 +6,7 @@ from flask import Response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
-from webapp.kernel.errors import Conflict
+from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import again, service, watching
 from webapp.runs.again_showing import again_view
@@ -27,6 +27,8 @@ def check_again(ctx: Context, run: str) -> str:
     except Conflict as error:
         error.facts["actions"] = [("Back to the run", run_url(row))]
         raise
+    except Invalid:
+        raise NotFound() from None  # an address that no page of ours has
     view = again_view(ctx, found, watching.places_of(ctx, row))
     return render_template("runs/again.html", a=view, row=row, run_url=run_url(row))
 
