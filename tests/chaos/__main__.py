@@ -22,6 +22,7 @@ from tests.chaos import (
     money,
     processes,
     services_away,
+    sizes,
     stops,
     versions,
     watching,
@@ -56,6 +57,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "clock": (control.clocks, 1),
     "D19": (watching.reconnects, 200),
     "D20": (processes.everything, 10),
+    "L6": (sizes.bounds, 1),
 }
 """Each row with the number of faults that it is asked for."""
 

@@ -32,8 +32,8 @@ def rows(stack: Stack) -> Iterator[Session]:
         yield session
 
 
-def sign_in(stack: Stack) -> str:
-    """Return the cookie of a new member of the stack's organization."""
+def sign_in(stack: Stack, role: Role = Role.MEMBER) -> str:
+    """Return the cookie of somebody new in the stack's organization."""
     with rows(stack) as session:
         organization = session.scalars(select(Organization)).first()
         assert organization is not None
@@ -41,7 +41,7 @@ def sign_in(stack: Stack) -> str:
         person = User(name="Ada", email=email, email_folded=email, password_hash="none")
         session.add(person)
         session.flush()
-        organizations.add_member(session, organization.id, person.id, Role.MEMBER)
+        organizations.add_member(session, organization.id, person.id, role)
         token, _ = accounts.begin_session(session, person.id, "127.0.0.1", "Test")
     return token
 

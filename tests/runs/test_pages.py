@@ -189,6 +189,19 @@ def test_a_file_comes_with_the_form_and_stays_chosen(
     assert "rows.csv" in again
 
 
+def test_a_file_of_many_megabytes_comes_with_the_form(owner: Browser, make_live: Any) -> None:
+    asks = {"name": "rows", "label": "Rows", "type": "file", "required": True}
+    form = f"/o/acme/workflows/{make_live(plan_of(text('s_1'), inputs=[asks]))}/run"
+    owner.get(form)
+
+    sent = owner.submit(
+        form, **{"q-rows": (BytesIO(b"a,b\n" * 2_500_000), "rows.csv"), "once": "o" * 24}
+    )
+
+    sent.request.input_stream.close()  # the test client keeps what it sends in a file
+    assert sent.status_code == 303, sent.text
+
+
 def test_a_file_that_is_filled_in_already_is_named_and_used(
     owner: Browser, program: Any, make_live: Any, finish: Any
 ) -> None:

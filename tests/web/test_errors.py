@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from io import BytesIO
 
 import pytest
 from flask import Flask
@@ -162,6 +163,40 @@ def test_a_form_of_too_many_parts_is_refused(owner: Browser) -> None:
         "/o/acme/probe",
         data={"csrf_token": owner.token, **dict.fromkeys(many, "x")},
         content_type="multipart/form-data",
+    )
+
+    assert answer.status_code == 413
+
+
+def test_a_form_of_too_many_fields_is_refused(owner: Browser) -> None:
+    answer = owner.submit("/o/acme/probe", **{f"f{n}": "x" for n in range(1000)})
+
+    assert answer.status_code == 400
+    assert "A form has at most 1,000 fields." in answer.text
+
+
+@pytest.mark.parametrize(("length", "status"), [(1_000_000, 201), (1_100_000, 413)])
+def test_a_body_in_chunks_is_whole_or_refused(program: Program, length: int, status: int) -> None:
+    body = b'{"name":"x"' + b" " * length + b"}"
+
+    answer = program.post(
+        "/api/v1/probe",
+        input_stream=BytesIO(body),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+
+    assert answer.status_code == status, answer.text
+
+
+def test_a_form_in_chunks_does_not_lose_its_end(owner: Browser) -> None:
+    form = f"csrf_token={owner.token}&name={'x' * 1_100_000}&last=y".encode()
+
+    answer = owner.post(
+        "/o/acme/probe",
+        input_stream=BytesIO(form),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"wsgi.input_terminated": True},
     )
 
     assert answer.status_code == 413

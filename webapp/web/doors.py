@@ -156,7 +156,6 @@ def init_app(app: Flask) -> None:
                 raise UndeclaredDoor(request.endpoint)
             log.error("undeclared_door", endpoint=request.endpoint)
             raise Unavailable("E-BUSY", retry_after=60)
-        request.max_content_length = policy.most_bytes
         _refuse_unstorable()
 
 

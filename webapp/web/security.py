@@ -17,12 +17,14 @@ from urllib.parse import urlsplit
 import brotli
 from flask import Flask, Response, g, request
 from flask_wtf import CSRFProtect
+from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from webapp.kernel.errors import BadRequest
 from webapp.kernel.settings import Settings
 from webapp.web import jsons
 from webapp.web.doors import SAFE, ApiDoors
+from webapp.web.policy import policy_of
 
 _POLICY: Final = {
     "default-src": "'none'",
@@ -41,6 +43,9 @@ _POLICY: Final = {
 EXCEPTIONS: Final = {
     "/redoc": {"style-src": "'self' 'unsafe-inline'", "worker-src": "'self' blob:"},
 }
+
+MOST_FIELDS: Final = 1000
+"""Fields of one form; of one with files at most MAX_FORM_PARTS."""
 
 csrf = CSRFProtect()
 
@@ -78,11 +83,34 @@ def begin(app: Flask) -> None:
         g.request_id = secrets.token_bytes(8).hex()
 
     @app.before_request
+    def bounded() -> None:
+        policy = policy_of(app, request.endpoint)
+        _refuse_large(policy.most_bytes if policy is not None else jsons.MOST_BYTES)
+
+    @app.before_request
     def same_site() -> None:
         if request.method not in SAFE and not isinstance(
             app.blueprints.get(request.blueprint or ""), ApiDoors
         ):
             _same_site()
+
+
+def _refuse_large(most: int) -> None:
+    """Let nothing read more of the body than the door takes."""
+    request.max_content_length = most
+    length = request.content_length
+    if length is not None and length > most:
+        raise RequestEntityTooLarge
+    is_form = request.mimetype == "application/x-www-form-urlencoded"
+    if request.method in SAFE or request.mimetype == "multipart/form-data":
+        return  # the reader of parts counts by itself
+    if length is None:
+        # It came in chunks: what is read whole would end at the limit as if nothing were missing.
+        request.max_content_length = most + 1
+        if len(request.get_data()) > most:
+            raise RequestEntityTooLarge
+    if is_form and request.get_data().count(b"&") >= MOST_FIELDS:
+        raise BadRequest("E-BAD-REQUEST", reason=f"A form has at most {MOST_FIELDS:,} fields.")
 
 
 def nonce() -> str:
