@@ -48,6 +48,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D9": (stops.zombies, 40),
     "D10web": (stops.web_ends, 60),
     "D10worker": (stops.worker_ends, 60),
+    "D10roll": (stops.rolls, 5),
     "D12": (control.cancels, 100),
     "D15": (money.deaths, 60),
     "D16": (asking.weeks, 30),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import time
+from collections import Counter
 from typing import Any
 
 from tests.chaos import plans
@@ -69,9 +70,36 @@ def web_ends(place: Place, times: int) -> Figures:
                 stack.answers_again()
         figures = {"ends": times, "slowest_end_s": round(slowest, 2)}
         verdict = place.verdict(stack, sink, 180, load.failures)
-        lost = {s: n for s, n in verdict["answers"].items() if s.startswith(("0", "5"))}
-        if lost:
-            verdict["broken"].append(f"accepted requests failed: {lost}")
+        verdict["broken"] += _failed(verdict)
+        return figures | verdict
+
+
+def _failed(verdict: Figures) -> list[str]:
+    lost = {s: n for s, n in verdict["answers"].items() if s.startswith(("0", "5"))}
+    return [f"accepted requests failed: {lost}"] if lost else []
+
+
+def rolls(place: Place, times: int) -> Figures:
+    """D10: all parts are asked to go one after the other under load, as when a deploy rolls by."""
+    with place.stack(lease_s=15) as (stack, sink):
+        stack.begin("worker-2")
+        workflow = stack.live("Mixed", plans.mixed(sink.url))
+        ends: Counter[str] = Counter()
+        with loaded(stack, workflow, "r", clients=4, pause_s=0.05) as load:
+            for _ in range(times):
+                for name in ("web", "worker", "worker-2", "steward"):
+                    time.sleep(random.uniform(0.5, 1.5))
+                    ends[name] = max(ends[name], round(stack.end(name) * 1000))
+                    stack.begin(name)
+                    stack.answers_again()
+        verdict = place.verdict(stack, sink, 180, load.failures)
+        verdict["broken"] += _failed(verdict)
+        slow = {name: took_ms for name, took_ms in ends.items() if took_ms > LEFT_S * 1000}
+        verdict["broken"] += [f"{name} took {took_ms} ms to go" for name, took_ms in slow.items()]
+        states = Counter(run["state"] for run in stack.history()["runs"])
+        if set(states) != {"done"}:
+            verdict["broken"].append(f"not every run went on to its end: {dict(states)}")
+        figures = {"restarts": times, "slowest_end_ms": dict(ends), "states": dict(states)}
         return figures | verdict
 
 
