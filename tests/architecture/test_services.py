@@ -74,6 +74,7 @@ INSIDE = {
     "webapp.runs.service.wake",
     "webapp.runs.signals.send",
     "webapp.runs.starting.accept",
+    "webapp.spending.service.interrupt_calls",
     "webapp.workflows.history.change",
     "webapp.workflows.pace.gate_to_change",
 }

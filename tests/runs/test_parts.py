@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.commands.test_commands import deckhand, env_of
 from tests.conftest import test_settings
 from tests.fixtures import House, MakeKey, Program
 from tests.runs.counter import Counter
+from tests.runs.durable import claim
 from tests.runs.following import until
 from tests.runs.sink import Sink
 from tests.workflows.plans import plan_of, text
@@ -24,12 +26,10 @@ from webapp.engine.errors import StepError
 from webapp.engine.parts import PartOrder
 from webapp.files.shelf import results_shelf
 from webapp.kernel.db import make_sessions, writing
-from webapp.kernel.hints import Hints
 from webapp.kernel.ids import parse_id, public_id
 from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
 from webapp.runs.execution.children import ChildRuns
-from webapp.runs.execution.claims import Claims
 from webapp.runs.execution.runner import Runner, make_runner
 from webapp.runs.models import Lease, Run
 
@@ -294,6 +294,30 @@ def test_a_pause_holds_the_parts_and_they_go_on_where_they_were(
     assert found["result"]["count"] == 20
 
 
+def test_a_pause_of_the_workflow_holds_parts_that_wait_for_a_time(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any,
+    steward: Any,
+) -> None:  # fmt: skip
+    counter.open()
+    rests = {"id": "s_3", "kind": "wait", "with": {"for_s": 2}}
+    run = begun(start, make_live, 12, rests, calls(counter, repeat_safe=True), at_once=2)
+    until(lambda: len(parts(run)) == 2, "both parts have begun")
+    for row in parts(run):
+        settled(follow, runners, public(row), "waiting")
+    address = f"workflows/{follow.get(run)['workflow']['id']}"
+
+    follow.do(f"{address}/pause")
+    held = [settled(follow, runners, public(row), "paused", "done") for row in parts(run)]
+    due = datetime.fromisoformat(held[0]["tasks"][1]["started_at"]) + timedelta(seconds=3)
+    until(lambda: datetime.now(UTC) > due, "the time for which they wait is over")
+
+    assert {one["state"] for one in held} == {"paused"}
+    assert counter.arrived == []
+    follow.do(f"{address}/resume")
+    counts = settled(follow, runners, run)["result"]
+    assert (counts["count"], counts["failed"], len(counter.arrived)) == (12, [], 12)
+
+
 @pytest.mark.parametrize("mode", ["single", "queued", "parallel"])
 def test_parts_need_no_room_of_their_own_in_their_workflow(
     program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, mode: str
@@ -332,7 +356,7 @@ def test_a_start_that_comes_too_late_for_its_step_is_refused(
     engine: Engine, settings: Settings, start: Any, make_live: Any, parts: Any, app: Flask
 ) -> None:
     run = begun(start, make_live, 300)
-    [claimed] = Claims(engine, "w1", 60).claim(1, Hints())
+    [claimed] = claim(engine, lease_s=60, most=1)
     shelf, bell = results_shelf(settings.data), RedisBell(settings.redis_url)
     children = ChildRuns(make_sessions(engine), settings, bell, shelf, claimed)
     order = PartOrder({"path": "s_e"}, b"[]", b"{}")

@@ -218,3 +218,18 @@ def test_a_run_is_as_green_as_itself_when_what_it_only_set_going_has_problems(
     program.post(f"/api/v1/runs/{run}/signals", json={"name": "paid"})
 
     assert eventually(program, run, "done", "failed")["word"] == "Done"
+
+
+def test_a_run_that_was_cancelled_before_the_next_attempt_says_of_no_step_that_it_tries_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    gets = {"method": "GET", "url": f"{sink.url}/unknown"}
+    retry = {"times": 3, "wait_s": 600}
+    step = {"id": "s_1", "kind": "http", "retry": retry, "with": gets}
+    run = start(make_live(plan_of(step))).get_json()["id"]
+    [waits] = eventually(program, run, "waiting")["tasks"]
+
+    program.post(f"/api/v1/runs/{run}/cancel")
+
+    [task] = eventually(program, run, "cancelled")["tasks"]
+    assert (waits["word"], task["word"], task["attempts"]) == ("Trying again", "Cancelled", 2)

@@ -13,15 +13,19 @@ from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.exc import DBAPIError
 
 from tests.runs.conftest import engine, journal_of, shelf, writer, yard
-from tests.runs.durable import Yard, claim
+from tests.runs.durable import Yard, claim, steps
 from webapp.access.tenancy import bind_organization
-from webapp.engine.journal import Batch, Record
+from webapp.engine.journal import Batch, LostLease, Record
 from webapp.engine.ledger import Entry, Rates, Usage
 from webapp.files.shelf import DiskShelf
 from webapp.runs.execution.claims import Claimed
 from webapp.runs.execution.journal import RunJournal
 from webapp.runs.execution.readings import Readings
 from webapp.runs.execution.writer import JournalWriter
+from webapp.runs.hanging import end_hung_runs
+from webapp.runs.models import Lease
+from webapp.runs.service import cancel_run
+from webapp.runs.upkeep import close_silent_cancels
 from webapp.spending.models import LedgerEntry
 from webapp.spending.queries import reserved_nano, spent_nano
 
@@ -100,6 +104,32 @@ def test_a_reservation_whose_answer_was_lost_is_written_once(
     lease = yard.lease(run)
     assert lease is not None
     assert lease.cost_nano == 600
+
+
+@pytest.mark.parametrize("end", ["cancelled", "hung"])
+def test_what_a_lost_worker_had_reserved_counts_when_its_run_is_ended_for_it(
+    yard: Yard, engine: Engine, journal_of: JournalOf, end: str
+) -> None:
+    run_id = yard.queue_run()
+    [claimed] = claim(engine)
+    asyncio.run(journal_of(claimed).commit(Batch([intent()], entries=[RESERVED])))
+
+    with yard.sessions() as session:
+        if end == "cancelled":
+            cancel_run(yard.context(session), run_id)
+            session.execute(update(Lease).values(cancel_at=1))
+            assert close_silent_cancels(yard.upkeep(session)) == 1
+        else:
+            bind_organization(session, yard.organization)
+            session.execute(update(Lease).values(wrote_at=Lease.wrote_at - 3_600_000))
+            assert end_hung_runs(yard.upkeep(session)) == 1
+        session.commit()
+
+    assert totals(yard) == (1100, 0)
+    assert yard.run(run_id).cost_nano == 1100
+    assert [(step.cost_nano, step.tokens_in) for step in steps(yard)] == [(1100, 100)]
+    with pytest.raises(LostLease):
+        asyncio.run(journal_of(claimed).commit(Batch(entries=[SETTLED])))
 
 
 @pytest.mark.parametrize(

@@ -175,11 +175,13 @@ def _hold_runs_at_work(ctx: Context, scope: Scope) -> int:
 
 
 def _hold_parts_in_line(ctx: Context, scope: Scope) -> None:
-    """Set parts of runs aside: a claim asks for the workflow of whole runs only."""
+    """Set parts of runs aside that would come back in line, or are: a claim asks for the workflow
+    of whole runs only.
+    """
     in_line = (
         select(Lease, Run)
         .join(Run, (Run.id == Lease.run_id) & (Run.organization_id == Lease.organization_id))
-        .where(*scope.runs, Lease.state == "ready", Lease.cancel_at.is_(None), Run.kind == PART)
+        .where(*scope.runs, _comes_back(), Lease.cancel_at.is_(None), Run.kind == PART)
         .order_by(Lease.run_id)
         .with_for_update(of=Lease)
         .execution_options(populate_existing=True)
@@ -188,6 +190,12 @@ def _hold_parts_in_line(ctx: Context, scope: Scope) -> None:
         lease.wait_reason = scope.reason
         rest(run, lease)
         add_event(ctx, lease, "run.paused", {"why": scope.reason})
+
+
+def _comes_back() -> ColumnElement[bool]:
+    """Whether a run is in line, or will be without anybody's decision."""
+    waits = (Lease.state == "waiting") & (func.coalesce(Lease.wait_reason, "") != "review")
+    return (Lease.state == "ready") | waits
 
 
 def _resume(ctx: Context, scope: Scope) -> bool:
@@ -289,17 +297,18 @@ def keep_pauses(ctx: Context) -> int:
 
 def _gates_to_keep() -> list[Select[UUID, UUID]]:
     """Return what asks for gates with something to do, so that those at rest hide no others."""
-    slipped = exists().where(
-        Lease.organization_id == Gate.organization_id,
-        Lease.state == "running",
-        Lease.pause_at.is_(None),
-        Lease.cancel_at.is_(None),
-        or_(Gate.scope_id == Gate.organization_id, Lease.workflow_id == Gate.scope_id),
+    here = (Lease.organization_id == Gate.organization_id, Lease.cancel_at.is_(None))
+    at_work = (Lease.state == "running") & Lease.pause_at.is_(None)
+    own = or_(Gate.scope_id == Gate.organization_id, Lease.workflow_id == Gate.scope_id)
+    of_workflow = (Run.id == Lease.run_id, Run.workflow_id == Gate.scope_id, Run.kind == PART)
+    slipped = exists().where(*here, own, at_work)
+    parts = exists().where(
+        *here, Lease.workflow_id.is_(None), or_(at_work, _comes_back()), *of_workflow
     )
     some = select(Gate.organization_id, Gate.scope_id).limit(_SCOPES_A_TURN)
     return [
         some.where(Gate.opening.is_(True)),
-        some.where(Gate.paused_at.is_not(None), slipped),
+        some.where(Gate.paused_at.is_not(None), or_(slipped, parts)),
     ]
 
 

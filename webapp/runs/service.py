@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import Text, cast, delete, exists, func, select, update
+from sqlalchemy.orm import aliased
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -21,6 +22,7 @@ from webapp.runs.models import Approval, Event, Fair, Lease, Run, Signal, Step
 from webapp.runs.plans import learn_plan
 from webapp.runs.presenting import title_of
 from webapp.runs.words import run_word
+from webapp.spending.service import interrupt_calls
 from webapp.workflows.models import Workflow
 from webapp.workflows.publishing import version_by_id
 
@@ -197,6 +199,8 @@ def close_run(ctx: Context, run: Run, lease: Lease, state: str, data: dict[str, 
     _ask_nobody(ctx, run.id)
     run.state, run.reason, run.finished_at = state, None, now()
     run.took_ms = _took_ms(run)
+    _end_calls(ctx, run, lease)
+    _end_retries(ctx, run, lease)
     run.cost_nano, run.steps_done = lease.cost_nano, lease.done
     run.below_nano = lease.below_nano
     add_event(ctx, lease, f"run.{state}", data)
@@ -208,6 +212,36 @@ def close_run(ctx: Context, run: Run, lease: Lease, state: str, data: dict[str, 
     ctx.session.expunge(lease)
     _cancel_children(ctx, run)
     _tell_parent(ctx, run, worked_ms)
+
+
+def _end_calls(ctx: Context, run: Run, lease: Lease) -> None:
+    """Count calls of models as spent that a lost worker had reserved and nobody will settle."""
+    for call in interrupt_calls(ctx, run.id):
+        lease.cost_nano += call.amount_nano or 0
+        step = ctx.session.get(Step, (run.id, call.path, call.attempt))
+        if step is not None:
+            step.cost_nano += call.amount_nano or 0
+            step.tokens_in, step.tokens_out = (
+                step.tokens_in + call.tokens_in,
+                step.tokens_out + call.tokens_out,
+            )
+
+
+def _end_retries(ctx: Context, run: Run, lease: Lease) -> None:
+    """Close the attempts that were to follow failed ones, as the engine does."""
+    later = aliased(Step)
+    same = (later.run_id == Step.run_id, later.path == Step.path)
+    newest = ~exists().where(*same, later.attempt > Step.attempt)
+    again = cast(Step.error, Text).contains('"again"')
+    failed = select(Step).where(Step.run_id == run.id, Step.state == "failed", newest, again)
+    for step in ctx.session.scalars(failed).all():
+        following = Step(
+            organization_id=step.organization_id, run_id=run.id, path=step.path,
+            attempt=step.attempt + 1, step_id=step.step_id, kind=step.kind, state="cancelled",
+            effect=step.effect, idem_key=step.idem_key, fence=lease.fence, seq=lease.seq + 1,
+            started_at=now(), done_at=now(),
+        )  # fmt: skip
+        ctx.session.add(following)
 
 
 def _cancel_children(ctx: Context, run: Run) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select
+from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from webapp.access.context import Context
@@ -39,8 +39,8 @@ def prices(session: Session) -> Sequence[Price]:
     return session.scalars(select(Price).order_by(*order)).all()
 
 
-def _open() -> Select[int | None]:
-    """Reservations that nothing has closed."""
+def _is_open() -> ColumnElement[bool]:
+    """Whether an entry is a reservation that nothing has closed."""
     end = aliased(LedgerEntry)
     closed = exists().where(
         end.run_id == LedgerEntry.run_id,
@@ -49,7 +49,13 @@ def _open() -> Select[int | None]:
         end.n == LedgerEntry.n,
         end.kind != "reserve",
     )
-    return select(func.sum(LedgerEntry.amount_nano)).where(LedgerEntry.kind == "reserve", ~closed)
+    return and_(LedgerEntry.kind == "reserve", ~closed)
+
+
+def open_calls(session: Session, run_id: UUID) -> Sequence[LedgerEntry]:
+    """Return the reservations of a run that nothing has closed."""
+    query = select(LedgerEntry).where(LedgerEntry.run_id == run_id, _is_open())
+    return session.scalars(query.order_by(LedgerEntry.path, LedgerEntry.attempt)).all()
 
 
 def spent_nano(session: Session) -> int:
@@ -60,7 +66,8 @@ def spent_nano(session: Session) -> int:
 
 def reserved_nano(session: Session) -> int:
     """Return what is reserved for calls that are under way."""
-    return int(session.scalar(_open()) or 0)
+    reserved = select(func.sum(LedgerEntry.amount_nano)).where(_is_open())
+    return int(session.scalar(reserved) or 0)
 
 
 def entries_of_step(ctx: Context, run_id: UUID, path: str) -> Sequence[LedgerEntry]:

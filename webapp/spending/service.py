@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import groupby
@@ -13,8 +14,9 @@ from webapp.access.context import Context, requires, system_only
 from webapp.access.permissions import Permission
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
+from webapp.kernel.ids import new_id
 from webapp.spending import queries
-from webapp.spending.models import Price
+from webapp.spending.models import LedgerEntry, Price
 from webapp.spending.schemas import NANO_A_TOKEN, ModelPrice, NewPrice
 
 
@@ -88,6 +90,23 @@ def machine_totals(ctx: Context) -> tuple[int, int]:
     """Return in nano-dollars what all calls have cost, and what is reserved for those under way."""
     with across_organizations(ctx.session, "add up the ledger"):
         return queries.spent_nano(ctx.session), queries.reserved_nano(ctx.session)
+
+
+def interrupt_calls(ctx: Context, run_id: UUID) -> Sequence[LedgerEntry]:
+    """Count what is reserved for calls of a run as spent: its worker is gone, and with it what
+    they did cost. Returns what was written.
+    """
+    columns = ("path", "attempt", "n", "model", "tokens_in", "tokens_out", "tokens_cached")
+    found = [
+        LedgerEntry(
+            id=new_id(), organization_id=ctx.organization_id, run_id=run_id, kind="interrupted",
+            amount_nano=call.amount_nano, price=call.price, estimate=True, at=now(),
+            **{name: getattr(call, name) for name in columns},
+        )
+        for call in queries.open_calls(ctx.session, run_id)
+    ]  # fmt: skip
+    ctx.session.add_all(found)
+    return found
 
 
 @requires(Permission.VIEW_RUNS)
