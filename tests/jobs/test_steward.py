@@ -17,19 +17,17 @@ from jobs.deliveries import anchor, relay
 from jobs.housekeeping import tidy
 from jobs.marks import write_marks
 from jobs.sweeping import sweep
-from tests.runs.durable import Yard
+from tests.runs.durable import Yard, claim
 from webapp.access.idempotency import IdempotentAnswer
 from webapp.access.tenancy import across_organizations, bind_organization
 from webapp.accounts.models import LoginSession, User
 from webapp.audit.service import record, verify
 from webapp.kernel.clock import now
 from webapp.kernel.db import make_engine
-from webapp.kernel.hints import Hints
 from webapp.kernel.outbox import Delivery
 from webapp.kernel.settings import Settings
 from webapp.live.bell import bell_key
 from webapp.runs import upkeep
-from webapp.runs.execution.claims import Claims
 from webapp.runs.models import Event, Lease, Run
 
 
@@ -64,7 +62,7 @@ def test_the_sweep_takes_a_lost_run_back_and_rings(
     yard: Yard, machine: Machine, engine: Engine, redis_url: str
 ) -> None:
     run_id = yard.queue_run()
-    Claims(engine, "w1", -1).claim(1, Hints())
+    claim(engine, "w1", -1)
 
     assert sweep(machine) == 1
 

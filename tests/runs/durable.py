@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -106,8 +107,11 @@ class Yard:
             return session.get(Lease, run_id)
 
 
-def claim(engine: Engine, worker: str = "w1", lease_s: float = LONG_S) -> list[Claimed]:
-    return Claims(engine, worker, lease_s).claim(32, Hints())
+def claim(
+    engine: Engine, worker: str = "w1", lease_s: float = LONG_S, most: int = 32
+) -> list[Claimed]:
+    with closing(Claims(engine, worker, lease_s)) as claims:
+        return claims.claim(most, Hints())
 
 
 def steps(yard: Yard) -> list[Step]:

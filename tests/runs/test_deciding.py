@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from tests.conftest import test_settings
 from tests.fixtures import Browser, House
+from tests.runs.durable import claim
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
 from webapp.access.tenancy import bind_organization
@@ -234,7 +235,7 @@ def leave(settings: Settings, tmp_path: Path) -> Iterator[Callable[..., None]]:
     writer.start()
 
     def die(*rows: Record) -> None:
-        [claimed] = Claims(engine, "dying", 60).claim(1, Hints())
+        [claimed] = claim(engine, "dying", 60, 1)
         sql, shelf = sql_for(engine.dialect.name), DiskShelf(tmp_path / "files")
         journal = RunJournal(claimed, writer, sql, shelf, "dying", 60_000)
         asyncio.run(journal.commit(Batch(list(rows), [Event("step.started")])))

@@ -148,7 +148,7 @@ def test_what_others_say_of_a_run_between_two_commits_of_its_worker_has_a_number
 ) -> None:
     yard.queue_run()
     yard.queue_run()
-    [claimed, other] = Claims(engine, "w1", 60).claim(2, Hints())
+    [claimed, other] = claim(engine, lease_s=60, most=2)
     journal, beside = journal_of(claimed), journal_of(other)
 
     async def both(state: str) -> None:
@@ -255,7 +255,7 @@ def test_a_claim_takes_no_more_than_it_may(yard: Yard, engine: Engine) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("ANALYZE lease"))
 
-    assert len(Claims(engine, "w1", LONG_S).claim(1, Hints())) == 1
+    assert len(claim(engine, most=1)) == 1
 
 
 def test_a_run_that_comes_back_to_the_worker_that_lost_it_is_worked_on_once(

@@ -57,7 +57,7 @@ def test_a_run_goes_to_one_worker_only(yard: Yard, engine: Engine) -> None:
 def test_runs_are_claimed_in_the_order_of_their_turn(yard: Yard, engine: Engine) -> None:
     runs = [yard.queue_run() for _ in range(5)]
 
-    claimed = Claims(engine, "w1", LONG_S).claim(3, Hints())
+    claimed = claim(engine, most=3)
 
     assert {found.run_id for found in claimed} == set(runs[:3])
 

@@ -110,6 +110,7 @@ class Claims:
         self._queue = queue
         self._gates = Gates(self._sql)
         self._looking: Connection | None = None
+        self._driver: Any = None
 
     def claim(self, most: int, hints: Hints) -> list[Claimed]:
         """Take up to `most` runs that may go on, in the order of their virtual time."""
@@ -320,30 +321,38 @@ class Claims:
 
     def _look(self, most: int, newcomers: str = "", facts: dict[str, Any] | None = None) -> Look:
         """Look for work, on a connection that is kept: a busy worker looks all the time."""
-        if self._looking is None:
-            self._looking = self._engine.connect()
+        ready, limited, gates, paused = self._ask(st.LOOK, {"queue": self._queue})[0]
+        ready, limited = bool(ready and not paused), bool(limited and not paused)
+        if newcomers:
+            known = {"queue": self._queue, **(facts or {})}
+            found = [row[0] for row in self._ask(newcomers, known)] if ready else []
+            return Look(False, [], bool(gates), found)
+        freed = self._ask(st.FREE_GATES, {"most": most}) if limited else []
+        return Look(ready, freed, bool(gates))
+
+    def _ask(self, statement: str, facts: dict[str, Any]) -> list[Any]:
         try:
-            with reading(), self._looking.begin():
-                cursor = everywhere(self._sql, self._looking)
-                cursor.execute(self._sql(st.LOOK), {"queue": self._queue})
-                ready, limited, gates, paused = cursor.fetchone()
-                freed = []
-                if newcomers:
-                    found = []
-                    if ready and not paused:
-                        cursor.execute(
-                            self._sql(newcomers), {"queue": self._queue, **(facts or {})}
-                        )
-                        found = [row[0] for row in cursor.fetchall()]
-                    return Look(False, [], bool(gates), found)
-                if limited and not paused:
-                    cursor.execute(self._sql(st.FREE_GATES), {"most": most})
-                    freed = cursor.fetchall()
-                return Look(bool(ready and not paused), freed, bool(gates))
+            if self._looking is None:
+                self._looking = self._engine.connect()
+                self._driver = self._for_looks(self._looking)
+            found: list[Any] = self._driver.execute(self._sql(statement), facts).fetchall()
+            return found
         except BaseException:
-            self._looking.invalidate()
+            if self._looking is not None:
+                self._looking.invalidate()
             self.close()
             raise
+
+    def _for_looks(self, connection: Connection) -> Any:
+        """Return the driver's connection, in which each look is a transaction by itself: the
+        beginning and end of one that is said aloud cost more than what is asked.
+        """
+        driver: Any = connection.connection.driver_connection
+        if self._sql.postgresql:
+            connection.detach()  # what it sees from now on is for nobody else
+            driver.autocommit = True
+            driver.execute(st.SEE_EVERYTHING_ALWAYS)
+        return driver
 
     def close(self) -> None:
         """Give back the connection that is kept."""

@@ -46,9 +46,15 @@ class RunJournal:
         self._writer = writer
         self._sql = sql
         self._shelf = shelf
-        self._worker = worker
         self._lease_ms = lease_ms
+        self._public = claimed.public
         self._seq = claimed.seq
+        self._every_row = {
+            "run": sql.id(claimed.run_id),
+            "org": sql.id(claimed.organization_id),
+            "fence": claimed.fence,
+            "worker": worker,
+        }
         self.may_have_children = False
         """The plan has steps that start other runs."""
 
@@ -56,7 +62,7 @@ class RunJournal:
         """Make the batch durable; see `ports.Journal`."""
         ending = batch.end or batch.park
         await self._write(
-            [await self._row(record) for record in batch.records],
+            await self._rows(batch.records),
             batch.events,
             ending,
             done=batch.done_delta,
@@ -100,6 +106,7 @@ class RunJournal:
             _, result_file = await self._inline(ending.result)
         write = Write(
             run=self._claimed.run_id,
+            public=self._public,
             organization=self._claimed.organization_id,
             fence=self._claimed.fence,
             lease_ms=self._lease_ms,
@@ -127,12 +134,19 @@ class RunJournal:
         if begins and boot_ms() - write.renewed_ms > self._lease_ms:
             raise LostLease  # this process was stopped since: what it would begin may be another's
 
-    async def _row(self, record: Record) -> dict[str, Any]:
-        result, result_file = await self._inline(record.result)
+    async def _rows(self, records: Sequence[Record]) -> list[dict[str, Any]]:
         at = self._sql.moment(now())
-        return {
-            "run": self._sql.id(self._claimed.run_id),
-            "org": self._sql.id(self._claimed.organization_id),
+        rows = []
+        for record in records:
+            row = self._row(record, at)
+            if record.result is not None:
+                row["result"], row["result_file"] = await self._inline(record.result)
+            rows.append(row)
+        return rows
+
+    def _row(self, record: Record, at: Any) -> dict[str, Any]:
+        due_s = record.due_s
+        return self._every_row | {
             "path": record.path,
             "attempt": record.attempt,
             "step_id": record.step_id,
@@ -141,19 +155,17 @@ class RunJournal:
             "effect": record.effect,
             "idem_key": record.idem_key,
             "request": record.request,
-            "result": result,
-            "result_file": result_file,
+            "result": None,
+            "result_file": None,
             "error": self._sql.json(_error(record)),
-            "fence": self._claimed.fence,
             "started_at": at,
             "done_at": None if record.state in _BEGUN else at,
             "due_at": self._due(record),
-            "due_in_ms": None if record.due_s is None else round(record.due_s * 1000),
-            "boot": None if record.due_s is None else boot_id(),
+            "due_in_ms": None if due_s is None else round(due_s * 1000),
+            "boot": None if due_s is None else boot_id(),
             "cost": record.cost_nano,
             "tokens_in": record.tokens_in,
             "tokens_out": record.tokens_out,
-            "worker": self._worker,
         }
 
     def _due(self, record: Record) -> Any:
@@ -164,8 +176,6 @@ class RunJournal:
 
     async def _inline(self, value: Any) -> tuple[str | None, str | None]:
         """Return the JSON of a value, or the shelf's name of it when it is large."""
-        if value is None:
-            return None, None
         text = jsons.dumps(value)
         if len(text) <= INLINE_BYTES:
             return text, None

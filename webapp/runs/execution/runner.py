@@ -280,14 +280,14 @@ def _tell(bell: Bell, writes: list[Write]) -> None:
     """Say what a commit changed, in the rooms of its runs."""
     hints: list[Any] = []
     for write in writes:
-        run = public_id("run", write.run)
+        room = f"run:{write.public}"
         first = write.seq - len(write.events) + 1
-        for place, event in enumerate(write.events):
-            hints.append(Tell(f"run:{run}", event.type, first + place, event.data))
+        for seq, event in enumerate(write.events, first):
+            hints.append(Tell(room, event.type, seq, event.data))
         if write.wakes:
             hints.append(Ring(QUEUE))
         if isinstance(write.ending, End) and write.events:
             room = f"runs:{public_id('org', write.organization)}"
-            hints.append(Tell(room, write.events[-1].type, 0, {"run": run}))
+            hints.append(Tell(room, write.events[-1].type, 0, {"run": write.public}))
     if hints:
         bell.send(hints)

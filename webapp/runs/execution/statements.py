@@ -354,3 +354,5 @@ VALUES (:id, :host, :pid, :boot, :version, :started_at, :seen_at, :running)
 ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, running = excluded.running"""
 
 SEE_EVERYTHING: Final = "SELECT set_config('app.organization_id', '*', true)"
+
+SEE_EVERYTHING_ALWAYS: Final = "SELECT set_config('app.organization_id', '*', false)"

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -48,6 +48,7 @@ class JournalWriter:
         self._waiting: SimpleQueue[Write | None] = SimpleQueue()
         self._closing = self._given_up = False
         self._connection: Connection | None = None
+        self._driver: Any = None
         self._thread = threading.Thread(target=self._work, name="journal-writer", daemon=True)
 
     def start(self) -> None:
@@ -78,9 +79,10 @@ class JournalWriter:
     def _queued(self) -> Iterator[Write | None]:
         """Wait for something, then yield it and what has queued up behind it."""
         yield self._waiting.get()
-        with suppress(Empty):
-            for _ in range(_MOST_IN_ONE_COMMIT - 1):
-                yield self._waiting.get_nowait()
+        for _ in range(_MOST_IN_ONE_COMMIT - 1):
+            if self._waiting.empty():  # nobody else takes from it
+                return
+            yield self._waiting.get()
 
     def _write(self, batch: list[Write]) -> None:
         """Commit `batch`; while the database is away, keep trying: nothing accepted is lost."""
@@ -116,9 +118,8 @@ class JournalWriter:
         batch.sort(key=lambda write: write.run)  # leases are locked in one order by all
         for write in batch:
             write.refused = None
-        connection = self._connected()
+        connection, driver = self._connected()
         try:
-            driver: Any = connection.connection.driver_connection
             if self._sql.postgresql:
                 if all(write.is_plain for write in batch) and self._commit_in_one(driver, batch):
                     return
@@ -131,11 +132,14 @@ class JournalWriter:
             self._disconnect()
             raise
 
-    def _connected(self) -> Connection:
-        """Return the thread's own connection: asking a pool for each commit costs more than it."""
+    def _connected(self) -> tuple[Connection, Any]:
+        """Return the thread's own connection, and the driver's: asking a pool for each commit
+        costs more than the commit's statements.
+        """
         if self._connection is None:
             self._connection = self._engine.connect()
-        return self._connection
+            self._driver = self._connection.connection.driver_connection
+        return self._connection, self._driver
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -286,22 +290,17 @@ class JournalWriter:
             self._settling.settle(cursor, write, Totals(*totals))
 
     def _write_events(self, cursor: Any, write: Write) -> None:
-        run, org, at = self._sql.id(write.run), self._sql.id(write.organization), now()
+        same = {
+            "run": self._sql.id(write.run),
+            "org": self._sql.id(write.organization),
+            "at": self._sql.moment(now()),
+        }
         first = write.seq - len(write.events) + 1
-        cursor.executemany(
-            self._sql(st.WRITE_EVENT),
-            [
-                {
-                    "run": run,
-                    "org": org,
-                    "seq": first + place,
-                    "at": self._sql.moment(at),
-                    "type": event.type,
-                    "data": self._sql.json(event.data),
-                }
-                for place, event in enumerate(write.events)
-            ],
-        )
+        rows = [
+            same | {"seq": seq, "type": event.type, "data": self._sql.json(event.data)}
+            for seq, event in enumerate(write.events, first)
+        ]
+        cursor.executemany(self._sql(st.WRITE_EVENT), rows)
 
 
 def _answer(batch: list[Write]) -> None:

@@ -33,6 +33,7 @@ class Write:
     """
 
     run: UUID
+    public: str
     organization: UUID
     fence: int
     lease_ms: int
