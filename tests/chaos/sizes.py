@@ -79,7 +79,7 @@ class Yard:
         self.stack = stack
         self.workflow = stack.live("Sizes", _with_a_file(plans.chain(url, 1)))
         self.run = stack.start(self.workflow, "key-sizes", name="sizes")
-        self.serving = stack.serving()
+        self.serving = stack.serving().pid
         self.cookie = f"sid={sign_in(stack, Role.OWNER)}"
         self.token = self._token()
         found = json.loads(stack.command("policy", "--json"))

@@ -19,6 +19,7 @@ from typing import Any
 
 from tests.chaos.client import Client
 from tests.chaos.history_check import check
+from tests.chaos.life import Life
 from tests.chaos.sink import Sink
 from tests.conftest import KEYS, test_settings
 from tests.services import Valkey, die_with_parent
@@ -62,6 +63,7 @@ class Stack(Client):
         self.server: Any = None
         """The PostgreSQL behind it, when it is the test's own."""
         self.pids: dict[str, int] = {}
+        self._lives: dict[str, Life] = {}
         self._forge = subprocess.Popen(
             [sys.executable, "-W", "ignore", "-m", "tests.chaos.forge"],
             cwd=ROOT,
@@ -122,12 +124,12 @@ class Stack(Client):
             "log": str(self.data / f"{name}.log"),
         }
         self._forge.stdin.write(json.dumps(order) + "\n")
-        self.pids[name] = int(self._forge.stdout.readline())
+        self._lives[name] = Life(int(self._forge.stdout.readline()))
+        self.pids[name] = self._lives[name].pid
         return self.pids[name]
 
     def alive(self, name: str) -> bool:
-        pid = self.pids.get(name)
-        return pid is not None and Path(f"/proc/{pid}").exists()
+        return name in self._lives and not self._lives[name].is_over()
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal to a part and everything it started."""
@@ -164,22 +166,19 @@ class Stack(Client):
 
     def gone(self, name: str, seconds: float = BOOT_S) -> None:
         """Return when a part has died."""
-        self.is_dead(self.pids[name], name, seconds)
+        self.is_dead(self._lives[name], name, seconds)
 
-    def is_dead(self, pid: int, name: str, seconds: float = BOOT_S) -> None:
-        until = time.monotonic() + seconds
-        while Path(f"/proc/{pid}").exists():
-            assert time.monotonic() < until, f"{name} lives on\n{self.log(name)}"
-            time.sleep(0.01)
+    def is_dead(self, life: Life, name: str, seconds: float = BOOT_S) -> None:
+        assert life.is_over(seconds), f"{name} lives on\n{self.log(name)}"
 
-    def serving(self) -> int:
+    def serving(self) -> Life:
         """Return the process of the web that answers; gunicorn keeps it, and starts it again."""
         until = time.monotonic() + BOOT_S
         web = self.pids["web"]
         while not (kept := Path(f"/proc/{web}/task/{web}/children").read_text().split()):
             assert time.monotonic() < until, f"the web does not begin\n{self.log('web')}"
             time.sleep(0.01)
-        return int(kept[0])
+        return Life(int(kept[0]))
 
     def log(self, name: str) -> str:
         path = self.data / f"{name}.log"
