@@ -152,3 +152,81 @@ def test_a_rehearsal_sends_nothing_and_says_what_it_would_have_sent(
     output = program.get(f"/api/v1/tasks/{run}.s_1").get_json()["output"]
     assert output["rehearsal"] is True
     assert output["would_send"]["url"] == f"{sink.url}/one"
+
+
+def calls(step_id: str, workflow: str, **inputs: Any) -> Doc:
+    return {"id": step_id, "kind": "workflow", "with": {"workflow": workflow, "inputs": inputs}}
+
+
+def sends(sink: Sink) -> Doc:
+    return plan_of(
+        post("s_1", f"{sink.url}/mail"),
+        post("s_2", f"{sink.url}/two"),
+        result=[{"name": "n", "label": "N", "type": "any", "value": [{"value": ["s_1", "body"]}]}],
+    )
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_what_a_called_run_has_sent_is_not_sent_again_with_the_step_that_called_it(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink, levels: int
+) -> None:
+    sink.refused.add("/two")
+    called = make_live(sends(sink), "Called")
+    for level in range(levels - 1):
+        called = make_live(plan_of(calls("s_1", called)), f"Between {level}")
+    run = start(make_live(plan_of(calls("s_1", called), text("s_2")), "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+
+    for _ in range(2):
+        run = again(program, run, {"from": "s_1"}).get_json()["id"]
+        eventually(program, run, "failed")
+    sink.refused.clear()
+    run = again(program, run, {}).get_json()["id"]
+
+    assert eventually(program, run, "done", "failed")["word"] == "Done"
+    assert sink.sent == ["/mail", *["/two"] * 4]
+
+
+def test_a_run_that_is_called_with_something_else_begins_anew(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/two")
+    who = {"name": "who", "label": "Who", "type": "any", "required": True}
+    called = make_live(sends(sink) | {"inputs": [who]}, "Called")
+    number = [{"value": ["s_1", "body", "number"]}]
+    caller = plan_of(post("s_1", f"{sink.url}/one"), calls("s_2", called, who=number))
+    run = start(make_live(caller, "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+
+    new = again(program, run, {"send_again": ["s_1"]}).get_json()["id"]
+
+    eventually(program, new, "failed")
+    assert sink.sent == ["/one", "/mail", "/two"] * 2
+
+
+def test_what_a_cancelled_called_run_may_have_sent_is_not_sent_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    stops = {"id": "s_2", "kind": "wait", "with": {"signal": {"name": "paid"}}}
+    called = make_live(plan_of(post("s_1", f"{sink.url}/mail"), stops), "Called")
+    run = start(make_live(plan_of(calls("s_1", called)), "Caller")).get_json()["id"]
+    [child] = [sent_by(program, run)]
+    eventually(program, child, "waiting")
+    program.post(f"/api/v1/runs/{run}/cancel")
+    eventually(program, run, "cancelled")
+
+    new = again(program, run, {}).get_json()["id"]
+    other = sent_by(program, new)
+    eventually(program, other, "waiting")
+    program.post(f"/api/v1/runs/{other}/signals", json={"name": "paid"})
+
+    assert eventually(program, new, "done", "failed")["word"] == "Done"
+    assert sink.sent == ["/mail"]
+
+
+def sent_by(program: Any, run: str) -> str:
+    """Return the run that the first step of a run has started."""
+    eventually(program, run, "waiting")
+    asked = program.get(f"/api/v1/tasks/{run}.s_1").get_json()["input"]
+    child: str = asked["child"]
+    return child

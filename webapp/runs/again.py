@@ -7,48 +7,41 @@ that it shall be sent once more.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import func, select, update
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.engine.plan import Plan
-from webapp.engine.recovery import CALL
-from webapp.engine.reuse import comes_before, steps_around
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.errors import Conflict, Invalid
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
+from webapp.runs.families import families, whole_of
 from webapp.runs.looking import plan_of_run
-from webapp.runs.models import PART, Lease, Run, Step
-from webapp.runs.parts import families, family, whole_of
+from webapp.runs.models import Lease, Run, Step
 from webapp.runs.plans import known_plan
 from webapp.runs.service import find_run_by_key
-from webapp.runs.taking_over import take_over
+from webapp.runs.taking_over import (
+    HAPPENED,
+    Row,
+    Sent,
+    begin_with,
+    journal_of,
+    kept_of,
+    rows_in,
+    sent_in,
+    taken_from,
+)
 
 PACE: Final = "pace"
 """Why a run waits that was started together with many."""
-_KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A step that has had an effect, or may have had one, and would be done again.
-
-    Attributes: path: of the step; calls: how many of an agent's tool calls it stands for.
-    """
-
-    path: str
-    step_id: str
-    kind: str
-    effect: str
-    doubtful: bool
-    calls: int = 0
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +68,8 @@ def preview(ctx: Context, run_id: UUID, start: str) -> Again:
         Conflict: the run is not over.
     """
     run, plan, rows = _over(ctx, run_id, start)
-    kept = _kept(plan, rows, start)
-    return Again(run, start, sum(1 for row in kept if row.ends), _sent(run, rows, kept, plan))
+    kept = kept_of(plan, rows, start)
+    return Again(run, start, sum(1 for row in kept if row.ends), sent_in(run, rows, kept, plan))
 
 
 @requires(Permission.START_RUNS)
@@ -131,16 +124,16 @@ def sending(ctx: Context, olds: Mapping[UUID, Run], starts: Mapping[UUID, str]) 
     the step at `starts`, would send once more; in few questions, however many they are.
     """
     members, found = families(ctx, list(olds)), set()
-    effects = (Step.effect != "none", Step.state.in_(_HAPPENED))
+    effects = (Step.effect != "none", Step.state.in_(HAPPENED))
     every = list(members)
     for first in range(0, len(every), _AT_ONCE):
-        rows_of: dict[UUID, list[_Row]] = {}
+        rows_of: dict[UUID, list[Row]] = {}
         some = {one: members[one][1] for one in every[first : first + _AT_ONCE]}
-        for row in _rows_in(ctx, some, *effects):
+        for row in rows_in(ctx, some, *effects):
             rows_of.setdefault(members[row.run_id][0], []).append(row)
         for run_id, rows in rows_of.items():
             plan = plan_of_run(ctx, olds[run_id])
-            if _sent(olds[run_id], rows, _kept(plan, rows, starts[run_id]), plan):
+            if sent_in(olds[run_id], rows, kept_of(plan, rows, starts[run_id]), plan):
                 found.add(run_id)
     return found
 
@@ -150,147 +143,25 @@ def _begin(
 ) -> Run:
     """Write the new run with what it takes over; `wanted` is sent again, None is everything."""
     starting.pass_gate(ctx, old.workflow_id)
-    rows = _rows(ctx, old.id)
-    kept = _kept(plan, rows, start)
-    sent = [] if wanted is None else [one.path for one in _sent(old, rows, kept, plan)]
-    skipped = [path for path in sent if path not in (wanted or ())]
+    taken = taken_from(ctx, old, plan, start, wanted)
     run = _new_run(ctx, old, start, key)
     known = known_plan(old.version_id)
-    done = sum(1 for row in kept if row.ends)
-    about = {"again_of": public_id("run", old.id), "reused": done}
+    about = {"again_of": public_id("run", old.id), "reused": taken.done}
     starting.accept(ctx, run, known.steps if known is not None else 0, about=about)
-    for member in {row.run_id for row in rows}:
-        mine = [row.path for row in kept if row.run_id == member]
-        unsent = {row.path for row in rows if row.run_id == member}
-        take_over(ctx, member, run.id, mine, [path for path in skipped if path in unsent])
-    ctx.session.execute(update(Lease).where(Lease.run_id == run.id).values(done=done))
+    begin_with(ctx, run.id, taken)
     return run
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """The newest attempt at a path, without its values.
-
-    Attributes: run_id: the run itself, or one of its parts.
-    """
-
-    run_id: UUID
-    path: str
-    step_id: str
-    kind: str
-    state: str
-    effect: str
-    reason: str
-
-    @property
-    def is_call(self) -> bool:
-        return CALL in self.path
-
-    @property
-    def ends(self) -> bool:
-        return not self.is_call
-
-
-def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[_Row]]:
+def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[Row]]:
     """Return the run, of a part the one that it belongs to, with its plan and journal."""
     run = whole_of(ctx, queries.find(ctx, run_id).run)
     if run.state not in {"done", "failed", "cancelled"}:
         raise Conflict("E-RUN-OPEN")
-    rows = _rows(ctx, run.id)
+    rows = journal_of(ctx, run.id)
     if start and start not in {row.path for row in rows}:
         text = "This run has not reached such a step. Give the path of one of its tasks."
         raise Invalid.at("/from", "E-FIELD", what="The step", text=text)
     return run, plan_of_run(ctx, run), rows
-
-
-def _rows(ctx: Context, run_id: UUID) -> list[_Row]:
-    """Return the journal of a run as if it had no parts: their paths are those of one run."""
-    return _rows_in(ctx, family(ctx, run_id))
-
-
-def _rows_in(ctx: Context, members: Mapping[UUID, str], *only: ColumnElement[bool]) -> list[_Row]:
-    """Return the newest attempts in these runs and parts that meet all conditions."""
-    here = (Step.run_id.in_(members), Step.organization_id == ctx.organization_id)
-    newest = (
-        select(Step.run_id, Step.path, func.max(Step.attempt).label("attempt"))
-        .where(*here, Step.kind != PART)
-        .group_by(Step.run_id, Step.path)
-        .subquery()
-    )
-    same = (Step.run_id == newest.c.run_id) & (Step.path == newest.c.path)
-    query = (
-        select(Step.run_id, Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
-        .join(newest, same & (Step.attempt == newest.c.attempt))
-        .where(*here, *only)
-        .order_by(Step.path)
-    )
-    return [
-        _Row(member, path, step_id, kind, state, effect, str((error or {}).get("reason") or ""))
-        for member, path, step_id, kind, state, effect, error in ctx.session.execute(query)
-        if path != members[member]
-    ]
-
-
-def _kept(plan: Plan, rows: Sequence[_Row], start: str) -> list[_Row]:
-    """Return the rows that the new run takes over."""
-    if not start:
-        return []
-    kept = {row.path for row in rows if _is_kept(plan, row, start)}
-    whole = {row.path for row in rows if row.path in kept and row.kind in _TAKEN_WHOLE}
-    return [row for row in rows if row.path in kept or _failed_in(whole, row)]
-
-
-def _is_kept(plan: Plan, row: _Row, start: str) -> bool:
-    step_path = row.path.rpartition(CALL)[0] if row.is_call else row.path
-    if not comes_before(plan, step_path, start):
-        return False
-    if row.state == "skipped":
-        return row.reason in _KEPT_REASONS
-    return row.state in {"succeeded", "reused"}
-
-
-def _failed_in(whole: Collection[str], row: _Row) -> bool:
-    """Whether a step or tool call failed in one that went on, and that is not done again."""
-    around = steps_around(row.path) if row.state == "failed" and whole else ()
-    return any(path in whole for path in around)
-
-
-def _sent(run: Run, rows: Sequence[_Row], kept: Sequence[_Row], plan: Plan) -> list[Sent]:
-    """Return what has had an effect and is not taken over; an agent stands for its calls."""
-    if run.kind == "rehearsal":
-        return []
-    stay = {row.path for row in kept}
-    holding = {step.id for step in plan.walk() if step.kind in _HOLDERS}
-    calls: dict[str, int] = {}
-    doubtful: set[str] = set()
-    found: dict[str, _Row] = {}
-    for row in rows:
-        if row.effect in {"none", ""} or row.path in stay or row.step_id in holding:
-            continue
-        if row.state not in _HAPPENED:
-            continue
-        path = row.path.rpartition(CALL)[0] if row.is_call else row.path
-        calls[path] = calls.get(path, 0) + row.is_call
-        if row.state in {"unknown", "intent"}:
-            doubtful.add(path)
-        found.setdefault(path, row)
-    return [
-        Sent(
-            path,
-            row.step_id,
-            "agent" if row.is_call else row.kind,
-            row.effect,
-            path in doubtful,
-            calls[path],
-        )
-        for path, row in sorted(found.items())
-    ]
-
-
-_HAPPENED: Final = ("succeeded", "reused", "unknown", "intent")
-_AT_ONCE: Final = 500
-_HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
-_TAKEN_WHOLE: Final = _HOLDERS | {"agent"}
 
 
 def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:

@@ -13,7 +13,7 @@ from webapp.engine.recovery import CALL
 from webapp.runs import journal_queries
 from webapp.runs.again import Again
 from webapp.runs.doubting import Pairs, place_in_words, sent
-from webapp.runs.parts import family
+from webapp.runs.families import family
 from webapp.runs.paths import Places, element_id
 
 MOST_SHOWN: Final = 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -128,35 +127,3 @@ def _taken_over(ctx: Context, parent: Run, part: dict[str, Any]) -> list[str]:
         for path in ctx.session.scalars(query.order_by(Step.path))
         if (index := item_of(path, each)) is not None and part["first"] <= index < last
     ]
-
-
-@requires(Permission.VIEW_RUNS)
-def family(ctx: Context, run_id: UUID) -> dict[UUID, str]:
-    """Return the run and the parts of its lists, and of their lists in turn.
-
-    Returns:
-        By id the path of the list that a part belongs to, "" for the run itself.
-    """
-    return {member: path for member, (_, path) in families(ctx, [run_id]).items()}
-
-
-@requires(Permission.VIEW_RUNS)
-def families(ctx: Context, run_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, str]]:
-    """Return these runs with their parts: by id the run itself, and the path as `family` does."""
-    found = {run_id: (run_id, "") for run_id in run_ids}
-    newest = list(run_ids)
-    while newest:
-        here = (Run.organization_id == ctx.organization_id, Run.parent_run.in_(newest))
-        query = select(Run.id, Run.parent_run, Run.part).where(*here, Run.kind == PART)
-        rows = ctx.session.execute(query.order_by(Run.id)).all()
-        newest = [part_id for part_id, _, _ in rows]
-        found |= {part_id: (found[above][0], part["path"]) for part_id, above, part in rows}
-    return found
-
-
-@requires(Permission.VIEW_RUNS)
-def whole_of(ctx: Context, run: Run) -> Run:
-    """Return the run that a part belongs to, itself no part."""
-    while run.kind == PART and run.parent_run is not None:
-        run = queries.find(ctx, run.parent_run).run
-    return run

@@ -9,7 +9,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.runs import journal_queries, queries
 from webapp.runs.doubting import Pairs, in_pairs, place_in_words
-from webapp.runs.parts import family
+from webapp.runs.families import family
 from webapp.runs.paths import Places, element_id
 from webapp.runs.queries import RunRow
 

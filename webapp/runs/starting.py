@@ -39,6 +39,7 @@ from webapp.runs.service import (
     runs_under_way,
 )
 from webapp.runs.standing import begun_a_minute
+from webapp.runs.taking_over import begin_with, called_before, go_on_from
 from webapp.workflows.drafting import check, get_draft
 from webapp.workflows.publishing import live_plan, live_version, run_mode, version_to_run
 from webapp.workflows.service import get_workflow
@@ -163,9 +164,30 @@ def start_run(
         depth=0 if parent is None else parent.depth + 1,
         limit_nano=None if parent is None else parent.limit_nano,
     )
-    if mode != "parallel" and parent is None:
+    if parent is not None:
+        return _start_for(ctx, parent, run, given, chosen, priority)
+    if mode != "parallel":
         _make_way(ctx, chosen.workflow_id, mode)
     return accept(ctx, run, chosen.steps, priority)
+
+
+def _start_for(
+    ctx: Context,
+    parent: Parent,
+    run: Run,
+    given: dict[str, Any],
+    chosen: KnownPlan,
+    priority: Priority,
+) -> Run:
+    """Start a run for the step of another, which may be a repetition of one that did so, too."""
+    old = called_before(ctx, parent.run_id, parent.path)
+    taken = None if old is None else go_on_from(ctx, old, run, given, chosen.plan)
+    if old is None or taken is None:
+        return accept(ctx, run, chosen.steps, priority)
+    about = {"again_of": public_id("run", old.id), "reused": taken.done}
+    accept(ctx, run, chosen.steps, priority, about)
+    begin_with(ctx, run.id, taken)
+    return run
 
 
 def accept(

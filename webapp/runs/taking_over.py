@@ -1,19 +1,237 @@
-"""Write the steps that a run begins with: what an earlier run has done already."""
+"""What a run takes over from an earlier one: which of its steps, and writing them.
+
+What succeeded is kept (`reused`), what failed inside a step that went on is kept with it, and what
+has had an effect is skipped unless a person says that it shall happen once more.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import case, func, insert, literal, select
+from sqlalchemy import ColumnElement, case, func, insert, literal, select, update
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
-from webapp.runs.models import Step
+from webapp.engine.plan import Plan
+from webapp.engine.recovery import CALL
+from webapp.engine.reuse import comes_before, steps_around
+from webapp.runs.families import family, whole_of
+from webapp.runs.models import PART, Lease, Run, Step
 
 _AT_ONCE: Final = 500
 _STAYS: Final = ("skipped", "failed")
+_KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
+HAPPENED: Final = ("succeeded", "reused", "unknown", "intent")
+_HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
+_TAKEN_WHOLE: Final = _HOLDERS | {"agent"}
+_UNFINISHED: Final = frozenset({"failed", "cancelled", "needs_review"})
+_MOST_REPEATED: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A step that has had an effect, or may have had one, and would be done again.
+
+    Attributes: path: of the step; calls: how many of an agent's tool calls it stands for.
+    """
+
+    path: str
+    step_id: str
+    kind: str
+    effect: str
+    doubtful: bool
+    calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The newest attempt at a path, without its values.
+
+    Attributes: run_id: the run itself, or one of its parts.
+    """
+
+    run_id: UUID
+    path: str
+    step_id: str
+    kind: str
+    state: str
+    effect: str
+    reason: str
+
+    @property
+    def is_call(self) -> bool:
+        return CALL in self.path
+
+    @property
+    def ends(self) -> bool:
+        return not self.is_call
+
+
+@requires(Permission.VIEW_RUNS)
+def journal_of(ctx: Context, run_id: UUID) -> list[Row]:
+    """Return the journal of a run as if it had no parts: their paths are those of one run."""
+    return rows_in(ctx, family(ctx, run_id))
+
+
+@requires(Permission.VIEW_RUNS)
+def rows_in(ctx: Context, members: Mapping[UUID, str], *only: ColumnElement[bool]) -> list[Row]:
+    """Return the newest attempts in these runs and parts that meet all conditions."""
+    here = (Step.run_id.in_(members), Step.organization_id == ctx.organization_id)
+    newest = (
+        select(Step.run_id, Step.path, func.max(Step.attempt).label("attempt"))
+        .where(*here, Step.kind != PART)
+        .group_by(Step.run_id, Step.path)
+        .subquery()
+    )
+    same = (Step.run_id == newest.c.run_id) & (Step.path == newest.c.path)
+    query = (
+        select(Step.run_id, Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
+        .join(newest, same & (Step.attempt == newest.c.attempt))
+        .where(*here, *only)
+        .order_by(Step.path)
+    )
+    return [
+        Row(member, path, step_id, kind, state, effect, str((error or {}).get("reason") or ""))
+        for member, path, step_id, kind, state, effect, error in ctx.session.execute(query)
+        if path != members[member]
+    ]
+
+
+def kept_of(plan: Plan, rows: Sequence[Row], start: str) -> list[Row]:
+    """Return the rows that the new run takes over."""
+    if not start:
+        return []
+    kept = {row.path for row in rows if _is_kept(plan, row, start)}
+    whole = {row.path for row in rows if row.path in kept and row.kind in _TAKEN_WHOLE}
+    return [row for row in rows if row.path in kept or _failed_in(whole, row)]
+
+
+def _is_kept(plan: Plan, row: Row, start: str) -> bool:
+    step_path = row.path.rpartition(CALL)[0] if row.is_call else row.path
+    if not comes_before(plan, step_path, start):
+        return False
+    if row.state == "skipped":
+        return row.reason in _KEPT_REASONS
+    return row.state in {"succeeded", "reused"}
+
+
+def _failed_in(whole: Collection[str], row: Row) -> bool:
+    """Whether a step or tool call failed in one that went on, and that is not done again."""
+    around = steps_around(row.path) if row.state == "failed" and whole else ()
+    return any(path in whole for path in around)
+
+
+def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> list[Sent]:
+    """Return what has had an effect and is not taken over; an agent stands for its calls."""
+    if run.kind == "rehearsal":
+        return []
+    stay = {row.path for row in kept}
+    holding = {step.id for step in plan.walk() if step.kind in _HOLDERS}
+    calls: dict[str, int] = {}
+    doubtful: set[str] = set()
+    found: dict[str, Row] = {}
+    for row in rows:
+        if row.effect in {"none", ""} or row.path in stay or row.step_id in holding:
+            continue
+        if row.state not in HAPPENED:
+            continue
+        path = row.path.rpartition(CALL)[0] if row.is_call else row.path
+        calls[path] = calls.get(path, 0) + row.is_call
+        if row.state in {"unknown", "intent"}:
+            doubtful.add(path)
+        found.setdefault(path, row)
+    return [
+        Sent(
+            path,
+            row.step_id,
+            "agent" if row.is_call else row.kind,
+            row.effect,
+            path in doubtful,
+            calls[path],
+        )
+        for path, row in sorted(found.items())
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a new run begins with.
+
+    Attributes:
+        kept: what stays as it is; skipped: paths of what is not sent again.
+    """
+
+    rows: list[Row]
+    kept: list[Row]
+    skipped: list[str]
+
+    @property
+    def done(self) -> int:
+        return sum(1 for row in self.kept if row.ends)
+
+
+@requires(Permission.START_RUNS)
+def taken_from(ctx: Context, old: Run, plan: Plan, start: str, wanted: set[str] | None) -> Taken:
+    """Return what a run takes over that begins again from the step at `start`.
+
+    Args:
+        wanted: paths of effects that shall happen once more; None: all of them.
+    """
+    rows = journal_of(ctx, old.id)
+    kept = kept_of(plan, rows, start)
+    sent = [] if wanted is None else [one.path for one in sent_in(old, rows, kept, plan)]
+    return Taken(rows, kept, [path for path in sent if path not in (wanted or ())])
+
+
+@requires(Permission.START_RUNS)
+def begin_with(ctx: Context, run_id: UUID, taken: Taken) -> None:
+    """Write the steps of a run that was accepted just now."""
+    for member in {row.run_id for row in taken.rows}:
+        mine = [row.path for row in taken.kept if row.run_id == member]
+        here = {row.path for row in taken.rows if row.run_id == member}
+        take_over(ctx, member, run_id, mine, [path for path in taken.skipped if path in here])
+    ctx.session.execute(update(Lease).where(Lease.run_id == run_id).values(done=taken.done))
+
+
+@requires(Permission.START_RUNS)
+def called_before(ctx: Context, parent_run: UUID, path: str) -> Run | None:
+    """Return the run that the step at a path had started in the run that this one repeats.
+
+    Of several repetitions the last counts that came so far.
+    """
+    above = whole_of(ctx, ctx.get(Run, parent_run))
+    for _ in range(_MOST_REPEATED):
+        if above.again_of is None:
+            break
+        members = family(ctx, above.again_of)
+        called = (Run.parent_run.in_(members), Run.parent_path == path, Run.kind != PART)
+        found = ctx.session.scalars(select(Run).where(*called).limit(1)).one_or_none()
+        if found is not None:
+            return found
+        above = ctx.get(Run, above.again_of)
+    return None
+
+
+@requires(Permission.START_RUNS)
+def go_on_from(
+    ctx: Context, old: Run, run: Run, given: Collection[str], plan: Plan
+) -> Taken | None:
+    """Let a run that a step of a repetition starts go on where the one before it failed, so that
+    nothing that it sent is sent twice; None: it begins anew, being about something else.
+
+    Args:
+        run: not written yet; given: names of the inputs that the step hands over.
+    """
+    same = all(run.inputs.get(name) == old.inputs.get(name) for name in given)
+    if old.state not in _UNFINISHED or old.version_id != run.version_id or not same:
+        return None
+    failed_at = str((old.error or {}).get("path") or "")
+    taken = taken_from(ctx, old, plan, failed_at, set())
+    run.inputs, run.again_of, run.again_from = old.inputs, old.id, failed_at or None
+    return taken
 
 
 @requires(Permission.START_RUNS)
