@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.drives import http, plan_of, run, text
 from webapp.engine.checks import check
-from webapp.engine.journal import End, Park
+from webapp.engine.journal import End, Park, Record
 from webapp.engine.plan import load_plan
 from webapp.engine.testing import (
     Died,
@@ -142,6 +142,28 @@ def test_a_long_pause_gives_the_worker_back_and_goes_on_when_it_is_over() -> Non
     assert parked.due_in_s is not None
     assert 50 < parked.due_in_s <= 60
     clock.moment += timedelta(seconds=61)
+    assert run(plan, journal, fake_ports(clock=clock)) == End("done", result={})
+
+
+def test_nothing_is_waited_for_behind_rounds_that_were_taken_over() -> None:
+    clock = FakeClock()
+    steps = (text("s_2", "x"), text("s_3", "y"))
+    plan = plan_of(repeat("s_1", until(["s_1", "round"], "equal", 4), *steps, pause_s=3600))
+    taken = [f"s_1#{n}/{step}" for n in (1, 2) for step in ("s_2", "s_3")]
+    journal = MemoryJournal()
+    for path in taken:
+        record = Record(path, 1, path[-3:], "text", "reused", result={"text": "z"}, new=False)
+        journal.rows[path, 1] = record
+
+    parked = run(plan, journal, fake_ports(clock=clock))
+
+    assert isinstance(parked, Park)
+    assert "s_1#3/s_3" in journal.states()
+    assert "s_1#4/s_2" not in journal.states()
+    again = run(plan, journal, fake_ports(clock=clock))
+    assert isinstance(again, Park)
+    assert again.due_in_s == pytest.approx(parked.due_in_s, abs=1)
+    clock.moment += timedelta(hours=1, seconds=1)
     assert run(plan, journal, fake_ports(clock=clock)) == End("done", result={})
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from tests.conftest import test_settings
 from tests.fixtures import Browser, House
 from tests.runs.durable import claim
+from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
 from webapp.access.tenancy import bind_organization
@@ -279,6 +280,28 @@ def test_a_run_that_is_cancelled_instead_leaves_open_only_what_nobody_decided(
         {"s_9": "cancelled", "s_9:l1/s_1": "cancelled", "s_9:l2/s_2": "unknown"},
     )
     assert decide(program, run, HAPPENED, "s_9:l2/s_2").status_code == 409
+
+
+def test_a_waiting_run_is_not_cancelled_over_a_question_that_nobody_was_asked_yet(
+    program: Any, make_live: Any, start: Any, runner: Runner, finish: Any, shop: Shop
+) -> None:
+    waits = {"id": "s_2", "kind": "wait", "with": {"signal": {"name": "paid"}}}
+    two = [{"id": "l1", "steps": [order("s_1", shop)]}, {"id": "l2", "steps": [waits]}]
+    lanes = {"id": "s_9", "kind": "parallel", "with": {"lanes": two}}
+    run = start(make_live(plan_of(lanes), "Orders")).get_json()["id"]
+    eventually(program, run, "waiting")
+    assert states(eventually(program, run, "waiting"))["s_9:l1/s_1"] == "unknown"
+
+    program.post(f"/api/v1/runs/{run}/cancel")
+
+    found = program.get(f"/api/v1/runs/{run}").get_json()
+    assert (found["state"], states(found)) == (
+        "needs_review",
+        {"s_9": "cancelled", "s_9:l1/s_1": "unknown", "s_9:l2/s_2": "cancelled"},
+    )
+    assert decide(program, run, HAPPENED, "s_9:l1/s_1").status_code == 200
+    assert finish(run)["state"] == "cancelled"
+    assert len(shop.orders) == 1
 
 
 def test_a_run_that_was_told_to_pause_while_it_came_into_doubt_rests_once_that_is_decided(

@@ -28,10 +28,11 @@ class RepeatFrame(HolderFrame):
 
     def _open_round(self) -> None:
         self.round += 1
-        task = self.task
+        task, steps = self.task, self.task.step.config.steps
+        prefix = f"{task.path}#{self.round}/"
+        self.is_there = bool(steps) and self.scheduler.found.is_final(prefix + steps[0].id)
         roots = {task.step.id: {"round": self.round, "carry": dict(self.carry)}}
-        scope = Scope(roots, around=task.scope)
-        self.open_block(self.round, task.step.config.steps, f"{task.path}#{self.round}/", scope)
+        self.open_block(self.round, steps, prefix, Scope(roots, around=task.scope))
 
     def block_done(self, block: Block) -> None:
         self.forget(block)
@@ -62,12 +63,16 @@ class RepeatFrame(HolderFrame):
         """Return the time at which this round ended, the same in every replay."""
         ends: list[dict[str, Any]] = self.decided.setdefault("ends", [])
         if len(ends) < self.round:
+            if self.is_there:  # nobody wrote down its end: it was taken over from another run
+                self.decided["taken"] = self.round
             ends.append(dict(self.scheduler.now))
             self.decide("ends", ends)
         return ends[self.round - 1]
 
     def _pause(self, ended: dict[str, Any]) -> None:
-        pause_s = self.task.step.config.pause_s
+        """Open the next round in a while; nothing is waited for behind one that was taken over."""
+        is_new = self.round > self.decided.get("taken", 0)
+        pause_s = self.task.step.config.pause_s if is_new else 0
         passed = _moment(self.scheduler.now) - _moment(ended)
         left_s = min(max(pause_s - passed.total_seconds(), 0.0), float(pause_s))
         if left_s > 0:

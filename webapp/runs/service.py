@@ -173,12 +173,15 @@ def close_cancelled(ctx: Context, run: Run, lease: Lease) -> None:
         select(Step).where(Step.run_id == run.id, Step.state.in_(["intent", "waiting", "unknown"]))
     ).all()
     # What nobody has decided stays in doubt; what was to be done again is not done any more.
-    open_steps = [s for s in open_steps if s.state != "unknown" or "decided" in (s.error or {})]
+    undecided = [s for s in open_steps if s.state == "unknown" and "decided" not in (s.error or {})]
+    open_steps = [s for s in open_steps if s not in undecided]
     doubtful = [s for s in open_steps if s.state == "intent" and s.effect == "at_most_once"]
     seq = lease.seq + 1
     for step in open_steps:
         step.state = "unknown" if step in doubtful else "cancelled"
         step.done_at, step.seq = now(), seq
+    if run.state != "needs_review":  # or somebody has seen the question, and cancels instead
+        doubtful += [step for step in undecided if step.effect == "at_most_once"]
     if doubtful:
         _ask_nobody(ctx, run.id)
         transitions.check(run.state, "needs_review")
