@@ -62,6 +62,7 @@ INSIDE = {
     "webapp.runs.locking.lock_families",
     "webapp.runs.looking.plan_of_run",
     "webapp.runs.pausing.back_in_line",
+    "webapp.runs.pausing.rest_with_parent",
     "webapp.runs.seeing.labels_in",
     "webapp.runs.service.add_event",
     "webapp.runs.service.children_of",

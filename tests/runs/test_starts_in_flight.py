@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -161,3 +162,32 @@ def test_a_run_that_is_cancelled_leaves_nothing_that_its_steps_were_starting(
 
     follow.until(run, "cancelled")
     settle(gate, runner, children, run, where)
+
+
+@pytest.mark.parametrize("where", ["before", "written"])
+@pytest.mark.parametrize("what", ["a workflow", "a part"])
+def test_what_a_run_was_starting_when_it_was_paused_rests_and_goes_on_with_it(
+    gate: Gate, where: str, what: str, make_live: Any, start: Any, runner: Runner, follow: Follow,
+    children: Children,
+) -> None:  # fmt: skip
+    if what == "a part":
+        given = {"inputs": {"items": list(range(20))}}
+        run = start(make_live(over(20, SAYS, at_once=1)), **given).get_json()["id"]
+    else:
+        run = start(make_live(calling(make_live(HELLO, "Other")), "Caller")).get_json()["id"]
+    runner.wake()
+    assert gate.come.wait(DEADLINE_S)
+
+    with ThreadPoolExecutor(1) as presses:
+        pressed = presses.submit(follow.do, f"runs/{run}/pause")
+        if where == "before":
+            assert pressed.result().status_code == 200
+        gate.go.set()
+        assert pressed.result().status_code == 200
+
+    until(lambda: [one.state for one in children(run)] == ["paused"], "what was started rests")
+    follow.until(run, "paused")
+    assert [one.state for one in children(run)] == ["paused"]
+    follow.do(f"runs/{run}/resume")
+    runner.wake()
+    assert follow.until(run, "done", "failed")["word"] == "Done"

@@ -18,6 +18,7 @@ from webapp.runs import list_queries, queries, starting
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import PART, Run, Step
 from webapp.runs.paths import item_of
+from webapp.runs.pausing import rest_with_parent
 from webapp.runs.service import find_run_by_key, lock_lease
 from webapp.runs.taking_over import take_over
 
@@ -100,6 +101,7 @@ def start_part(ctx: Context, parent: Run, path: str, part: dict[str, Any]) -> Ru
     starting.accept(ctx, run, part["count"])
     if taken_over:
         take_over(ctx, parent.id, run.id, taken_over)
+    rest_with_parent(ctx, run.id, parent.id)
     return run
 
 

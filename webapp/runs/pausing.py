@@ -110,6 +110,22 @@ def _resume_children(ctx: Context, run_id: UUID) -> None:
         _resume_children(ctx, run.id)
 
 
+def rest_with_parent(ctx: Context, run_id: UUID, parent_run: UUID) -> None:
+    """Let a run that was accepted just now rest, if the one whose step starts it is to pause.
+
+    What pauses many runs as one holds runs by what they are themselves.
+    """
+    above = lock_lease(ctx, parent_run)
+    if above is None or above.pause_at is None or above.wait_reason not in {"run", "parent"}:
+        return
+    lease = lock_lease(ctx, run_id)
+    assert lease is not None
+    lease.wait_reason = "parent"
+    rest(ctx.session.get_one(Run, run_id), lease)
+    add_event(ctx, lease, "run.paused", {"why": "parent"})
+    ctx.session.flush()
+
+
 def rest(run: Run, lease: Lease) -> None:
     """Let a run that nobody works on be paused."""
     if run.state != "paused":

@@ -30,6 +30,7 @@ from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
 from webapp.runs.locking import lock_families
 from webapp.runs.models import PART, Fair, Run
+from webapp.runs.pausing import rest_with_parent
 from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 from webapp.runs.service import (
     find_run_by_key,
@@ -183,10 +184,12 @@ def _start_for(
     old = called_before(ctx, parent.run_id, parent.path)
     taken = None if old is None else go_on_from(ctx, old, run, given, chosen.plan)
     if old is None or taken is None:
-        return accept(ctx, run, chosen.steps, priority)
-    about = {"again_of": public_id("run", old.id), "reused": taken.done}
-    accept(ctx, run, chosen.steps, priority, about)
-    begin_with(ctx, run.id, taken)
+        accept(ctx, run, chosen.steps, priority)
+    else:
+        about = {"again_of": public_id("run", old.id), "reused": taken.done}
+        accept(ctx, run, chosen.steps, priority, about)
+        begin_with(ctx, run.id, taken)
+    rest_with_parent(ctx, run.id, parent.run_id)
     return run
 
 
