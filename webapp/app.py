@@ -37,6 +37,7 @@ from webapp.runs import pausing_api, replaying_api
 from webapp.runs import topics as runs_topics
 from webapp.web import (
     assets,
+    crowd,
     database,
     doors,
     errors,
@@ -116,6 +117,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     app.extensions["last_runs"] = runs_pages.last_runs
     _common_doors(app)
     _refuse_holes(app)
+    crowd.init_app(app, settings)
     return app
 
 

@@ -20,6 +20,7 @@ from tests.chaos import (
     kill,
     migrations,
     money,
+    overload,
     processes,
     services_away,
     sizes,
@@ -58,6 +59,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "clock": (control.clocks, 1),
     "D19": (watching.reconnects, 200),
     "D20": (processes.everything, 10),
+    "L1": (overload.overload, 300),
     "L6": (sizes.bounds, 1),
 }
 """Each row with the number of faults that it is asked for."""

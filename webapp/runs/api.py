@@ -54,7 +54,7 @@ from webapp.runs.schemas import (
     TaskOut,
     TasksAsked,
 )
-from webapp.web import jsons
+from webapp.web import crowd, jsons
 from webapp.web.database import brief_reading
 from webapp.web.doors import ApiDoors, here
 from webapp.web.identities import identities
@@ -328,6 +328,7 @@ def wait_for_the_end(response: Response) -> Response:
     with endings.place() as free:
         if not free:
             return response
+        crowd.step_aside()
         seconds = min(int(wait[1]), LONGEST_WAIT_S)
         found = endings.wait(run, seconds, lambda: _finished(run))
     if found is not None:

@@ -67,7 +67,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     # Flask runs these from the last to the first: compare, compress, then head.
     @app.after_request
     def headers(response: Response) -> Response:
-        return _with_headers(response, https=settings.https)
+        return with_headers(response, https=settings.https)
 
     app.after_request(_compress)
     app.after_request(_conditional)
@@ -149,7 +149,8 @@ def _policy_here() -> str:
     return policy(path if path in EXCEPTIONS else "", nonce)
 
 
-def _with_headers(response: Response, *, https: bool) -> Response:
+def with_headers(response: Response, *, https: bool) -> Response:
+    """Put on an answer what every answer carries."""
     head = response.headers
     head.setdefault("Content-Security-Policy", _policy_here())
     head["X-Content-Type-Options"] = "nosniff"
