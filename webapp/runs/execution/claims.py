@@ -112,15 +112,21 @@ class Claims:
         self._looking: Connection | None = None
         self._driver: Any = None
 
-    def claim(self, most: int, hints: Hints) -> list[Claimed]:
-        """Take up to `most` runs that may go on, in the order of their virtual time."""
+    def claim(self, most: int, hints: Hints, at_a_time: int | None = None) -> list[Claimed]:
+        """Take up to `most` runs that may go on, in the order of their virtual time.
+
+        Args:
+            at_a_time: a claim takes no more, unless those at the head of the line may not go on.
+        """
+        batch = min(most, at_a_time or most)
         for _ in range(_TRIES):
-            look = self._look(most)
+            look = self._look(batch)
             if not (look.ready or look.freed):
                 return []
-            claimed, set_aside = self._take(most, look, hints)
+            claimed, set_aside = self._take(batch, look, hints)
             if claimed or not set_aside:
                 return claimed
+            batch = most
         return []
 
     def claim_newcomers(self, most: int, here: Collection[UUID], hints: Hints) -> list[Claimed]:
@@ -148,9 +154,8 @@ class Claims:
                 rows += self._claim(cursor, st.CLAIM, most - len(rows), queue=self._queue)
             if look.gates and rows:
                 rows, held = self._gates.admit(cursor, rows, freed)
-            begun = [self._begin(cursor, row) for row in rows]
+            claimed = self._begin(cursor, rows)
             self._count_claimed(cursor, rows)
-        claimed = [run for run in begun if run is not None]
         for run in claimed:
             name = "run.started" if run.fresh else "run.resumed"
             self._tell(hints, run.run_id, run.organization_id, name, run.seq)
@@ -179,25 +184,41 @@ class Claims:
         rows: list[Any] = cursor.fetchall()
         return rows
 
-    def _begin(self, cursor: Any, row: Any) -> Claimed | None:
-        run_key, org_key, fence, seq, ran_ms, done, cost, cancel_at = row[:8]
+    def _begin(self, cursor: Any, rows: list[Any]) -> list[Claimed]:
+        """Write down that the claimed runs are at work, and return what is to be done."""
         at = now()
-        cursor.execute(self._sql(st.BEGIN_RUN), {"run": run_key, "at": self._sql.moment(at)})
-        run = cursor.fetchone()
-        if run is None:  # it was deleted: what it leaves behind must not stop the others
-            cursor.execute(self._sql(st.DROP_LEASE), {"run": run_key, "fence": fence})
-            return None
-        cursor.execute(
-            self._sql(st.WRITE_EVENT),
-            {
-                "run": run_key,
-                "org": org_key,
-                "seq": seq,
-                "at": self._sql.moment(at),
-                "type": "run.started" if fence == 1 else "run.resumed",
-                "data": self._sql.json({"worker": self._worker}),
-            },
-        )
+        moment = self._sql.moment(at)
+        facts = [{"run": row[at_gates.RUN], "at": moment} for row in rows]
+        runs = self._each(cursor, st.BEGIN_RUN, facts)
+        begun = []
+        for row, run in zip(rows, runs, strict=True):
+            if run is None:  # it was deleted: what it leaves behind must not stop the others
+                lost = {"run": row[at_gates.RUN], "fence": row[at_gates.FENCE]}
+                cursor.execute(self._sql(st.DROP_LEASE), lost)
+            else:
+                begun.append((row, self._claimed(row, run, at)))
+        told = {"at": moment, "data": self._sql.json({"worker": self._worker})}
+        events = [
+            told
+            | {"run": row[at_gates.RUN], "org": row[at_gates.ORGANIZATION], "seq": run.seq}
+            | {"type": "run.started" if run.fresh else "run.resumed"}
+            for row, run in begun
+        ]
+        if events:
+            cursor.executemany(self._sql(st.WRITE_EVENT), events)
+        return [run for _, run in begun]
+
+    def _each(self, cursor: Any, statement: str, facts: list[dict[str, Any]]) -> list[Any]:
+        """Return the one row of a statement, or None, for each of `facts`."""
+        text = self._sql(statement)
+        if not self._sql.postgresql:
+            return [cursor.execute(text, one).fetchone() for one in facts]
+        with cursor.connection.pipeline():  # one round trip instead of one for each
+            asked = [cursor.connection.cursor().execute(text, one) for one in facts]
+        return [one.fetchone() for one in asked]
+
+    def _claimed(self, row: Any, run: Any, at: datetime) -> Claimed:
+        run_key, org_key, fence, seq, ran_ms, done, cost, cancel_at = row[:8]
         part = self._sql.read_json(run[12])
         return Claimed(
             run_id=self._sql.read_id(run_key),

@@ -45,6 +45,8 @@ QUEUE: Final = "runs"
 AWAKE_S: Final = 0.1
 """How long a worker that just claimed looks by itself before it wants to be rung again."""
 LOOK_S: Final = 0.005
+AT_A_TIME: Final = 4
+"""The most runs of one claim: whoever comes while it is made waits for its end."""
 NEWCOMERS: Final = 8
 """One place more for each so many is kept for organizations that have nothing at work here."""
 LATE_LOOP_S: Final = 5.0
@@ -187,10 +189,10 @@ class Runner:
             self.answer()  # from now on a start has to ring again; the ones before are found now
         crashpoint("worker.after_dequeue")
         hints = Hints()
-        claimed = self.claims.claim(free, hints)
+        claimed = self.claims.claim(free, hints, AT_A_TIME)
         while not claimed and time.monotonic() < awake_until and not self._stop.is_set():
             time.sleep(LOOK_S)  # the rate of looking, not a wait for anything
-            claimed = self.claims.claim(free, hints)
+            claimed = self.claims.claim(free, hints, AT_A_TIME)
         crashpoint("worker.after_lease")
         hints.flush(self.bell)
         return claimed
