@@ -134,7 +134,6 @@ class Driver:
         self.timers = Timers(self.loop, ports.clock, self.wake)
         self.mailbox = mailbox or Mailbox()
         self.mailbox.forget_taken(records)
-        self.scheduler.problems |= self.mailbox.problems
         self.mailbox.on_arrival(self.wake)
         self.flights = Flights(ports, facts, self.desk, self.wake)
         self.todo: deque[Command] = deque()
@@ -218,7 +217,6 @@ class Driver:
 
     def _hear(self) -> None:
         """Give what has come from outside to the steps that wait for it."""
-        self.scheduler.problems |= self.mailbox.problems
         for path, (kind, key) in self.timers.awaited():
             arrival = self.mailbox.take(kind, key)
             record = self.timers.take_wait(path) if arrival is not None else None

@@ -35,8 +35,6 @@ class Mailbox:
         """Something has come since the last look."""
         self.wanted = False
         """A step waits for something: look for it from time to time."""
-        self.problems = False
-        """A run that a step has waited for finished with problems."""
 
     @property
     def heard(self) -> int:
@@ -71,11 +69,7 @@ class Mailbox:
     def take(self, kind: str, key: str) -> Arrival | None:
         """Take off the first that came."""
         line = self._waiting.get((kind, key))
-        if not line:
-            return None
-        found = line.popleft()
-        self.problems |= kind == "child" and bool(found.data.get("problems"))
-        return found
+        return line.popleft() if line else None
 
 
 def awaited(record: Record) -> tuple[str, str] | None:
