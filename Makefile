@@ -58,7 +58,7 @@ migration: setup .venv/.dev ## Draft a migration: make migration M="add schedule
 bench: setup .venv/.dev ## Print figures as JSON lines
 	@$(BIN)/python -m bench
 
-chaos: setup .venv/.dev ## Kill, stop and starve each part while runs go on; ROWS=D3,D8 N=200 DB=postgres
+chaos: setup .venv/.dev ## Kill, stop, starve and flood the parts; ROWS=D3,L6 N=200 DB=postgres
 	@$(BIN)/python -m tests.chaos $(if $(ROWS),--rows $(ROWS)) $(if $(N),--times $(N)) \
 		$(if $(filter postgres,$(DB)),--postgres)
 

@@ -1,6 +1,11 @@
-"""`make chaos`: the rows of SECURITY.md 3.1, each with its faults, and one JSON line of figures.
+"""`make chaos`: the rows of SECURITY.md 3.1 and 3.2, and a JSON line of figures for each.
 
-python -m tests.chaos --rows D3,D8 --times 200 --postgres
+    python -m tests.chaos --list
+    python -m tests.chaos --rows D3,D8 --times 200 --postgres
+
+It ends with 1 if anything was broken; "broken" says what. What a row's times are, its line in the
+list says: faults, rounds, seconds or minutes. Each row starts parts, a Valkey and, where asked, a
+PostgreSQL of its own and leaves nothing behind, so that several may run side by side.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from tests.chaos import (
     processes,
     services_away,
     sizes,
+    soak,
     stops,
     versions,
     watching,
@@ -61,9 +67,9 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D20": (processes.everything, 10),
     "L1": (overload.overload, 300),
     "L6": (sizes.bounds, 1),
+    "L7": (soak.soak, 15),
 }
 """Each row with the number of faults that it is asked for."""
-
 
 ELSEWHERE = {True: {"D7full", "D7locked", "D8"}, False: {"D7", "D7cut", "D7packets", "D9"}}
 """Rows that are about the other database, by whether this one is PostgreSQL."""
@@ -73,14 +79,32 @@ def _rows_of(postgres: bool) -> list[str]:
     return [name for name in ROWS if name not in ELSEWHERE[postgres]]
 
 
+def _print_list() -> None:
+    for name, (row, times) in ROWS.items():
+        told = (row.__doc__ or "").partition("\n")[0]
+        only = [" PostgreSQL only.", " SQLite only."]
+        where = "".join(
+            text for text, of in zip(only, (False, True), strict=True) if name in ELSEWHERE[of]
+        )
+        print(f"{name:10} {times:4}  {told}{where}")
+
+
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--list", action="store_true", help="say what each row does, how often")
     parser.add_argument("--rows", help="which, with commas; else all that this database has")
     parser.add_argument("--times", type=int, default=0, help="faults of each, not the row's own")
     parser.add_argument("--postgres", action="store_true", help="instead of SQLite")
     parser.add_argument("--lease", type=int, default=0, help="LEASE_S where the row lets choose")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
+    if given.list:
+        _print_list()
+        return 0
     place = Place(given.postgres, given.lease)
     broken = 0
     for name in (given.rows or ",".join(_rows_of(given.postgres))).split(","):

@@ -1,8 +1,8 @@
 """Starts runs at a rate that does not care how they are answered, from a process of its own.
 
-    python -m tests.chaos.flood URL KEY WORKFLOW RATE SECONDS
+    python -m tests.chaos.flood URL KEY WORKFLOW RATE SECONDS NAME
 
-What came of it is printed as one JSON object. A start whose turn came while every connection was
+NAME begins the key of each start. What came of it is printed as one JSON object. A start whose turn came while every connection was
 waiting for an answer, for longer than `LATE_S`, counts as one that could not even be sent.
 """
 
@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
+
+from tests.chaos.client import Client
+
+Figures = dict[str, Any]
 
 CONNECTIONS: Final = 800
 LATE_S: Final = 1.0
@@ -60,7 +65,9 @@ class Pace:
         return number
 
 
-async def flood(url: str, key: str, workflow: str, rate: float, seconds: float) -> Told:
+async def flood(
+    url: str, key: str, workflow: str, rate: float, seconds: float, called: str
+) -> Told:
     """Start runs of a workflow; return what came of it."""
     told = Told()
     pace = Pace(rate, seconds, told)
@@ -73,7 +80,7 @@ async def flood(url: str, key: str, workflow: str, rate: float, seconds: float) 
     async def client() -> None:
         wire: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         while (number := await pace.turn()) is not None:
-            name = f"flood-{number}"
+            name = f"{called}-{number}"
             body = json.dumps({"inputs": {"name": name}})
             more = f"Idempotency-Key: {name}\r\nContent-Length: {len(body)}\r\n\r\n"
             began = time.monotonic()
@@ -119,9 +126,19 @@ def _note(
         told.without_retry_after += 1
 
 
-def main(url: str, key: str, workflow: str, rate: str, seconds: str) -> None:
+def flooded(client: Client, workflow: str, rate: float, seconds: float, called: str) -> Figures:
+    """Flood from another process, and return what came of it."""
+    words = [client.url, client.key, workflow, str(rate), str(seconds), called]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.chaos.flood", *words], stdout=subprocess.PIPE, check=True
+    )
+    told: Figures = json.loads(done.stdout)
+    return told
+
+
+def main(url: str, key: str, workflow: str, rate: str, seconds: str, called: str) -> None:
     """Print what came of it."""
-    told = asyncio.run(flood(url, key, workflow, float(rate), float(seconds)))
+    told = asyncio.run(flood(url, key, workflow, float(rate), float(seconds), called))
     json.dump(vars(told), sys.stdout)
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import http.client
 import itertools
-import json
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +14,7 @@ from typing import Any, Final
 
 from bench.load import start_runs
 from bench.measure import quantile
+from tests.chaos.flood import flooded
 from tests.chaos.history_check import check
 from tests.chaos.house import House
 from tests.chaos.places import Place, Server
@@ -57,7 +55,7 @@ def _row(house: House, seconds: int) -> Figures:
     quiet = start_runs(house.port, house.key, workflow, AT_ONCE, MEASURED, {"name": "x"})
     rate = TIMES * quiet.per_s
     with _watched(house) as watch:
-        told = _flood(house, workflow, rate, seconds)
+        told = flooded(house, workflow, rate, seconds, "flood")
     over = time.monotonic()
     broken = _answers_again(house, workflow, over)
     normal_s = time.monotonic() - over
@@ -89,15 +87,6 @@ def _texts() -> dict[str, Any]:
     ]
     name = {"name": "name", "label": "Name", "type": "text", "required": True}
     return {"plan": 1, "inputs": [name], "steps": steps}
-
-
-def _flood(house: House, workflow: str, rate: float, seconds: int) -> Figures:
-    words = [house.url, house.key, workflow, str(rate), str(seconds)]
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.chaos.flood", *words], capture_output=True, check=True
-    )
-    told: Figures = json.loads(done.stdout)
-    return told
 
 
 class Watch:

@@ -32,13 +32,13 @@ def rows(stack: Stack) -> Iterator[Session]:
         yield session
 
 
-def sign_in(stack: Stack, role: Role = Role.MEMBER) -> str:
+def sign_in(stack: Stack, role: Role = Role.MEMBER, name: str = "Ada") -> str:
     """Return the cookie of somebody new in the stack's organization."""
     with rows(stack) as session:
         organization = session.scalars(select(Organization)).first()
         assert organization is not None
-        email = "ada@example.com"
-        person = User(name="Ada", email=email, email_folded=email, password_hash="none")
+        email = f"{name.lower()}@example.com"
+        person = User(name=name, email=email, email_folded=email, password_hash="none")
         session.add(person)
         session.flush()
         organizations.add_member(session, organization.id, person.id, role)

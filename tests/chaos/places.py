@@ -109,6 +109,12 @@ class Server(Postgres):
         found = self._admin.execute(cut, (OWNER, most)).fetchone()
         return int(found[0]) if found else 0
 
+    def open_transactions(self) -> int:
+        """Count those that began more than a second ago."""
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE xact_start < now() - interval '1 s'"
+        found = self._admin.execute(asked).fetchone()
+        return int(found[0]) if found else 0
+
     def let_in(self, sessions: int) -> None:
         """Allow Deckhand so many sessions; -1 is as many as it likes."""
         self._admin.execute(f"ALTER ROLE {OWNER} CONNECTION LIMIT {sessions}")

@@ -195,10 +195,10 @@ class Reader:
 
 
 @contextlib.contextmanager
-def reading(stack: Stack, workflow: str) -> Iterator[list[Reader]]:
+def reading(stack: Stack, workflow: str, name: str = "page") -> Iterator[list[Reader]]:
     """Let people watch while the block is at work."""
-    cookie = sign_in(stack)
-    readers = [Reader(stack, workflow, cookie, f"page{n}") for n in range(PAGES)]
+    cookie = sign_in(stack, name=name)
+    readers = [Reader(stack, workflow, cookie, f"{name}{n}") for n in range(PAGES)]
     try:
         yield readers
         time.sleep(LATE_S)  # of service, for the last ends to be heard
