@@ -74,6 +74,39 @@ def test_what_was_sent_is_told_before_and_skipped_unless_it_is_wanted(
     assert sink.sent == ["/one", "/two", "/two", "/one", "/two"]
 
 
+def test_what_was_skipped_since_it_was_sent_is_not_forgotten_by_the_next_repetition(
+    program: Any, owner: Any, sink: Sink, failed: str
+) -> None:
+    run = again(program, failed, {}).get_json()["id"]
+    eventually(program, run, "failed")
+
+    told = program.get(f"/api/v1/runs/{run}/again").get_json()
+    page = owner.get(f"/o/acme/runs/{run}/again").text
+    new = again(program, run, {}).get_json()["id"]
+
+    assert [(one["path"], one["effect"]) for one in told["sent"]] == [("s_1", "at_most_once")]
+    assert f"POST {sink.url}/one" in page
+    eventually(program, new, "failed")
+    assert sink.sent == ["/one", "/two", "/two", "/two"]
+
+
+def test_a_tool_call_that_is_kept_still_says_what_was_asked(
+    program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    inline = {"instructions": "Reckon.", "model": "practice", "tools": ["calculator"]}
+    agent = {"id": "s_1", "kind": "agent", "with": {"inline": inline, "message": "6 * 7"}}
+    run = start(make_live(plan_of(agent, text("s_2")))).get_json()["id"]
+    eventually(program, run, "done")
+
+    new = again(program, run, {"from": "s_2"}).get_json()["id"]
+
+    eventually(program, new, "done")
+    calls = [program.get(f"/api/v1/tasks/{one}.s_1/call_1").get_json() for one in (run, new)]
+    assert [call["state"] for call in calls] == ["succeeded", "reused"]
+    assert calls[1]["input"] == calls[0]["input"]
+    assert calls[0]["input"]["tool"] == "calculator"
+
+
 def test_many_run_it_again_at_the_same_moment_and_each_gets_a_run(
     program: Any, make_live: Any, start: Any, finish: Any
 ) -> None:

@@ -82,7 +82,7 @@ def again_view(ctx: Context, found: Again, places: Places) -> AgainView:
             _when(calls.get(one.path) or [rows.get(one.path)]),
             _what(calls.get(one.path) or [rows.get(one.path)]),
             one.doubtful,
-            one.path in rows and rows[one.path].state in {"succeeded", "reused"},
+            one.path in rows and rows[one.path].state in {"succeeded", "reused", "skipped"},
             one.calls,
         )
         for one in shown

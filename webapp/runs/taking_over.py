@@ -69,6 +69,12 @@ class Row:
     def ends(self) -> bool:
         return not self.is_call
 
+    @property
+    def has_happened(self) -> bool:
+        """Whether its effect was there, or may have been, in this run or in one that it repeats."""
+        skipped = self.state == "skipped" and self.reason == "sent_before"
+        return skipped or self.state in HAPPENED
+
 
 @requires(Permission.VIEW_RUNS)
 def journal_of(ctx: Context, run_id: UUID) -> list[Row]:
@@ -136,7 +142,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
     for row in rows:
         if row.effect in {"none", ""} or row.path in stay or row.step_id in holding:
             continue
-        if row.state not in HAPPENED:
+        if not row.has_happened:
             continue
         path = row.path.rpartition(CALL)[0] if row.is_call else row.path
         calls[path] = calls.get(path, 0) + row.is_call
@@ -183,7 +189,11 @@ def taken_from(ctx: Context, old: Run, plan: Plan, start: str, wanted: set[str] 
     rows = journal_of(ctx, old.id)
     kept = kept_of(plan, rows, start)
     sent = [] if wanted is None else [one.path for one in sent_in(old, rows, kept, plan)]
-    return Taken(rows, kept, [path for path in sent if path not in (wanted or ())])
+    skipped = [path for path in sent if path not in (wanted or ())]
+    # What an agent has done that is skipped stays known to whoever runs the new run again.
+    done = [row for row in rows if row.is_call and row.has_happened]
+    kept += [row for row in done if row.path.rpartition(CALL)[0] in set(skipped)]
+    return Taken(rows, kept, skipped)
 
 
 @requires(Permission.START_RUNS)
@@ -250,6 +260,8 @@ def take_over(
 
 
 _SAME: Final = ("path", "step_id", "kind", "effect", "idem_key", "result", "result_file")
+_ASKED_FOR: Final = (Step.effect != "none") | Step.path.contains(CALL, autoescape=True)
+"""What was sent is shown again, and an agent that asks for the same gets what it got."""
 
 
 def _copy_some(ctx: Context, old: UUID, new: UUID, paths: Sequence[str], state: str) -> None:
@@ -265,6 +277,7 @@ def _copy_some(ctx: Context, old: UUID, new: UUID, paths: Sequence[str], state: 
         "run_id": literal(new, Step.run_id.type),
         "attempt": literal(1),
         "state": literal(state) if state else kept_state,
+        "request": case((_ASKED_FOR, Step.request)),
         "error": literal({"reason": "sent_before"}, Step.error.type) if state else Step.error,
         "fence": literal(0),
         "seq": literal(1),
