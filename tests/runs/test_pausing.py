@@ -20,6 +20,7 @@ from tests.fixtures import House, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import Yard, claim
 from tests.runs.following import API, Follow, until
+from tests.workflows.plans import plan_of
 from webapp.access.permissions import Role
 from webapp.access.tenancy import across_organizations, bind_organization
 from webapp.audit.models import AuditEntry
@@ -27,6 +28,7 @@ from webapp.engine.journal import Batch, Event, PauseRequested, Record
 from webapp.kernel.clock import now
 from webapp.kernel.db import writing
 from webapp.kernel.hints import Hints
+from webapp.kernel.ids import parse_id
 from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
 from webapp.runs.execution.claims import Claimed, Claims
@@ -152,6 +154,29 @@ def _nowhere() -> Any:
     made = Counter.__new__(Counter)
     made.port = 9
     return made
+
+
+@pytest.mark.parametrize("is_safe", [True, False], ids=["safe to repeat", "at most once"])
+def test_a_run_that_is_cancelled_before_its_pause_came_about_is_not_paused_instead(
+    make_live: Any, start: Any, runner: Runner, follow: Follow, counter: Counter, is_safe: bool
+) -> None:
+    one, two, three, four = (counter.call(f"s_{n}") for n in range(1, 5))
+    for step in (one, two, three, four):
+        step["with"]["repeat_safe"] = is_safe
+    lanes = [{"id": "a", "steps": [one, two]}, {"id": "b", "steps": [three, four]}]
+    run = start(make_live(plan_of({"id": "s_9", "kind": "parallel", "with": {"lanes": lanes}})))
+    run = at_the_counter(run.get_json()["id"], runner, counter, 2)
+    active = runner.active[parse_id("run", run)]
+    follow.do(f"runs/{run}/pause")
+    until(active.pause.is_set, "its worker has heard of the pause")
+    counter.serve()
+    until(lambda: "succeeded" in str(follow.get(run)["tasks"]), "one lane has nothing to begin")
+
+    follow.do(f"runs/{run}/cancel")
+
+    found = follow.until(run, "cancelled", "needs_review", "paused")
+    assert found["state"] == ("cancelled" if is_safe else "needs_review")
+    assert len(counter.arrived) == 2
 
 
 def test_a_run_that_waits_for_a_time_is_paused_and_waits_again(

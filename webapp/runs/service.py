@@ -128,11 +128,17 @@ def _stop(ctx: Context, run: Run, lease: Lease, why: dict[str, Any]) -> None:
     record(ctx, "run.cancelled", public_id("run", run.id), before={"state": run.state})
     if lease.state == "running":
         if lease.cancel_at is None:
-            lease.cancel_at = lease_now(ctx)
+            _tell_to_end(ctx, lease)
             add_event(ctx, lease, "run.cancelling", why)
     else:
         close_cancelled(ctx, run, lease)
     ctx.session.flush()
+
+
+def _tell_to_end(ctx: Context, lease: Lease) -> None:
+    """Let a run's worker end it. A pause that it has not come to yet would hold it instead."""
+    lease.cancel_at = lease.cancel_at or lease_now(ctx)
+    lease.pause_at = lease.wait_reason = lease.paused_by = None
 
 
 @requires(Permission.START_RUNS)
@@ -253,7 +259,9 @@ def _cancel_children(ctx: Context, run: Run) -> None:
         lease = lock_lease(ctx, child_id)
         if lease is None:
             continue
-        if lease.state == "running" or lease.wait_reason == "review":
+        if lease.state == "running":
+            _tell_to_end(ctx, lease)
+        elif lease.wait_reason == "review":
             lease.cancel_at = lease.cancel_at or lease_now(ctx)
         else:
             close_cancelled(ctx, ctx.session.get_one(Run, child_id), lease)
