@@ -57,6 +57,16 @@ def test_a_rehearsal_is_marked_and_lists_what_it_would_have_sent(
     assert '<span class="tag">Rehearsal</span>' in listed
 
 
+def test_a_rehearsal_does_not_pause_between_rounds(make_live: Any, start: Any, finish: Any) -> None:
+    twice = {"all": [{"value": [{"value": ["s_1", "round"]}], "is": "equal", "to": 2}]}
+    settings = {"until": twice, "pause_s": 3600, "steps": [text("s_2", "x")]}
+    plan = plan_of({"id": "s_1", "kind": "repeat", "with": settings})
+
+    run = finish(start(make_live(plan), rehearsal=True).get_json()["id"])
+
+    assert (run["state"], run["word"]) == ("done", "Done")
+
+
 def test_the_list_comes_down_as_csv_and_json(
     owner: Browser, program: Any, sink: Sink, rehearsed: str
 ) -> None:

@@ -70,9 +70,13 @@ class RepeatFrame(HolderFrame):
         return ends[self.round - 1]
 
     def _pause(self, ended: dict[str, Any]) -> None:
-        """Open the next round in a while; nothing is waited for behind one that was taken over."""
+        """Open the next round in a while.
+
+        Nothing is waited for behind a round that was taken over, nor in a rehearsal.
+        """
         is_new = self.round > self.decided.get("taken", 0)
-        pause_s = self.task.step.config.pause_s if is_new else 0
+        waits = is_new and not self.scope.lookup(["run", "rehearsal"])
+        pause_s = self.task.step.config.pause_s if waits else 0
         passed = _moment(self.scheduler.now) - _moment(ended)
         left_s = min(max(pause_s - passed.total_seconds(), 0.0), float(pause_s))
         if left_s > 0:
