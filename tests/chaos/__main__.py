@@ -29,6 +29,7 @@ from tests.chaos import (
     processes,
     services_away,
     sizes,
+    slow,
     soak,
     stops,
     versions,
@@ -66,6 +67,7 @@ ROWS: dict[str, tuple[Row, int]] = {
     "D19": (watching.reconnects, 200),
     "D20": (processes.everything, 10),
     "L1": (overload.overload, 300),
+    "L4": (slow.drips, 500),
     "L6": (sizes.bounds, 1),
     "L7": (soak.soak, 15),
 }
