@@ -20,7 +20,7 @@ from webapp.kernel.rawsql import Sql, sql_for
 from webapp.runs.execution import gates as at_gates
 from webapp.runs.execution import statements as st
 from webapp.runs.execution.gates import Gates
-from webapp.runs.execution.readings import everywhere
+from webapp.runs.execution.readings import alone, everywhere
 
 _WALL: Final = WallWatch()
 """Of the process, since the steward makes its claims anew each time it sweeps."""
@@ -355,7 +355,7 @@ class Claims:
         try:
             if self._looking is None:
                 self._looking = self._engine.connect()
-                self._driver = self._for_looks(self._looking)
+                self._driver = alone(self._sql, self._looking)
             found: list[Any] = self._driver.execute(self._sql(statement), facts).fetchall()
             return found
         except BaseException:
@@ -363,17 +363,6 @@ class Claims:
                 self._looking.invalidate()
             self.close()
             raise
-
-    def _for_looks(self, connection: Connection) -> Any:
-        """Return the driver's connection, in which each look is a transaction by itself: the
-        beginning and end of one that is said aloud cost more than what is asked.
-        """
-        driver: Any = connection.connection.driver_connection
-        if self._sql.postgresql:
-            connection.detach()  # what it sees from now on is for nobody else
-            driver.autocommit = True
-            driver.execute(st.SEE_EVERYTHING_ALWAYS)
-        return driver
 
     def close(self) -> None:
         """Give back the connection that is kept."""

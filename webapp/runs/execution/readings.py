@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from webapp.engine.journal import Record
 from webapp.engine.mailbox import Arrival
@@ -32,6 +32,19 @@ def everywhere(sql: Sql, connection: Any) -> Any:
     if sql.postgresql:
         cursor.execute(st.SEE_EVERYTHING)
     return cursor
+
+
+def alone(sql: Sql, connection: Connection) -> Any:
+    """Return the driver's connection behind one that its caller keeps. It sees every organization,
+    and each statement, or pipeline, is a transaction by itself: to begin and end one aloud costs
+    more than a short statement.
+    """
+    driver: Any = connection.connection.driver_connection
+    if sql.postgresql:
+        connection.detach()  # what it sees from now on is for nobody else
+        driver.autocommit = True
+        driver.execute(st.SEE_EVERYTHING_ALWAYS)
+    return driver
 
 
 class Readings:

@@ -180,8 +180,6 @@ SELECT 1 / count(*) FROM advanced""".replace(
     "ADVANCE", ADVANCE.replace("WHERE", "WHERE seq + :events = :expected AND", 1)
 )
 
-COMMIT: Final = "COMMIT"
-
 WHY_NOT: Final = """
 SELECT fence, cancel_at, pause_at FROM lease WHERE run_id = :run AND state = 'running'"""
 

@@ -25,6 +25,7 @@ from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.execution import statements as st
+from webapp.runs.execution.readings import alone
 from webapp.runs.execution.settling import Settling
 from webapp.runs.execution.writes import Totals, Write
 from webapp.spending import entries
@@ -118,12 +119,12 @@ class JournalWriter:
         batch.sort(key=lambda write: write.run)  # leases are locked in one order by all
         for write in batch:
             write.refused = None
-        connection, driver = self._connected()
+        driver = self._connected()
         try:
             if self._sql.postgresql:
                 if all(write.is_plain for write in batch) and self._commit_in_one(driver, batch):
                     return
-                with connection.begin():
+                with driver.transaction():
                     self._commit_pipelined(driver, batch)
             else:
                 with self._engine.dialect.writing_on(driver):  # type: ignore[attr-defined]
@@ -132,14 +133,14 @@ class JournalWriter:
             self._disconnect()
             raise
 
-    def _connected(self) -> tuple[Connection, Any]:
-        """Return the thread's own connection, and the driver's: asking a pool for each commit
-        costs more than the commit's statements.
+    def _connected(self) -> Any:
+        """Return the driver's connection, the thread's own: asking a pool for each commit costs
+        more than the commit's statements.
         """
         if self._connection is None:
             self._connection = self._engine.connect()
-            self._driver = self._connection.connection.driver_connection
-        return self._connection, self._driver
+            self._driver = alone(self._sql, self._connection)
+        return self._driver
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -159,37 +160,31 @@ class JournalWriter:
             self._write_rest(cursor, write, row)
 
     def _commit_in_one(self, driver: Any, batch: list[Write]) -> bool:
-        """Send the whole batch and its COMMIT in one round trip.
+        """Send the whole batch in one round trip; it is one transaction, since nothing is asked
+        in between (PostgreSQL's manual, section 34.5, "Pipeline Mode").
 
         False: nothing of it is written, mostly since more has happened to a run than its worker
         knew. What was wrong is found by doing it step by step.
         """
-        sent = False
         try:
-            with driver.pipeline(), suppress(Exception):  # the pipeline's end fails, too
+            with driver.pipeline():
                 self._send(driver.cursor(), batch)
-                sent = True
         except Exception as error:
             if is_away(error):
                 raise
-            sent = False
-        if not sent:
-            driver.rollback()
-        return sent
+            return False
+        return True
 
     def _send(self, cursor: Any, batch: list[Write]) -> None:
-        cursor.execute(st.SEE_EVERYTHING)
         for write in batch:
             seq = write.after + len(write.events)
             as_expected = self._advance(write) | {"expected": seq}
             cursor.execute(self._sql(st.ADVANCE_AS_EXPECTED), as_expected)
             self._write_rest(cursor, write, (seq,))
-        cursor.execute(st.COMMIT)
 
     def _commit_pipelined(self, driver: Any, batch: list[Write]) -> None:
         """Two round trips for the whole batch: all fences, then all rows."""
         with driver.pipeline() as pipeline:
-            driver.execute(st.SEE_EVERYTHING)
             self._lock_families(driver, batch)
             cursors = [
                 driver.cursor().execute(self._sql(st.ADVANCE), self._advance(write))
