@@ -538,6 +538,36 @@ def test_a_run_ends_at_its_limit_of_steps() -> None:
     assert (end.state, (end.error or {})["code"]) == ("failed", "E-STEPS-LIMIT")
 
 
+NEVER = {"all": [{"value": 1, "is": "equal", "to": 2}]}
+NUMBERS = [{"value": ["start", "numbers"]}]
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"id": "s_2", "kind": "each", "with": {"list": NUMBERS}},
+        {
+            "id": "s_2",
+            "kind": "repeat",
+            "with": {"until": NEVER, "most": 90, "at_limit": "continue"},
+        },
+    ],
+    ids=["lists in lists", "rounds in lists"],
+)
+def test_what_goes_round_without_a_step_counts_so_that_it_ends(inner: dict[str, Any]) -> None:
+    outer = {"id": "s_1", "kind": "each", "with": {"list": NUMBERS, "steps": [inner]}}
+    count = [{"name": "n", "value": [{"value": ["s_1", "count"]}]}]
+
+    ended = [
+        run(plan_of(outer, result=count), inputs={"numbers": list(range(many))})
+        for many in (90, 400)
+    ]
+
+    assert ended[0] == End("done", result={"n": 90})
+    assert isinstance(ended[1], End)
+    assert (ended[1].error or {})["code"] == "E-STEPS-LIMIT"
+
+
 def test_a_run_that_died_at_its_limit_still_ends_there() -> None:
     journal = MemoryJournal()
     block = [http("s_1"), http("s_2"), http("s_3")]

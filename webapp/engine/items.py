@@ -9,7 +9,7 @@ from webapp.engine.errors import StepError
 from webapp.engine.frames import Block, Error, HolderFrame, Task, settle_if_ended
 from webapp.engine.journal import End
 from webapp.engine.parts import Split, may_split
-from webapp.engine.recovery import ENDS_RUN, too_many
+from webapp.engine.recovery import ENDS_RUN
 from webapp.engine.rows import ending_of_part
 from webapp.engine.values import Scope, render
 
@@ -73,6 +73,8 @@ class EachFrame(HolderFrame):
             self.at_once = self.split.beside
 
     def _open_next(self) -> None:
+        if self.closing:
+            return
         number = self.next
         self.next += 1
         if self.split is None:
@@ -85,6 +87,8 @@ class EachFrame(HolderFrame):
         roots = {self.task.step.id: {"item": self.items[number], "index": index}}
         scope = Scope(roots, around=self.task.scope)
         steps = self.task.step.config.steps
+        if not steps and self.scheduler.has_too_many(self.task, 1):
+            return  # lists in lists without a step would be looked through without an end
         self.open_block(number, steps, f"{self.task.path}[{index}]/", scope)
 
     def _open_part(self, split: Split, number: int) -> None:
@@ -112,7 +116,7 @@ class EachFrame(HolderFrame):
     def _part_done(self, block: Block) -> bool:
         """Take what a part gave; tell whether a step in it has ended the whole run."""
         result = block.scope.roots[self.task.step.id]
-        if self._too_many(result["steps"]):
+        if self.scheduler.has_too_many(self.task, result["steps"]):
             return True
         self.scheduler.problems |= bool(result.get("problems"))
         if result.get("stop"):
@@ -144,16 +148,6 @@ class EachFrame(HolderFrame):
             return
         self._item_ended()
 
-    def _too_many(self, steps: int) -> bool:
-        """Count what a part did; tell whether parts beside each other did more than the run may."""
-        self.scheduler.executions += steps
-        most = self.scheduler.limits.steps
-        if self.scheduler.executions <= most:
-            return False
-        where = {"step": self.task.step.id, "path": self.task.path}
-        self.scheduler.end(End("failed", error=too_many(most) | where), "cancelled")
-        return True
-
     def _part_failed(self, split: Split, block: Block, error: Error) -> bool:
         """Say what a failed part means; tell whether it has ended the whole run."""
         facts = error.get("facts") or {}
@@ -161,7 +155,7 @@ class EachFrame(HolderFrame):
         if error["code"] in ENDS_RUN:
             self.scheduler.end(ending_of_part(error), "cancelled")
             return True
-        if self._too_many(int(facts.get("steps") or 0)):
+        if self.scheduler.has_too_many(self.task, int(facts.get("steps") or 0)):
             return True
         if "index" in own:  # one of its items failed, and that is to stop the rest
             self.fail(own)

@@ -29,6 +29,8 @@ class RepeatFrame(HolderFrame):
     def _open_round(self) -> None:
         self.round += 1
         task, steps = self.task, self.task.step.config.steps
+        if not steps and self.scheduler.has_too_many(task, 1):
+            return
         prefix = f"{task.path}#{self.round}/"
         self.is_there = bool(steps) and self.scheduler.found.is_final(prefix + steps[0].id)
         roots = {task.step.id: {"round": self.round, "carry": dict(self.carry)}}
@@ -79,7 +81,8 @@ class RepeatFrame(HolderFrame):
         pause_s = self.task.step.config.pause_s if waits else 0
         passed = _moment(self.scheduler.now) - _moment(ended)
         left_s = min(max(pause_s - passed.total_seconds(), 0.0), float(pause_s))
-        if left_s > 0:
+        if left_s > 0 or not self.task.step.config.steps:
+            # Rounds without a step begin nothing at which others would have their turn.
             self.scheduler.pause(self.task, left_s)
         else:
             self._open_round()

@@ -13,7 +13,7 @@ from webapp.engine.compiled import StepPlan
 from webapp.engine.frames import Block, Closing, Error, Task, put
 from webapp.engine.journal import End, Record
 from webapp.engine.plan import Limits
-from webapp.engine.recovery import Found, in_doubt
+from webapp.engine.recovery import Found, in_doubt, too_many
 from webapp.engine.rows import closed_row, doubtful_row, row
 
 if TYPE_CHECKING:
@@ -91,6 +91,17 @@ class Tree(ABC):
     def part_at(self, path: str) -> Part | None:
         """Return what the run does of the list at a path, if it is a part of that list."""
         return self.part if self.part is not None and self.part.path == path else None
+
+    def has_too_many(self, task: Task, steps: int) -> bool:
+        """Count what no visit of a step counts: parts of a list, or rounds without a step. Tell
+        whether it is more than the run may do, which ends it.
+        """
+        self.executions += steps
+        if self.executions <= self.limits.steps:
+            return False
+        where = {"step": task.step.id, "path": task.path}
+        self.end(End("failed", error=too_many(self.limits.steps) | where), "cancelled")
+        return True
 
     def later(self, move: Callable[[Any], None], about: Any) -> None:
         self.moves.append((move, about))
