@@ -273,6 +273,29 @@ def test_words_that_are_no_moment_are_left_to_do(words: str) -> None:
     assert found(wait, ask) == []
 
 
+@pytest.mark.parametrize(
+    ("url", "fits"),
+    [
+        ([{"text": "https://example.com/orders"}], True),
+        ("https://example.com/orders", True),
+        ([{"value": ["start", "url"]}], True),
+        ([{"value": ["start", "site"]}, {"text": "/orders"}], True),
+        ([{"text": "https://example.com/"}, {"value": ["start", "url"]}], True),
+        ([{"text": "example.com/orders"}], False),
+        ([{"text": "example.com/"}, {"value": ["start", "url"]}], False),
+        ([{"text": "https://example.com/two words"}], False),
+        ([{"text": "file:///etc/passwd"}], False),
+    ],
+)
+def test_an_address_that_is_none_is_said_before_any_run(url: Any, fits: bool) -> None:
+    ask = http("s_1", url)
+    asked = [{"name": name, "label": name, "type": "text"} for name in ("url", "site")]
+
+    assert found(ask, inputs=asked) == (
+        [] if fits else [("todo", "s_1", "with.url", "C-FIELD-RANGE")]
+    )
+
+
 def test_a_step_that_is_allowed_more_than_the_run_is_worth_a_look() -> None:
     many = each("s_3", [1], text("s_4", "a"), most=100)
     limits = {"seconds": 60, "cost_usd": "0.10", "steps": 50}

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
+from webapp.engine.errors import StepError
 from webapp.engine.grammar import Condition, Row, references
 from webapp.engine.plan import Step
 from webapp.engine.readings import as_moment, is_empty
+from webapp.engine.steps.http import checked_url
 from webapp.engine.steps.wait import seconds_of
 
 Finding = tuple[Literal["todo", "broken", "look"], str, str, str]
@@ -22,6 +24,8 @@ def check_settings(step: Step, tools: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _tools(step, tools)
     yield from _conditions(step)
     yield from _moments(step)
+    if step.kind == "http":
+        yield from _address(step)
 
 
 def _tools(step: Step, tools: Mapping[str, Any]) -> Iterator[Finding]:
@@ -97,6 +101,20 @@ def _moments(step: Step) -> Iterator[Finding]:
             yield "todo", "with.for_s", "C-FIELD-RANGE", text
     elif step.kind == "approval" and config.due is not None:
         yield from _moment("with.due.at", config.due.at)
+
+
+def _address(step: Step) -> Iterator[Finding]:
+    """Judge an address as far as it is written out: what follows a value is not known yet."""
+    url = getattr(step.config, "url", None)
+    words = _words(url).strip()
+    start = words or (_words(url[:1]).lstrip() if isinstance(url, list) else "")
+    try:
+        if words:
+            checked_url(words)
+        elif start and not start.lower().startswith(("https://", "http://")):
+            checked_url(start)
+    except StepError as error:
+        yield "todo", "with.url", "C-FIELD-RANGE", error.text.removesuffix(".")
 
 
 def _moment(field: str, value: Any) -> Iterator[Finding]:

@@ -78,7 +78,7 @@ class Gate:
             usual = ", ".join(str(usual) for usual in sorted(self._ports))
             raise OutboundRefused(
                 f"Port {port} is not open to requests. The open ones are {usual}; "
-                "the operator can open others."
+                "whoever keeps the machine can open others with OUTBOUND_ALLOW."
             )
 
     def _check(self, address: Address, port: int, host: str) -> None:
@@ -89,7 +89,7 @@ class Gate:
         if not is_public(address):
             raise OutboundRefused(
                 f"“{host}” leads into a private network. Only public addresses can be reached; "
-                "the operator can open others."
+                "whoever keeps the machine can open others with OUTBOUND_ALLOW."
             )
         if port not in self._ports:
             raise OutboundRefused(f"Port {port} of “{host}” is not open to requests.")

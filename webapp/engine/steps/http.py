@@ -108,7 +108,7 @@ def prepare(config: Config, scope: Scope) -> bytes:
     return to_bytes(
         {
             "method": config.method,
-            "url": _checked_url(url),
+            "url": checked_url(url),
             "query": query,
             "headers": [[name, _checked_value(str(name), value)] for name, value in headers],
             "body": content,
@@ -122,7 +122,8 @@ def _has_secrets(pairs: list[list[Any]]) -> bool:
     return any(isinstance(value, list) for _, value in pairs)
 
 
-def _checked_url(url: str) -> str:
+def checked_url(url: str) -> str:
+    """Return the address, or raise E-HTTP-URL."""
     if re.search(r"[\x00-\x20\x7f\\]", url):
         raise _wrong("E-HTTP-URL", f"The address “{url[:80]}” has a space or another odd sign.")
     if len(url) > MOST_URL:
