@@ -67,6 +67,73 @@ def test_a_half_filled_draft_is_kept_but_does_not_go_live(program: Any) -> None:
     assert problem["checks"][0]["field"] == "with.text"
 
 
+WORDLESS = {"name": "q", "label": "Pick", "type": "oneof"}
+NOTHING_FITS = {"name": "n", "label": "Boxes", "type": "number", "min": 5, "max": 1}
+USUALLY_WRONG = {"name": "m", "label": "Day", "type": "date", "default": "tomorrow"}
+ANSWERABLE = [
+    {**WORDLESS, "of": ["a", "b"], "default": "b"},
+    {"name": "n", "label": "Boxes", "type": "number", "min": 1, "max": 5, "default": 5},
+    {"name": "d", "label": "Day", "type": "date", "default": "today"},
+    {"name": "f", "label": "Sure", "type": "boolean", "default": False},
+]
+
+
+def test_what_nobody_could_answer_is_left_to_do_and_does_not_go_live(program: Any) -> None:
+    who = {"who": [{"role": "owner"}]}
+    asks = {"id": "s_1", "kind": "approval", "with": {**who, "questions": [WORDLESS]}}
+    inside = {"name": "l", "label": "List", "type": "list", "items": {"type": "oneof"}}
+    plan = plan_of(asks, inputs=[NOTHING_FITS, USUALLY_WRONG, inside])
+    workflow = created(program, plan=plan)
+
+    refused = program.post(f"/api/v1/workflows/{workflow['id']}/live", json={})
+
+    assert refused.status_code == 422
+    checks = [one for one in refused.get_json()["checks"] if one["kind"] != "look"]
+    assert [(one["step"], one["field"], one["text"]) for one in checks] == [
+        ("", "inputs.0.min", "Start: “Boxes” can't be answered: at least 5 and at most 1"),
+        (
+            "",
+            "inputs.1.default",
+            "Start: what “Day” is when nothing is entered does not fit: Day must be a date like "
+            "2026-03-04",
+        ),
+        ("", "inputs.2.items.of", "Start: “List” has nothing to choose from: add its choices"),
+        (
+            "s_1",
+            "with.questions.0.of",
+            "Step 1: “Pick” has nothing to choose from: add its choices",
+        ),
+    ]
+
+
+def test_what_can_be_answered_goes_live(program: Any) -> None:
+    plan = plan_of(text("s_1", "x"), inputs=ANSWERABLE)
+
+    assert created(program, plan=plan)["checks"] == []
+
+
+def test_a_number_of_lanes_that_is_none_is_said_once_and_in_its_place(program: Any) -> None:
+    blocks = [{"id": one, "steps": [text(f"s_{one}", "x")]} for one in ("a", "b")]
+    lanes = {"lanes": blocks, "until": {"n": 0}}
+
+    checks = created(program, plan=plan_of({"id": "s_1", "kind": "parallel", "with": lanes}))
+
+    said = [(one["field"], one["text"]) for one in checks["checks"]]
+    assert said == [("with.until.n", "Step 1: n must be at least 1")]
+
+
+def test_what_a_signal_brought_is_there_when_the_step_fails_without_it(program: Any) -> None:
+    uses = text("s_2", [{"value": ["s_1", "signal", "by"]}])
+    left = []
+    for otherwise in ("fail", "continue"):
+        signal = {"name": "go", "timeout_s": 60, "at_timeout": otherwise}
+        waits = {"id": "s_1", "kind": "wait", "with": {"signal": signal}}
+        checks = created(program, otherwise, plan_of(waits, uses))["checks"]
+        left.append([one["code"] for one in checks])
+
+    assert left == [[], ["C-REF-MAYBE-EMPTY"]]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "pointer"),
     [

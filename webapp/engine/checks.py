@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from webapp.engine.callees import NOBODY, Callees
 from webapp.engine.check_approvals import check_approvals
+from webapp.engine.check_fields import asked_at_start, asked_in_step
 from webapp.engine.check_limits import beyond_run, never_ends
 from webapp.engine.check_settings import check_settings
 from webapp.engine.check_workflows import check_call
@@ -67,7 +68,7 @@ def check(plan: Plan, tools: Mapping[str, Any] = TOOLS, callees: Callees = NOBOD
     for kind, step, field, code, text in check_approvals(plan, checker.place):
         checker.say(kind, step, field, code, text)
     found = sorted(checker.found, key=lambda one: checker.place[one.step])
-    return found + checker.result(end) + checker.whole()
+    return checker.start() + found + checker.result(end) + checker.whole()
 
 
 def check_document(doc: Any, tools: Mapping[str, Any] = TOOLS) -> tuple[Plan | None, list[Check]]:
@@ -190,7 +191,9 @@ class _Checker:
                     self.say("broken", step, f"with.lanes.{n}.needs", "C-LANE-GONE", text)
         if cycle := cycle_in(needs):
             at = f"with.lanes.{list(needs).index(cycle[0])}.needs"
-            text = f"the lanes {_joined(cycle)} wait for each other, so none of them can start"
+            lanes = f"the lanes {_joined(cycle)} wait for each other, so none of them can start"
+            alone = f"the lane “{cycle[0]}” waits for itself, so it can't start"
+            text = lanes if len(cycle) > 1 else alone
             self.say("broken", step, at, "C-LANE-CYCLE", text)
         config = step.config
         if config is None or config.until == "all":
@@ -205,6 +208,8 @@ class _Checker:
     def settings(self, step: Step) -> None:
         for kind, field, code, text in check_settings(step, self.tools):
             self.say(kind, step, field, code, text)
+        for field, code, text in asked_in_step(step):
+            self.say("todo", step, field, code, text)
 
     def cost(self, step: Step) -> None:
         if step.kind != "agent" or step.cost_usd or self.plan.limits.cost_usd:
@@ -257,6 +262,10 @@ class _Checker:
                     words = f"Result “{output.label or output.name}”: {text}"
                     found.append(Check("broken", "", f"result.{n}.value", code, words))
         return found
+
+    def start(self) -> list[Check]:
+        found = asked_at_start(self.plan)
+        return [Check("todo", "", field, code, text) for field, code, text in found]
 
     def whole(self) -> list[Check]:
         if not self.plan.steps:

@@ -39,6 +39,7 @@ LIMITS = {
     "string_pattern_mismatch": "has a letter or sign that can't stand there",
     "finite_number": "must be a real number",
 }
+UNITS = {"_s": " in seconds", "_usd": " in USD"}
 
 
 def may_wait(problem: PlanProblem) -> bool:
@@ -67,18 +68,23 @@ def problems_of(
         titles: labels of the settings at the top of `doc`.
     """
     found: dict[str, PlanProblem] = {}
+    words: set[str] = set()
     for detail in error.errors(include_url=False)[:MOST]:
         problem = _problem(detail, doc, at, titles or {})
         found.setdefault(problem.pointer, problem)
-    return list(found.values())
+        if detail["type"] == "literal_error":
+            words.add(problem.pointer)
+    # What is no word is a record: what is wrong inside it says more.
+    records = {at for at in words if any(other.startswith(f"{at}/") for other in found)}
+    return [problem for pointer, problem in found.items() if pointer not in records]
 
 
 def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str]) -> PlanProblem:
     kind, context = detail["type"], detail.get("ctx", {})
-    pointer, key = _pointer(detail["loc"], doc)
+    pointer, key = _pointer(detail["loc"], doc, is_missing=kind == "missing")
     is_top = pointer.count("/") == 1
     pointer = at + pointer
-    label = (titles.get(key) if is_top else None) or key.replace("_", " ").capitalize() or "This"
+    label = (titles.get(key) if is_top else None) or _label(key)
     match kind:
         case "plan_grammar":
             return PlanProblem(pointer + context["at"], "P-VALUE", context["text"])
@@ -94,23 +100,34 @@ def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str])
             return PlanProblem(
                 pointer, "C-FIELD-RANGE", detail["msg"].removeprefix("Value error, ")
             )
+    if kind == "string_too_short" and context["min_length"] == 1:
+        return PlanProblem(pointer, "C-FIELD-EMPTY", f"{label} is missing")
     if kind in LIMITS:
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in context.items()}
         return PlanProblem(pointer, "C-FIELD-RANGE", f"{label} {LIMITS[kind].format(**shown)}")
     return PlanProblem(pointer, "P-TYPE", f"{label} must be {WORDS.get(kind, 'written otherwise')}")
 
 
-def _pointer(loc: tuple[int | str, ...], doc: Any) -> tuple[str, str]:
+def _label(key: str) -> str:
+    """Return a setting's key as people read it: "Timeout in seconds"."""
+    for ending, unit in UNITS.items():
+        if key.endswith(ending):
+            key = f"{key.removesuffix(ending)}{unit}".removeprefix("in ")
+    return key.replace("_", " ").capitalize() or "This"
+
+
+def _pointer(loc: tuple[int | str, ...], doc: Any, *, is_missing: bool = False) -> tuple[str, str]:
     """Return the JSON pointer and the last key of a pydantic location.
 
-    Pydantic names the branches of unions among the keys; they lead nowhere in the document.
+    Pydantic names the branches of unions among the keys; they lead nowhere in the document, as
+    does the last key of what is missing.
     """
     pointer, last = "", ""
     for n, key in enumerate(loc):
         try:
             doc = doc[key]
         except (KeyError, IndexError, TypeError):
-            if not (isinstance(doc, dict) and n == len(loc) - 1):
+            if not (is_missing and isinstance(doc, dict) and n == len(loc) - 1):
                 continue
         escaped = str(key).replace("~", "~0").replace("/", "~1")
         pointer += f"/{escaped}"

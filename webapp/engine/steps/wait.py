@@ -110,9 +110,10 @@ def gives(config: Config) -> list[Field]:
         Field(name="data", label="What was sent", type="any", required=False),
         Field(name="id", label="Signal", type="text"),
     ]
+    is_sure = config.signal.at_timeout == "fail"
     return [
         at,
-        Field(name="signal", label="Signal", type="record", fields=sent, required=False),
+        Field(name="signal", label="Signal", type="record", fields=sent, required=is_sure),
     ]
 
 
