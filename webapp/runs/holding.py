@@ -165,6 +165,9 @@ def _hold_runs_at_work(ctx: Context, scope: Scope) -> int:
         .execution_options(populate_existing=True)
     )
     if scope.reason == "workflow":
+        parts = Lease.workflow_id.is_(None) & _comes_back()
+        both = select(Lease.run_id).where(*scope.runs, or_(Lease.state == "running", parts))
+        ctx.session.execute(both.order_by(Lease.run_id).with_for_update())
         _hold_parts_in_line(ctx, scope)
     leases = ctx.session.scalars(at_work).all()
     for lease in leases:
