@@ -172,6 +172,21 @@ def test_a_released_run_is_queued_again_and_says_so(yard: Yard, engine: Engine) 
     assert numbers(yard) == [1, 2, 3]
 
 
+def test_a_run_that_is_to_pause_and_to_end_is_given_back_for_its_end(
+    yard: Yard, engine: Engine
+) -> None:
+    run_id = yard.queue_run()
+    [claimed] = claim(engine)
+    with yard.sessions() as session, across_organizations(session, "a test"):
+        session.execute(update(Lease).values(pause_at=1, cancel_at=1))
+        session.commit()
+
+    Claims(engine, "w1", LONG_S).release(claimed.run_id, claimed.fence, Hints())
+
+    assert yard.run(run_id).state == "queued"
+    assert [found.cancelling for found in claim(engine)] == [True]
+
+
 def test_a_released_run_that_another_worker_holds_is_left_alone(yard: Yard, engine: Engine) -> None:
     run_id = yard.queue_run()
     [claimed] = claim(engine)

@@ -224,7 +224,8 @@ PARK_RUN: Final = "UPDATE run SET state = :state, reason = :reason WHERE id = :r
 
 # A run that was told to pause does so when its worker gives it up, however that comes about.
 _GIVE_UP: Final = """
-   SET state = CASE WHEN pause_at IS NULL THEN 'ready' ELSE 'paused' END, pause_at = NULL,
+   SET state = CASE WHEN pause_at IS NULL OR cancel_at IS NOT NULL THEN 'ready' ELSE 'paused' END,
+       pause_at = NULL,
        worker = NULL, lease_until = NULL"""
 
 # More has come for the run than its worker had heard when it let go, or the run that started it
