@@ -29,6 +29,7 @@ WARM: Final = 0.2
 """Of the time; the rest is halved by the look in the middle."""
 FLAT: Final = 0.05
 QUIET_S: Final = 60.0
+SOON_S: Final = 15 * 60
 WORKERS: Final = ("worker", "worker-2")
 
 
@@ -99,17 +100,33 @@ def _settle(stack: Stack) -> list[str]:
 
 def _look(stack: Stack) -> Figures:
     parts = {name: usage([pid]) for name, pid in stack.pids.items()}
-    with redis.Redis.from_url(stack.valkey.url) as client:
-        names = [key.decode().split(":")[:3] for key in client.scan_iter(count=1000)]
+    staying, going = _keys(stack)
     return {
         "rss_mib": round(sum(one.rss_mib for one in parts.values()), 1),
         "files": sum(one.files for one in parts.values()),
         "threads": sum(one.threads for one in parts.values()),
-        "redis_keys": len(names),
+        "redis_keys": staying.total(),
         "open_transactions": _open_transactions(stack),
         "of": {name: list(asdict(one).values()) for name, one in parts.items()},
-        "keys": dict(Counter(":".join(name[:2]) for name in names)),
+        "keys_that_stay": dict(staying),
+        "keys_that_go": dict(going),
     }
+
+
+def _keys(stack: Stack) -> tuple[Counter[str], Counter[str]]:
+    """Count what lies in Redis by its first word: what stays, and what goes by itself soon."""
+    staying: Counter[str] = Counter()
+    going: Counter[str] = Counter()
+    with redis.Redis.from_url(stack.valkey.url) as client:
+        names = list(client.scan_iter(count=1000))
+        with client.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.ttl(name)
+            spans = pipe.execute()
+    for name, span_s in zip(names, spans, strict=True):
+        counted = going if 0 <= span_s <= SOON_S else staying
+        counted[name.decode().partition(":")[0]] += 1
+    return staying, going
 
 
 def _open_transactions(stack: Stack) -> int:

@@ -1,4 +1,4 @@
-"""Streaming text: kept in Redis for a day under its attempt, told at most ten times a second."""
+"""Streaming text: kept in Redis while its attempt writes, told at most ten times a second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from webapp.live.redis import connect
 
 log = logging.getLogger(__name__)
 
-_KEPT_S: Final = 24 * 3600
+_KEPT_S: Final = 15 * 60
+"""Longer than an attempt may be silent. Its result is in the journal: nobody asks for more."""
 _PAUSE_S: Final = 0.1
 _MOST: Final = 400
 _LONGEST: Final = 400_000
