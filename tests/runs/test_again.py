@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from flask import Flask
 
+from jobs.base import Machine
+from jobs.housekeeping import tidy
 from tests.fixtures import House, MakeKey, Program
 from tests.runs.sink import Sink, post
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
+from webapp.kernel.clock import now
+from webapp.runs import upkeep
 from webapp.runs.execution.runner import Runner
 
 Doc = dict[str, Any]
@@ -255,6 +261,29 @@ def test_what_a_cancelled_called_run_may_have_sent_is_not_sent_again(
 
     assert eventually(program, new, "done", "failed")["word"] == "Done"
     assert sink.sent == ["/mail"]
+
+
+def test_a_repetition_of_a_run_that_is_forgotten_calls_as_any_run_does(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink, machine: Machine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    sink.refused.add("/two")
+    waits = {"id": "s_1", "kind": "wait", "with": {"signal": {"name": "paid"}}}
+    called = make_live(sends(sink), "Called")
+    run = start(make_live(plan_of(waits, calls("s_2", called)), "Caller")).get_json()["id"]
+    program.post(f"/api/v1/runs/{run}/signals", json={"name": "paid"})
+    eventually(program, run, "failed")
+    new = again(program, run, {}).get_json()["id"]
+    eventually(program, new, "waiting")
+    in_a_month = now() + timedelta(days=31)
+    monkeypatch.setattr(upkeep, "now", lambda: in_a_month)
+    tidy(replace(machine, settings=machine.settings.model_copy(update={"keep_runs_days": 30})))
+    assert program.get(f"/api/v1/runs/{run}").status_code == 404
+
+    program.post(f"/api/v1/runs/{new}/signals", json={"name": "paid"})
+
+    assert eventually(program, new, "failed")["error"]["code"] == "E-CHILD"
+    assert sink.sent == ["/mail", "/two"] * 2
 
 
 def sent_by(program: Any, run: str) -> str:

@@ -24,7 +24,8 @@ _ROLES: Final = {
     Role.VIEWER: "everybody here",
 }
 _RANKS: Final = {role: n for n, role in enumerate(Role)}  # the owner first, who may most
-MOST_PARENTS: Final = 10
+MOST_PARENTS: Final = 100
+"""More than can stand above a run: ten that start each other, with parts of lists between them."""
 _NOBODY: Final = UUID(int=0)
 
 

@@ -212,16 +212,16 @@ def called_before(ctx: Context, parent_run: UUID, path: str) -> Run | None:
 
     Of several repetitions the last counts that came so far.
     """
-    above = whole_of(ctx, ctx.get(Run, parent_run))
+    above: Run | None = whole_of(ctx, ctx.get(Run, parent_run))
     for _ in range(_MOST_REPEATED):
-        if above.again_of is None:
-            break
+        if above is None or above.again_of is None:
+            break  # the first one, or what it repeats is forgotten
         members = family(ctx, above.again_of)
         called = (Run.parent_run.in_(members), Run.parent_path == path, Run.kind != PART)
         found = ctx.session.scalars(select(Run).where(*called).limit(1)).one_or_none()
         if found is not None:
             return found
-        above = ctx.get(Run, above.again_of)
+        above = ctx.session.get(Run, above.again_of)
     return None
 
 
