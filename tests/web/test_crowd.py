@@ -93,20 +93,30 @@ def test_whoever_is_refused_hears_when_to_come_again_and_then_may(
     assert [answer.status_code for answer in again] == [201, 201]
 
 
-def test_in_a_new_crowd_others_wait_and_in_one_that_stays_they_are_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(crowd, "PATIENCE_S", 0.2)
-    room = Room(1, 2)
+def test_whoever_waits_gets_the_next_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "PATIENCE_S", 10.0)
+    room = Room(1, 1)
     assert room.enter()
 
     with ThreadPoolExecutor() as pool:
         waits = pool.submit(room.enter)
         while not room.waiting:
             pass
+        one_more = room.enter()
         room.leave()
-        came = waits.result()
-        later = [pool.submit(room.enter).result() for _ in range(2)]
 
-    assert came
-    assert later == [False, False]
+        assert waits.result()
+        assert not one_more
+
+
+def test_in_a_crowd_that_stays_nobody_is_let_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crowd, "PATIENCE_S", 0.01)
+    room = Room(1, 1)
+    assert room.enter()
+    assert not room.enter()
+    monkeypatch.setattr(crowd, "PATIENCE_S", 60.0)
+
+    assert not room.enter()
+
+    room.leave()
+    assert room.enter()

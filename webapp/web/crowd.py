@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Final
 
 import structlog
-from flask import Flask, Response, request
+from flask import Flask, request
 
 from webapp.kernel.errors import Unavailable
 from webapp.kernel.settings import Settings
@@ -22,11 +23,11 @@ from webapp.web import errors, security
 
 log = structlog.get_logger("webapp.crowd")
 
-SHARE: Final = 4
+SHARE: Final = 8
 """Calls at work may take one thread of so many."""
-LEAST: Final = 32
+LEAST: Final = 16
 PATIENCE_S: Final = 0.75
-"""A crowd that came at once has gone by then; in one that stays nobody is let wait."""
+CROWDED_S: Final = 3.0
 RETRY_AFTER_S: Final = 1
 _SAY_EVERY_S: Final = 10.0
 KEPT_FREE: Final = 32
@@ -62,44 +63,52 @@ class Place:
 
 
 class Room:
-    """Places for calls at work, and for some that wait for one while the crowd is new.
+    """Places for calls at work, and a line for those that will get one soon.
+
+    While calls get their places in time, a crowd is only a burst. Once somebody has waited in vain
+    there is no line for a while: waiting would be lost time for whoever comes, and takes threads.
 
     Args:
-        most: how many may work at once; most_waiting: how many may wait.
+        most: how many may work at once; most_waiting: how many may stand in line.
     """
 
     def __init__(self, most: int, most_waiting: int) -> None:
         self._most, self._most_waiting = most, most_waiting
-        self._at_work = self.waiting = 0
-        self._easy_at = time.monotonic()
-        self._left = threading.Condition()
+        self._at_work = 0
+        self._line: deque[threading.Event] = deque()
+        self._crowded_until = 0.0
+        self._lock = threading.Lock()
 
     def enter(self) -> bool:
         """Take a place, or return that there is none to be had soon."""
-        with self._left:
-            now = time.monotonic()
-            if self._at_work <= self._most // 2:
-                self._easy_at = now
-            if not self._is_full:
+        with self._lock:
+            if self._at_work < self._most:
                 self._at_work += 1
                 return True
-            patience_s = self._easy_at + PATIENCE_S - now
-            if patience_s <= 0 or self.waiting >= self._most_waiting:
+            if self.waiting >= self._most_waiting or time.monotonic() < self._crowded_until:
                 return False
-            self.waiting += 1
-            came = self._left.wait_for(lambda: not self._is_full, patience_s)
-            self.waiting -= 1
-            self._at_work += came
-            return came
+            called = threading.Event()
+            self._line.append(called)
+        if called.wait(PATIENCE_S):
+            return True
+        with self._lock:
+            if called.is_set():
+                return True
+            self._line.remove(called)
+            self._crowded_until = time.monotonic() + CROWDED_S
+            return False
 
     @property
-    def _is_full(self) -> bool:
-        return self._at_work >= self._most
+    def waiting(self) -> int:
+        return len(self._line)
 
     def leave(self) -> None:
-        with self._left:
-            self._at_work -= 1
-            self._left.notify()
+        """Give the place to whoever has waited longest."""
+        with self._lock:
+            if self._line:
+                self._line.popleft().set()
+            else:
+                self._at_work -= 1
 
 
 class Crowd:
@@ -117,7 +126,9 @@ class Crowd:
             return self.inner(environ, start_response)
         if not self._room.enter():
             self._say()
-            return self._refusal(environ, start_response)
+            status, headers, body = self._refusal
+            start_response(status, headers)
+            return [body]
         place = environ[_PLACE] = Place(self._room)
         try:
             return self.inner(environ, start_response)
@@ -125,11 +136,12 @@ class Crowd:
             place.leave()
 
     @cached_property
-    def _refusal(self) -> Response:
-        """The same answer for all: it has to be quick."""
+    def _refusal(self) -> tuple[str, list[tuple[str, str]], bytes]:
+        """The same answer for all, ready to be sent: it has to be quick."""
         with self._app.test_request_context("/api/v1/"):
             refusal = errors.answer(Unavailable("E-BUSY", retry_after=RETRY_AFTER_S))
-            return security.with_headers(refusal, https=self._https)
+            refusal = security.with_headers(refusal, https=self._https)
+            return refusal.status, refusal.headers.to_wsgi_list(), refusal.get_data()
 
     def _say(self) -> None:
         self._refused += 1
