@@ -256,6 +256,35 @@ def test_who_agreed_can_end_it_when_the_others_have_left(
     assert (found["state"], found["by"]) == ("decided", "Admin of acme")
 
 
+def test_when_too_few_are_left_to_agree_page_and_api_say_so(
+    waiting: Any, program: Any, owner: Browser, acme: House, signed_in: Any, leave: Leave
+) -> None:
+    both = [person(acme, Role.ADMIN), person(acme, Role.MEMBER)]
+    run = waiting(letter(who=both, need={"n": 2}))
+    page = f"/o/acme/runs/{run}"
+    enough = owner.get(page).text
+    url = agree(signed_in(acme, Role.ADMIN))
+
+    leave(Role.MEMBER)
+
+    one = program.get(f"/api/v1/approvals/{url.rpartition('/')[2]}").get_json()
+    assert (one["needed"], one["reachable"], one["agreed"]) == (2, 1, ["Admin of acme"])
+    said = "Only 1 of the people who are asked can answer. Cancel the run, or bring in who is "
+    assert said in owner.get(page).text
+    assert "can answer. Cancel the run" not in enough
+
+
+def test_who_started_it_and_is_asked_alone_reads_that_nobody_can_answer(
+    waiting: Any, owner: Browser, acme: House
+) -> None:
+    run = waiting(letter(who=[person(acme, Role.OWNER)], not_starter=True))
+
+    page = owner.get(f"/o/acme/runs/{run}").text
+
+    assert "None of the people who are asked can answer." in page
+    assert "somebody else answers" not in page
+
+
 def agree(browser: Browser) -> str:
     """Agree to the one approval that is asked of whoever sits there; return its address."""
     [url] = re.findall(r'href="(/o/acme/approvals/apr_\w+)"', browser.get("/o/acme/approvals").text)

@@ -69,7 +69,6 @@ INSIDE = {
     "webapp.runs.service.close_cancelled",
     "webapp.runs.service.close_run",
     "webapp.runs.service.deliver",
-    "webapp.runs.service.lease_now",
     "webapp.runs.service.lock_lease",
     "webapp.runs.service.runs_room",
     "webapp.runs.service.wake",

@@ -107,6 +107,31 @@ def test_the_line_of_the_organization_shows_what_waits_and_is_paused_by_admins(
     assert "Pause all runs" in owner.get("/o/acme/queue").text
 
 
+def test_the_line_says_that_the_queue_of_the_machine_is_paused(
+    owner: Browser, program: Program, make_live: Any
+) -> None:
+    make_live(PLAN)
+    owner.get("/admin/queues")
+
+    owner.submit("/admin/queues/pause")
+
+    held = program.get("/api/v1/queue").get_json()
+    assert (held["paused"], held["held"]) == (
+        False,
+        "Paused: the queue is paused by Owner of acme.",
+    )
+    assert held["held"] in owner.get("/o/acme/queue").text
+    owner.submit("/admin/queues/resume")
+    owner.submit("/o/acme/queue/pause")
+    assert (
+        "all runs of the organization are paused by Owner of acme"
+        in (program.get("/api/v1/queue").get_json()["held"])
+    )
+    owner.submit("/o/acme/queue/resume")
+    assert program.get("/api/v1/queue").get_json()["held"] == ""
+    assert "Paused:" not in owner.get("/o/acme/queue").text
+
+
 def test_a_viewer_sees_who_may_pause(viewer: Browser, make_live: Any) -> None:
     workflow = make_live(PLAN)
 

@@ -115,6 +115,24 @@ def test_the_runs_wait_for_their_moment_where_no_kill_can_lose_them(
     assert eventually(program, runs[2], "done")["state"] == "done"
 
 
+def test_a_run_that_waits_for_its_moment_says_so_and_when_it_begins(
+    program: Any, owner: Browser, failed: list[str]
+) -> None:
+    first = program.get("/api/v1/failures").get_json()["items"][0]
+    runs = replay(program, [first], pace=1).get_json()["runs"]
+
+    line = program.get(f"/api/v1/runs/{runs[2]}").get_json()["line"]
+    page = owner.get(f"/o/acme/runs/{runs[2]}").text
+    owner.submit(f"/o/acme/workflows/{first['workflow']['id']}/pause")
+    paused = program.get(f"/api/v1/runs/{runs[2]}").get_json()["line"]
+
+    assert line["ahead"] is None
+    assert 60 < line["wait_s"] <= 120
+    assert line["held"] == "Waiting for its moment: it was run again with others, at a pace."
+    assert f"{line['held']} It begins in about " in page
+    assert paused["held"] == "Paused: this workflow is paused by Owner of acme."
+
+
 def test_a_run_that_waits_for_its_moment_is_cancelled_and_offered_again(
     program: Any, failed: list[str]
 ) -> None:

@@ -84,6 +84,16 @@ class Found:
         return self.row.need or max(1, len(self.people.members))
 
     @property
+    def reachable(self) -> int:
+        """How many people have a say, or had it: those asked who are here and may answer."""
+        found = {member.id for member in self.people.everybody} | set(self.agreed)
+        starter = self.people.started_by
+        is_key = self.run.started_by_kind == "key" and self.run.started_by == starter
+        if starter is not None and is_key:  # one that nobody made, which answers for itself
+            found |= {starter for one in self.row.who if "starter" in one}
+        return len(found)
+
+    @property
     def is_enough(self) -> bool:
         return len(self.agreed) >= self.needed
 

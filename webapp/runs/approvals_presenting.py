@@ -40,6 +40,7 @@ def approval_out(found: Found, step: str, workflow: str) -> ApprovalOut:
         before=[ChangesAsked.model_validate(one) for one in asked.get("before", [])],
         shown=found.shown,
         needed=found.needed,
+        reachable=found.reachable,
         agreed=sorted(found.agreed.values()),
         can_answer=found.can_answer,
         decision=row.decision,

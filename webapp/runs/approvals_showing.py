@@ -92,6 +92,17 @@ class ApprovalView:
         return f"{needed} must agree{names}."
 
     @property
+    def nobody(self) -> str:
+        """Return that too few people are left to ever agree; "" when there are enough."""
+        found = self.found
+        if found.row.state != "open" or found.reachable >= found.needed:
+            return ""
+        can = f"Only {found.reachable} of the people who are asked can answer"
+        if not found.reachable:
+            can = "None of the people who are asked can answer"
+        return f"{can}. Cancel the run, or bring in who is missing."
+
+    @property
     def due(self) -> str:
         return deadline(self.row.due_at, self.zone) if self.row.due_at is not None else ""
 
@@ -145,6 +156,8 @@ class ApprovalView:
         if found.has_spoken:
             return "You have agreed. Others must agree too."
         if found.people.is_kept_out(found.voice.id):
+            if not found.people.everybody:
+                return f"You started this run, so you may not answer. Asked: {self.asked}."
             return f"You started this run, so somebody else answers: {self.asked}."
         return f"Only those who are asked may answer: {self.asked}."
 

@@ -22,7 +22,8 @@ from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
 from webapp.runs.models import Lease, Run, Step
 from webapp.runs.pausing import rest
-from webapp.runs.service import add_event, lease_now, lock_lease
+from webapp.runs.queries import lease_now
+from webapp.runs.service import add_event, lock_lease
 
 Decision = Literal["happened", "again"]
 

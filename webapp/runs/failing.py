@@ -76,6 +76,11 @@ def _remedy(code: str, number: int | None) -> str:
     remedies = {
         "E-HTTP-4XX": f"Check what {step} sends and its address, then run again.",
         "E-HTTP-5XX": "It is on the other side. Run again later.",
+        "E-BREAKER": "It is on the other side. Run again when it answers.",
+        "E-PROVIDER-DOWN": "It is on the other side. Run again later.",
+        "E-PROVIDER-BUSY": "Run again later, or use another model.",
+        "E-SIGNAL-LATE": f"Run again and send the signal, or give {step} more time.",
+        "E-CHILD": "Open the run that it started, put right what failed there, then run again.",
         "E-HTTP-REACH": f"Check the address in {step}, then run again.",
         "E-FILE-CSV": f"Run again with a file that fits, or change {step}.",
         "E-TIME": f"Allow {step} more time, then run again.",

@@ -23,7 +23,8 @@ from webapp.runs.locking import lock_families
 from webapp.runs.models import Lease, Run, Step
 from webapp.runs.paths import Places
 from webapp.runs.plans import learn_plan
-from webapp.runs.service import add_event, close_run, lease_now
+from webapp.runs.queries import lease_now
+from webapp.runs.service import add_event, close_run
 from webapp.workflows.models import Version
 
 HUNG_S: Final = 600

@@ -21,8 +21,9 @@ from webapp.kernel.clock import now
 from webapp.kernel.ids import public_id
 from webapp.runs.models import PART, Fair, Lease, QueueSetting, Run
 from webapp.runs.pausing import back_in_line, rest
+from webapp.runs.queries import lease_now
 from webapp.runs.schemas import QueueDraft
-from webapp.runs.service import add_event, lease_now
+from webapp.runs.service import add_event
 from webapp.runs.starting import QUEUE, TURNS
 from webapp.workflows.models import Gate
 from webapp.workflows.pace import gate_to_change

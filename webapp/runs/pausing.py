@@ -17,7 +17,8 @@ from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
 from webapp.runs.locking import lock_families
 from webapp.runs.models import Lease, Run
-from webapp.runs.service import add_event, children_of, lease_now, lock_lease
+from webapp.runs.queries import lease_now
+from webapp.runs.service import add_event, children_of, lock_lease
 from webapp.runs.words import run_word
 
 

@@ -9,6 +9,8 @@ from webapp.access.permissions import Permission
 from webapp.kernel.ids import parse_id
 from webapp.runs import holding, pausing, presenting, traffic
 from webapp.runs.schemas import QueueOut, RunSummary
+from webapp.runs.standing import all_held, queue_held
+from webapp.runs.starting import QUEUE
 from webapp.web.doors import ApiDoors
 from webapp.workflows import pace, service
 from webapp.workflows.models import Gate
@@ -93,7 +95,8 @@ def resume_organization(ctx: Context) -> QueueOut:
 
 
 def _queue(ctx: Context, gate: Gate) -> QueueOut:
-    return QueueOut(**asdict(traffic.traffic_here(ctx)), **_shown(gate).model_dump())
+    seen = asdict(traffic.traffic_here(ctx)) | _shown(gate).model_dump()
+    return QueueOut(**seen, held=queue_held(ctx, QUEUE) or all_held(ctx))
 
 
 def _shown(gate: Gate) -> PaceShown:

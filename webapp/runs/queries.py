@@ -13,6 +13,7 @@ from webapp.access.context import Context
 from webapp.access.own_rows import OwnRows
 from webapp.files.shelf import results_shelf
 from webapp.kernel import jsons
+from webapp.kernel.clock import boot_ms
 from webapp.kernel.errors import NotFound
 from webapp.kernel.rawsql import sql_for
 from webapp.runs.models import Event, Lease, Run, Step
@@ -90,6 +91,14 @@ def _rows() -> Select[Run, Lease, str, int | None]:
         .join(Version, Version.id == Run.version_id)
         .outerjoin(Lease, (Lease.run_id == Run.id) & (Lease.organization_id == Run.organization_id))
     )
+
+
+def lease_now(ctx: Context) -> int:
+    """Return the present of the database's lease clock, in milliseconds."""
+    if ctx.session.get_bind().dialect.name == "sqlite":
+        return boot_ms()
+    seconds = ctx.session.scalar(select(func.extract("epoch", func.clock_timestamp())))
+    return round(float(seconds or 0) * 1000)
 
 
 def neighbors(ctx: Context, run: Run) -> tuple[UUID | None, UUID | None]:

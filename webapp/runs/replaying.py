@@ -25,8 +25,9 @@ from webapp.runs.failure_queries import Failure
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Run
 from webapp.runs.presenting import title_of
+from webapp.runs.queries import lease_now
 from webapp.runs.schemas import CauseKey, NotReplayed, Replay
-from webapp.runs.service import lease_now, lock_starts
+from webapp.runs.service import lock_starts
 from webapp.runs.starting import OnlyOnce
 from webapp.workflows.publishing import run_mode
 from webapp.workflows.service import names

@@ -423,7 +423,9 @@ class LineOut(BaseModel):
     ahead: int | None = Field(
         description="Runs before it in line, counted up to 1,000; null: it is not in line."
     )
-    wait_s: int | None = Field(description="About how many seconds these take; null: unknown.")
+    wait_s: int | None = Field(
+        description="About how many seconds these take, or until its moment comes; null: unknown."
+    )
     held: str = Field(description="What holds it, as a sentence; empty: only the line.")
 
 
@@ -434,6 +436,7 @@ class QueueOut(PaceShown):
     running: int = Field(description="Runs at work.")
     oldest_s: int | None = Field(description="How many seconds the oldest in line has waited.")
     begun_a_minute: int = Field(description="How many began in the last minute, about.")
+    held: str = Field(description="What holds all of them, as a sentence; empty: nothing does.")
 
 
 def _most_waiting(value: Any) -> Any:
@@ -537,6 +540,7 @@ class ApprovalOut(BaseModel):
     before: list[ChangesAsked] = Field(description="What was to be changed in earlier rounds.")
     shown: str = Field(description="Names all that is shown; send it back with the answer.")
     needed: int = Field(description="How many must agree.")
+    reachable: int = Field(description="How many can: those asked who are here, and have a say.")
     agreed: list[str]
     can_answer: bool = Field(description="Whether whoever asks this may answer it.")
     decision: str | None

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, exists, func, select, update
+from sqlalchemy import Text, cast, delete, exists, select, update
 from sqlalchemy.orm import aliased
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
-from webapp.kernel.clock import boot_ms, now
+from webapp.kernel.clock import now
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, transitions
@@ -21,6 +21,7 @@ from webapp.runs.locking import lock_families
 from webapp.runs.models import Approval, Event, Fair, Lease, Run, Signal, Step
 from webapp.runs.plans import learn_plan
 from webapp.runs.presenting import title_of
+from webapp.runs.queries import lease_now
 from webapp.runs.words import run_word
 from webapp.spending.service import interrupt_calls
 from webapp.workflows.models import Workflow
@@ -385,14 +386,6 @@ def _took_ms(run: Run) -> int | None:
     if run.started_at is None or run.finished_at is None:
         return None
     return max(0, round((run.finished_at - run.started_at).total_seconds() * 1000))
-
-
-def lease_now(ctx: Context) -> int:
-    """Return the present of the database's lease clock, in milliseconds."""
-    if ctx.session.get_bind().dialect.name == "sqlite":
-        return boot_ms()
-    seconds = ctx.session.scalar(select(func.extract("epoch", func.clock_timestamp())))
-    return round(float(seconds or 0) * 1000)
 
 
 def runs_room(ctx: Context) -> str:

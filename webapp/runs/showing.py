@@ -118,8 +118,10 @@ class RunView:
     def standing_text(self) -> str:
         """Return where the run stands, as a sentence."""
         found = self.standing
-        if found is None or found.held or found.ahead is None:
-            return found.held if found is not None else ""
+        if found is None or found.ahead is None:
+            held = found.held if found is not None else ""
+            begins = found is not None and found.wait_s
+            return f"{held} It begins in about {duration(begins)}." if begins else held
         if found.ahead >= MOST_COUNTED:
             return f"More than {MOST_COUNTED:,} runs are before it in line."
         who = {0: "It is next in line.", 1: "One run is before it in line."}

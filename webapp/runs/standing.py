@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -13,10 +14,12 @@ from webapp.access.permissions import Permission
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
 from webapp.runs.models import Fair, Lease, QueueSetting
-from webapp.runs.queries import RunRow
+from webapp.runs.queries import RunRow, lease_now
 from webapp.workflows.models import Gate
 
 MOST_COUNTED: Final = 1_000
+PACE: Final = "pace"
+"""Why a run waits that was started together with many."""
 _ONE_AFTER_ANOTHER: Final = frozenset({"queued", "single", "restart"})
 
 
@@ -27,8 +30,8 @@ class Standing:
     Attributes:
         ahead: how many runs are before it in line, counted up to `MOST_COUNTED`; None: it is not
             in line.
-        wait_s: about how long these take to begin, by how many began in the last two minutes;
-            None: nobody knows.
+        wait_s: about how long these take to begin, by how many began in the last two minutes, or
+            how long until its moment comes; None: nobody knows.
         held: what holds it, as a sentence; "" when nothing but the line does.
     """
 
@@ -50,11 +53,15 @@ def standing_of(ctx: Context, row: RunRow) -> Standing | None:
         return Standing(held=_paused_by(ctx, run, lease))
     if run.state == "waiting" and lease.wait_reason == "limit":
         return Standing(held=_limited_by(ctx, lease))
-    if run.state != "queued" or lease.state != "ready":
+    is_paced = run.state == "waiting" and lease.wait_reason == PACE
+    if not is_paced and (run.state != "queued" or lease.state != "ready"):
         return None
     held = next((text for reason in _SCOPES if (text := _said(ctx, run, lease, reason))), "")
     if held:
         return Standing(held=held)
+    if is_paced:
+        left_ms = (lease.due_at or 0) - lease_now(ctx)
+        return Standing(wait_s=max(1, math.ceil(left_ms / 1000)), held=_PACED)
     with across_organizations(ctx.session, "a place in line"):
         before = (
             select(Lease.run_id)
@@ -66,6 +73,7 @@ def standing_of(ctx: Context, row: RunRow) -> Standing | None:
 
 
 _SCOPES: Final = ("queue", "organization", "workflow")
+_PACED: Final = "Waiting for its moment: it was run again with others, at a pace."
 
 
 def _paused_by(ctx: Context, run: Any, lease: Lease) -> str:
@@ -80,15 +88,31 @@ def _paused_by(ctx: Context, run: Any, lease: Lease) -> str:
 def _said(ctx: Context, run: Any, lease: Lease, reason: str) -> str:
     """Return what is said of a pause of this kind; "" while there is none."""
     if reason == "queue":
-        setting = ctx.session.get(QueueSetting, lease.queue)
-        if setting is None or setting.paused_at is None:
-            return ""
-        return f"Paused: the queue is paused by {setting.paused_by}."
-    scope_id = lease.organization_id if reason == "organization" else run.workflow_id
+        return queue_held(ctx, lease.queue)
+    if reason == "workflow":
+        return _paused_gate(ctx, run.workflow_id, "this workflow is")
+    return all_held(ctx)
+
+
+@requires(Permission.VIEW_RUNS)
+def queue_held(ctx: Context, queue: str) -> str:
+    """Return who has paused a queue of the machine, as a sentence; "" while nobody has."""
+    setting = ctx.session.get(QueueSetting, queue)
+    if setting is None or setting.paused_at is None:
+        return ""
+    return f"Paused: the queue is paused by {setting.paused_by}."
+
+
+@requires(Permission.VIEW_RUNS)
+def all_held(ctx: Context) -> str:
+    """Return who has paused all runs of the organization, as a sentence; "" while nobody has."""
+    return _paused_gate(ctx, ctx.organization_id, "all runs of the organization are")
+
+
+def _paused_gate(ctx: Context, scope_id: UUID, what: str) -> str:
     gate = _gate(ctx, scope_id)
     if gate is None or gate.paused_at is None:
         return ""
-    what = "this workflow is" if reason == "workflow" else "all runs of the organization are"
     return f"Paused: {what} paused by {gate.paused_by}."
 
 

@@ -17,7 +17,8 @@ from webapp.kernel.ids import first_id
 from webapp.runs.execution.claims import Claims
 from webapp.runs.locking import lock_families
 from webapp.runs.models import Event, Lease, Run, Signal, Step, WorkerSeen
-from webapp.runs.service import close_cancelled, lease_now
+from webapp.runs.queries import lease_now
+from webapp.runs.service import close_cancelled
 
 SILENT_MS: Final = 10_000
 WORKERS_KEPT: Final = timedelta(days=1)

@@ -11,6 +11,8 @@ from webapp.access.permissions import Permission
 from webapp.kernel.ids import parse_id
 from webapp.runs import holding, traffic
 from webapp.runs.pages.doors import doors, list_url, org_url
+from webapp.runs.standing import queue_held
+from webapp.runs.starting import QUEUE
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid
 from webapp.workflows import pace
@@ -31,6 +33,7 @@ def _values(ctx: Context) -> dict[str, Any]:
     return {
         "gate": pace.gate_of(ctx, ctx.organization_id),
         "traffic": traffic.traffic_here(ctx),
+        "held": queue_held(ctx, QUEUE),
         "base": f"{org_url()}/queue",
         "list_url": list_url(),
     }
