@@ -75,6 +75,7 @@ ANSWERABLE = [
     {"name": "n", "label": "Boxes", "type": "number", "min": 1, "max": 5, "default": 5},
     {"name": "d", "label": "Day", "type": "date", "default": "today"},
     {"name": "f", "label": "Sure", "type": "boolean", "default": False},
+    {"name": "g", "label": "Orders", "type": "file", "default": "file_01m7yzmwkbevv9dw58r1fyr1bb"},
 ]
 
 

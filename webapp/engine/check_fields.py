@@ -48,6 +48,8 @@ def _of_one(field: Field, at: str, name: str) -> Iterator[Finding]:
 
 
 def _default_problem(field: Field) -> str:
+    if field.type == "file":
+        return ""  # a start may name it by its id alone, and only a start knows it
     named = field.model_copy(update={"name": "it", "required": False})
     _, problems = fit([named], {}, _SOME_DAY)
     return next(iter(problems.values()), "").rstrip(".")
