@@ -318,6 +318,19 @@ def test_a_key_of_one_workflow_starts_no_other(program: Any, make_live: Any, sta
     assert (answer.status_code, answer.get_json()["code"]) == (422, "E-IDEM-OTHER")
 
 
+@pytest.mark.parametrize("key", ["child:{run}:s_1", "again:{run}:1", "form:0123456789abcdef"])
+def test_nobody_takes_the_key_of_a_run_that_we_are_about_to_start(
+    program: Any, make_live: Any, start: Any, key: str
+) -> None:
+    workflow = make_live(plan_of(text_step("s_1")))
+    run = start(workflow).get_json()["id"]
+
+    refused = start(workflow, key=key.format(run=run))
+
+    assert (refused.status_code, refused.get_json()["code"]) == (400, "E-IDEM-OURS")
+    assert key.partition(":")[0] in refused.get_json()["detail"]
+
+
 def test_what_broke_a_look_across_organizations_is_what_is_told(engine: Engine) -> None:
     with (
         make_sessions(engine)() as session,

@@ -36,6 +36,10 @@ KEPT: Final = timedelta(hours=72)
 LONGEST_KEY: Final = 255
 KEY_PATTERN: Final = "^[!-~]([ -~]*[!-~])?$"
 """Headers are ASCII, and what carries them takes the blanks around them away."""
+OURS: Final = ("again:", "child:", "example:", "form:", "hook:", "sched:")
+"""How the keys of runs begin that Deckhand starts by itself: who took one of these would be taken
+for what it was about to start.
+"""
 _RIVAL_WAIT_MS: Final = 2000
 
 
@@ -72,6 +76,8 @@ def check_key(key: str | None) -> str:
         raise BadRequest("E-IDEM-MISSING")
     if len(key) > LONGEST_KEY or not (key.isascii() and key.isprintable()):
         raise BadRequest("E-IDEM-LONG")
+    if (prefix := next((one for one in OURS if key.startswith(one)), None)) is not None:
+        raise BadRequest("E-IDEM-OURS", prefix=prefix)
     return key
 
 

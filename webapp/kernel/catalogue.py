@@ -75,6 +75,11 @@ CATALOGUE: dict[str, Entry] = {
         "It may have 1 to 255 visible characters.",
         "Nothing was started.",
     ),
+    "E-IDEM-OURS": Entry(
+        "The Idempotency-Key begins like one of Deckhand’s own.",
+        "Take one that does not begin with “{prefix}”.",
+        "Nothing was started.",
+    ),
     "E-IDEM-OTHER": Entry(
         "This Idempotency-Key was used for another request.",
         "Send the same body again, or take a new key.",
