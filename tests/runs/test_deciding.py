@@ -279,7 +279,8 @@ def test_a_run_that_is_cancelled_instead_leaves_open_only_what_nobody_decided(
         "cancelled",
         {"s_9": "cancelled", "s_9:l1/s_1": "cancelled", "s_9:l2/s_2": "unknown"},
     )
-    assert decide(program, run, HAPPENED, "s_9:l2/s_2").status_code == 409
+    late = decide(program, run, HAPPENED, "s_9:l2/s_2")
+    assert (late.status_code, late.get_json()["detail"]) == (409, "The run is over.")
 
 
 def test_a_waiting_run_is_not_cancelled_over_a_question_that_nobody_was_asked_yet(

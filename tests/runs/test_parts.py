@@ -229,6 +229,9 @@ def test_what_is_in_doubt_in_a_part_is_decided_there_and_keeps_no_other_part(
     for part in doubtful:
         settled(follow, [more], part, "needs_review")
     settled(follow, [more], run, "waiting")
+    listed = program.get("/api/v1/runs").get_json()["items"]
+    assert [(one["id"], one["word"]) for one in listed] == [(run, "Needs your decision")]
+    assert follow.get(run)["word"] == "Needs your decision"
     for part in doubtful:
         [task] = [t for t in follow.get(part)["tasks"] if t["state"] == "unknown"]
         answer = program.post(f"/api/v1/tasks/{task['id']}/decide", json={"decision": "happened"})
@@ -239,6 +242,22 @@ def test_what_is_in_doubt_in_a_part_is_decided_there_and_keeps_no_other_part(
     assert found["state"] == "done", found["error"]
     assert found["result"]["count"] == 20
     assert sorted(counter.arrived, key=int) == [str(n) for n in range(20)]
+
+
+def test_a_run_whose_parts_wait_for_people_says_so(
+    program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any
+) -> None:
+    asks = {"id": "s_1", "kind": "approval", "with": {"who": [{"role": "owner"}]}}
+    plan = over(20, asks, collect=[])
+    run = start(make_live(plan), inputs={"items": list(range(20))}).get_json()["id"]
+    settled(follow, runners, run, "waiting")
+    for row in parts(run):
+        settled(follow, runners, public(row), "waiting")
+
+    [listed] = program.get("/api/v1/runs").get_json()["items"]
+
+    assert (listed["id"], listed["word"]) == (run, "Waiting for a person")
+    assert follow.get(run)["word"] == "Waiting for a person"
 
 
 def test_a_cancel_ends_the_parts_and_begins_nothing_more(

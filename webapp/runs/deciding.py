@@ -59,7 +59,7 @@ def decide_step(ctx: Context, run_id: UUID, path: str, decision: Decision, note:
     ).one_or_none()
     if lease is None or run.state != "needs_review" or step is None:
         newest = queries.attempts(ctx, run_id, path)[-1]
-        raise Conflict("E-DECIDED", why=_why_not(newest))
+        raise Conflict("E-DECIDED", why=_why_not(newest, is_over=lease is None))
     _settle(ctx, lease, step, decision, note)
     left = _count(ctx, run_id)
     if not left:
@@ -91,10 +91,12 @@ def _count(ctx: Context, run_id: UUID) -> int:
     return ctx.session.scalar(select(func.count()).where(_asks(ctx, run_id))) or 0
 
 
-def _why_not(step: Step) -> str:
+def _why_not(step: Step, *, is_over: bool) -> str:
     error = step.error or {}
     if "decided" in error:
         return f"{error.get('by')} has said {_SAID[error['decided']]}."
+    if is_over:
+        return "The run is over."
     if step.state == "unknown":
         return "Decide about the tool call of this agent instead."
     return "Nobody is asked about this step."

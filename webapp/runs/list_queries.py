@@ -17,10 +17,13 @@ from sqlalchemy import Row
 from webapp.access.context import Context
 from webapp.access.own_rows import OwnRows
 from webapp.kernel.rawsql import Sql, sql_for
-from webapp.runs.queries import Filters, RunRow
+from webapp.runs.queries import WAITS_INSIDE, Filters, RunRow
 
 _ROWS: Final = """
-SELECT r.id, r.workflow_id, r.state, r.reason, r.problems, r.started_by_name, r.error,
+SELECT r.id, r.workflow_id, r.state,
+       CASE WHEN r.state = 'waiting' AND r.reason = 'child'
+            THEN COALESCE((WAITS_INSIDE r.id), r.reason) ELSE r.reason END,
+       r.problems, r.started_by_name, r.error,
        r.queued_at, r.started_at, r.finished_at, r.took_ms, r.cost_nano, r.below_nano,
        r.steps_done, r.seq, r.kind, w.name, v.number, l.seq, l.done, l.total, l.cost_nano,
        l.below_nano, l.cancel_at, l.pause_at
@@ -28,7 +31,7 @@ SELECT r.id, r.workflow_id, r.state, r.reason, r.problems, r.started_by_name, r.
   JOIN workflow w ON w.id = r.workflow_id AND w.organization_id = :org
   JOIN version v ON v.id = r.version_id AND v.organization_id = :org
   LEFT JOIN lease l ON l.run_id = r.id AND l.organization_id = :org
- WHERE r.organization_id = :org"""
+ WHERE r.organization_id = :org""".replace("WAITS_INSIDE", WAITS_INSIDE)
 WHOLE: Final = "r.kind <> 'part'"
 """What an index of lists has: runs, and not their parts."""
 

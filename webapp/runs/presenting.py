@@ -39,7 +39,7 @@ def word_of(row: RunRow) -> Word:
     run = row.run
     return run_word(
         run.state,
-        run.reason,
+        row.reason or run.reason,
         problems=run.problems,
         cancelling=row.cancelling,
         pausing=row.pausing,

@@ -48,6 +48,9 @@ class RunRow:
     workflow_name: str
     version: int | None
     """None is a copy of the draft."""
+    reason: str | None = None
+    """What it waits for, if that is told by its parts: they stand in no list, so it speaks for
+    them."""
 
     @property
     def seq(self) -> int:
@@ -81,7 +84,21 @@ def find(ctx: Context, run_id: UUID) -> RunRow:
     row = ctx.session.execute(_rows().where(Run.id == run_id)).one_or_none()
     if row is None:
         raise NotFound()
-    return RunRow(*row)
+    found = RunRow(*row)
+    if found.run.state == "waiting" and found.run.reason == "child":
+        found.reason = _WAITS_INSIDE(ctx, run=run_id)[0][0]
+    return found
+
+
+WAITS_INSIDE: Final = """
+SELECT CASE WHEN max(CASE WHEN p.state = 'needs_review' THEN 1 END) = 1 THEN 'review'
+            WHEN max(CASE WHEN p.state IN ('queued', 'running') THEN 1 END) = 1 THEN NULL
+            ELSE max(CASE WHEN p.state = 'waiting' AND p.reason IN ('person', 'breaker')
+                          THEN p.reason END) END
+  FROM run p WHERE p.organization_id = :org AND p.kind = 'part' AND p.parent_run = """
+"""What people must know of the parts of a run that waits for them: one needs a decision; or all
+that are left wait, for a person or a service."""
+_WAITS_INSIDE: Final = OwnRows(f"{WAITS_INSIDE}:run")
 
 
 def _rows() -> Select[Run, Lease, str, int | None]:

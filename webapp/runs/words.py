@@ -58,6 +58,8 @@ def run_word(
     if state == "waiting":
         if reason == "breaker":
             return Word("waiting", "Waiting for a service to recover")
+        if reason == "review":
+            return _RUN["needs_review"]
         person = reason == "person"
         return Word("person", "Waiting for a person") if person else Word("waiting", "Waiting")
     if state == "done" and problems:
