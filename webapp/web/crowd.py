@@ -27,7 +27,7 @@ SHARE: Final = 8
 """Calls at work may take one thread of so many."""
 LEAST: Final = 16
 PATIENCE_S: Final = 0.75
-CROWDED_S: Final = 3.0
+CROWDED_S: Final = 2.0
 RETRY_AFTER_S: Final = 1
 _SAY_EVERY_S: Final = 10.0
 KEPT_FREE: Final = 32
@@ -66,7 +66,7 @@ class Room:
     """Places for calls at work, and a line for those that will get one soon.
 
     While calls get their places in time, a crowd is only a burst. Once somebody has waited in vain
-    there is no line for a while: waiting would be lost time for whoever comes, and takes threads.
+    there is no line until nobody was refused for a while: it would be lost time, and take threads.
 
     Args:
         most: how many may work at once; most_waiting: how many may stand in line.
@@ -85,7 +85,11 @@ class Room:
             if self._at_work < self._most:
                 self._at_work += 1
                 return True
-            if self.waiting >= self._most_waiting or time.monotonic() < self._crowded_until:
+            now = time.monotonic()
+            if now < self._crowded_until:
+                self._crowded_until = now + CROWDED_S
+                return False
+            if self.waiting >= self._most_waiting:
                 return False
             called = threading.Event()
             self._line.append(called)
