@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from webapp.engine.plan import FAILURE, Plan, Step
@@ -57,9 +57,61 @@ def comes_before(plan: Plan, path: str, start: str) -> bool:
             return step.kind == "approval" and its.startswith("#")
         if inside != its:
             return _beside(step, inside, its)
-        if step.kind != "approval" or inside == FAILURE:
-            block = step.blocks.get(key_of(inside), [])  # a round does steps of this very block
+        if not _is_round(step, inside):
+            block = step.blocks.get(key_of(inside), [])
     return False
+
+
+def stands_in(plan: Plan, path: str) -> bool:
+    """Whether the plan has a step at the path, whatever else it says."""
+    block: list[Step] = plan.steps
+    for step_id, inside in steps_of(path):
+        step = next((one for one in block if one.id == step_id), None)
+        if step is None:
+            return False
+        if not _is_round(step, inside):
+            block = step.blocks.get(key_of(inside), [])
+    return True
+
+
+def is_untouched(plan: Plan, changed: Collection[str], path: str) -> bool:
+    """Whether what happened at `path`, by an earlier version, is what `plan` would do there.
+
+    Args:
+        changed: ids of the steps of `plan` that are new, say something else, or stand elsewhere.
+    """
+    block: list[Step] = plan.steps
+    for step_id, inside in steps_of(path):
+        place = next((n for n, one in enumerate(block) if one.id == step_id), None)
+        if place is None or any(_is_touched(one, changed) for one in block[:place]):
+            return False
+        step = block[place]
+        if step.id in changed or not inside:
+            return not _is_touched(step, changed)
+        if _depends_inside(step, inside, changed):
+            return False
+        if not _is_round(step, inside):
+            block = step.blocks.get(key_of(inside), [])
+    return True
+
+
+def _depends_inside(step: Step, inside: str, changed: Collection[str]) -> bool:
+    """Whether one block of a step has seen what another block, or a round before, gave."""
+    if inside == FAILURE or step.kind in {"repeat", "approval"}:
+        return _is_touched(step, changed)
+    if step.kind != "parallel":
+        return False
+    needs = lane_needs(step)
+    lanes = [lane for lane, steps in step.blocks.items() if _any_touched(steps, changed)]
+    return any(_needs(needs, inside[1:], lane) for lane in lanes)
+
+
+def _is_touched(step: Step, changed: Collection[str]) -> bool:
+    return step.id in changed or any(_any_touched(block, changed) for block in step.blocks.values())
+
+
+def _any_touched(steps: Iterable[Step], changed: Collection[str]) -> bool:
+    return any(_is_touched(step, changed) for step in steps)
 
 
 def _beside(step: Step, mine: str, its: str) -> bool:
@@ -85,6 +137,11 @@ def _needs(needs: Mapping[str, list[str]], lane: str, wanted: str) -> bool:
             seen.add(one)
             todo.extend(needs.get(one, []))
     return False
+
+
+def _is_round(step: Step, inside: str) -> bool:
+    """Whether steps of the very block in which an approval stands were done once more."""
+    return step.kind == "approval" and inside.startswith("#")
 
 
 def key_of(inside: str) -> str:

@@ -17,16 +17,16 @@ from sqlalchemy import func, select, update
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
-from webapp.engine.plan import Plan
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.errors import Conflict, Invalid
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
+from webapp.runs.bases import Basis, Which, basis_of, other_live
 from webapp.runs.families import families, whole_of
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Lease, Run, Step
-from webapp.runs.plans import known_plan
 from webapp.runs.service import find_run_by_key
+from webapp.runs.standing import PACE
 from webapp.runs.taking_over import (
     HAPPENED,
     Row,
@@ -39,8 +39,6 @@ from webapp.runs.taking_over import (
     taken_from,
 )
 
-PACE: Final = "pace"
-"""Why a run waits that was started together with many."""
 _AT_ONCE: Final = 500
 
 
@@ -48,39 +46,57 @@ _AT_ONCE: Final = 500
 class Again:
     """What running again from a step would mean.
 
-    Attributes: kept: how many steps are taken over; sent: what would be sent twice.
+    Attributes:
+        kept: how many steps are taken over; sent: what would be sent twice.
+        basis: what the new run would go by.
+        live: the number of the version that is live, if it is another one than the run's.
     """
 
     run: Run
     start: str
     kept: int
     sent: list[Sent]
+    basis: Basis
+    live: int | None
 
 
 @requires(Permission.VIEW_RUNS)
-def preview(ctx: Context, run_id: UUID, start: str) -> Again:
+def preview(ctx: Context, run_id: UUID, start: str, version: Which = "same") -> Again:
     """Say what running again from the step at `start` would take over and send twice; "" is
     the beginning.
 
+    Args:
+        version: the run's own, or the one that is live now.
+
     Raises:
         NotFound: no such run here.
-        Invalid: the run has not reached such a step.
-        Conflict: the run is not over.
+        Invalid: the run has not reached such a step, or the live version has none, or asks for
+            what the run was not given.
+        Conflict: the run is not over, or nothing is live.
     """
-    run, plan, rows = _over(ctx, run_id, start)
-    kept = kept_of(plan, rows, start)
-    return Again(run, start, sum(1 for row in kept if row.ends), sent_in(run, rows, kept, plan))
+    run, rows = _over(ctx, run_id, start)
+    basis = basis_of(ctx, run, start, version)
+    kept = kept_of(basis.plan, rows, start, basis.changed)
+    sent = sent_in(run, rows, kept, basis.plan)
+    return Again(run, start, sum(1 for row in kept if row.ends), sent, basis, other_live(ctx, run))
 
 
 @requires(Permission.START_RUNS)
 def run_again(
-    ctx: Context, run_id: UUID, start: str, send_again: Iterable[str], *, key: str = ""
+    ctx: Context,
+    run_id: UUID,
+    start: str,
+    send_again: Iterable[str],
+    version: Which = "same",
+    *,
+    key: str = "",
 ) -> Run:
     """Start a run that begins again from the step at `start`, with the inputs of the old one.
 
     Args:
         send_again: paths of effects that shall happen once more; the others are skipped, and
             keep the value they had.
+        version: see `preview`.
         key: where it came from, once; made from the old run without it.
 
     Raises: see `preview`; LimitReached: too many runs wait; Conflict: the workflow runs only
@@ -88,11 +104,12 @@ def run_again(
     """
     if key and (earlier := find_run_by_key(ctx, key)) is not None:
         return earlier
-    old, plan, _ = _over(ctx, run_id, start)
+    old, _ = _over(ctx, run_id, start)
+    basis = basis_of(ctx, old, start, version)
     wanted = set(send_again)
-    run = _begin(ctx, old, plan, start, wanted, key)
+    run = _begin(ctx, old, basis, start, wanted, key)
     after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
-    record(ctx, "run.again", public_id("run", old.id), after=after)
+    record(ctx, "run.again", public_id("run", old.id), after=after | {"version": basis.number})
     ctx.session.flush()
     return run
 
@@ -108,7 +125,7 @@ def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: i
     Raises: see `run_again`.
     """
     wanted: set[str] | None = None if send_all else set()
-    run = _begin(ctx, old, plan_of_run(ctx, old), start, wanted, f"again:{new_id()}")
+    run = _begin(ctx, old, basis_of(ctx, old, start), start, wanted, f"again:{new_id()}")
     if due_ms is not None:
         # A reason of its own: who waits for a time is looked at when the wall clock is moved.
         held = {"state": "waiting", "wait_reason": PACE, "due_at": due_ms, "boot": boot_id()}
@@ -139,21 +156,20 @@ def sending(ctx: Context, olds: Mapping[UUID, Run], starts: Mapping[UUID, str]) 
 
 
 def _begin(
-    ctx: Context, old: Run, plan: Plan, start: str, wanted: set[str] | None, key: str
+    ctx: Context, old: Run, basis: Basis, start: str, wanted: set[str] | None, key: str
 ) -> Run:
     """Write the new run with what it takes over; `wanted` is sent again, None is everything."""
     starting.pass_gate(ctx, old.workflow_id)
-    taken = taken_from(ctx, old, plan, start, wanted)
-    run = _new_run(ctx, old, start, key)
-    known = known_plan(old.version_id)
+    taken = taken_from(ctx, old, basis.plan, start, wanted, basis.changed)
+    run = _new_run(ctx, old, basis, start, key)
     about = {"again_of": public_id("run", old.id), "reused": taken.done}
-    starting.accept(ctx, run, known.steps if known is not None else 0, about=about)
+    starting.accept(ctx, run, basis.steps, about=about)
     begin_with(ctx, run.id, taken)
     return run
 
 
-def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[Row]]:
-    """Return the run, of a part the one that it belongs to, with its plan and journal."""
+def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, list[Row]]:
+    """Return the run, of a part the one that it belongs to, with its journal."""
     run = whole_of(ctx, queries.find(ctx, run_id).run)
     if run.state not in {"done", "failed", "cancelled"}:
         raise Conflict("E-RUN-OPEN")
@@ -161,22 +177,22 @@ def _over(ctx: Context, run_id: UUID, start: str) -> tuple[Run, Plan, list[Row]]
     if start and start not in {row.path for row in rows}:
         text = "This run has not reached such a step. Give the path of one of its tasks."
         raise Invalid.at("/from", "E-FIELD", what="The step", text=text)
-    return run, plan_of_run(ctx, run), rows
+    return run, rows
 
 
-def _new_run(ctx: Context, old: Run, start: str, key: str) -> Run:
+def _new_run(ctx: Context, old: Run, basis: Basis, start: str, key: str) -> Run:
     return Run(
         id=new_id(),
         organization_id=ctx.organization_id,
         workflow_id=old.workflow_id,
-        version_id=old.version_id,
+        version_id=basis.version_id,
         state="queued",
         kind=old.kind if old.kind in {"normal", "tryout", "rehearsal"} else "normal",
         started_by_kind=ctx.actor.kind,
         started_by=ctx.actor.id,
         started_by_name=ctx.actor.name,
         idem_key=key or _key(ctx, old),
-        inputs=old.inputs,
+        inputs=basis.inputs,
         queued_at=now(),
         depth=0,
         again_of=old.id,

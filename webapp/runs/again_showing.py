@@ -47,6 +47,9 @@ class AgainView:
     Attributes:
         place: "step 2 “Order paper”"; "" is the beginning.
         left: how many steps more have had an effect than are shown; these are skipped.
+        live: the number of the version that is live, if it is another one than the run's.
+        by_live: whether that is what the new run would go by; differ: in how many steps it
+            differs; refused: why it can't be.
     """
 
     start: str
@@ -55,6 +58,10 @@ class AgainView:
     kept: int
     sent: list[SentView] = field(default_factory=list)
     left: int = 0
+    live: int | None = None
+    by_live: bool = False
+    differ: int = 0
+    refused: str = ""
 
     @property
     def title(self) -> str:
@@ -64,7 +71,7 @@ class AgainView:
 
 
 @requires(Permission.VIEW_RUNS)
-def again_view(ctx: Context, found: Again, places: Places) -> AgainView:
+def again_view(ctx: Context, found: Again, places: Places, refused: str = "") -> AgainView:
     """Return the check page of what `again.preview` has found."""
     shown = found.sent[:MOST_SHOWN]
     paths = [one.path for one in shown]
@@ -95,6 +102,10 @@ def again_view(ctx: Context, found: Again, places: Places) -> AgainView:
         found.kept,
         views,
         len(found.sent) - len(shown),
+        found.live,
+        bool(refused) or found.basis.version_id != found.run.version_id,
+        len(found.basis.changed),
+        refused,
     )
 
 

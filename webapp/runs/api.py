@@ -168,7 +168,7 @@ def cancel_run(ctx: Context, run: str) -> RunSummary:
 )
 def preview_again(ctx: Context, run: str, query: AgainAsked) -> AgainOut:
     """Say what running again from a step would take over, and what it would send twice."""
-    found = again.preview(ctx, parse_id("run", run), query.start)
+    found = again.preview(ctx, parse_id("run", run), query.start, query.version)
     sent = [
         SentBefore(
             path=one.path,
@@ -181,7 +181,13 @@ def preview_again(ctx: Context, run: str, query: AgainAsked) -> AgainOut:
         for one in found.sent
     ]
     return AgainOut(
-        run=public_id("run", found.run.id), start=found.start, kept=found.kept, sent=sent
+        run=public_id("run", found.run.id),
+        start=found.start,
+        version=found.basis.number,
+        live=found.live,
+        changed=sorted(found.basis.changed),
+        kept=found.kept,
+        sent=sent,
     )
 
 
@@ -197,7 +203,7 @@ def preview_again(ctx: Context, run: str, query: AgainAsked) -> AgainOut:
 )
 def run_again(ctx: Context, run: str, body: RunAgain) -> RunStarted:
     """Start a new run that takes over what this one has done before a step."""
-    started = again.run_again(ctx, parse_id("run", run), body.start, body.send_again)
+    started = again.run_again(ctx, parse_id("run", run), body.start, body.send_again, body.version)
     return RunStarted(id=public_id("run", started.id), state=started.state, url=_url(started.id))
 
 

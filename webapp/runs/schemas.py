@@ -131,6 +131,9 @@ class AgainAsked(Draft):
     start: str = Field(
         "", alias="from", max_length=400, description="Path of a step; empty is the beginning."
     )
+    version: Literal["same", "live"] = Field(
+        "same", description="The version as it ran, or the one that is live now."
+    )
 
 
 class RunAgain(Draft):
@@ -144,6 +147,12 @@ class RunAgain(Draft):
         max_length=400,
         title="From",
         description="Path of a step; empty is the beginning.",
+    )
+    version: Literal["same", "live"] = Field(
+        "same",
+        title="Version",
+        description="The version as it ran, or the one that is live now. Of what ran, only what "
+        "comes before every step that the live version does otherwise is taken over.",
     )
     send_again: list[Annotated[str, Field(max_length=400)]] = Field(
         default_factory=list,
@@ -169,6 +178,9 @@ class AgainOut(BaseModel):
 
     run: str
     start: str = Field(serialization_alias="from")
+    version: int | None = Field(description="What the new run would go by; null is a try-out.")
+    live: int | None = Field(description="The version that is live, if it is another one.")
+    changed: list[str] = Field(description="Steps that the run did not have, or had otherwise.")
     kept: int
     sent: list[SentBefore]
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.engine.grammar import Field
-from webapp.engine.plan import load_plan
+from webapp.engine.plan import Plan, load_plan
 from webapp.files.service import describe_file
 from webapp.kernel.clock import now
 from webapp.kernel.crashpoints import crashpoint
@@ -144,9 +144,7 @@ def start_run(
         LimitReached: too many of the organization's runs wait.
     """
     chosen, mode = _chosen(ctx, workflow_id, version)
-    inputs = read_inputs(
-        chosen.plan.inputs, given, today=_today, has_file=lambda name: _has(ctx, name)
-    )
+    inputs = inputs_for(ctx, chosen.plan, given)
     run = Run(
         id=new_id(),
         organization_id=ctx.organization_id,
@@ -213,6 +211,16 @@ def accept(
     ctx.hints.ring(QUEUE)
     ctx.hints.tell(runs_room(ctx), "run.queued", run=public_id("run", run.id))
     return run
+
+
+@requires(Permission.VIEW_RUNS)
+def inputs_for(ctx: Context, plan: Plan, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that a run of the plan starts with.
+
+    Raises:
+        Invalid: answers to correct.
+    """
+    return read_inputs(plan.inputs, given, today=_today, has_file=lambda name: _has(ctx, name))
 
 
 @requires(Permission.START_RUNS)

@@ -17,7 +17,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
-from webapp.engine.reuse import comes_before, steps_around
+from webapp.engine.reuse import comes_before, is_untouched, stands_in, steps_around
 from webapp.runs.families import family, whole_of
 from webapp.runs.models import PART, Lease, Run, Step
 
@@ -106,18 +106,27 @@ def rows_in(ctx: Context, members: Mapping[UUID, str], *only: ColumnElement[bool
     ]
 
 
-def kept_of(plan: Plan, rows: Sequence[Row], start: str) -> list[Row]:
-    """Return the rows that the new run takes over."""
+def kept_of(
+    plan: Plan, rows: Sequence[Row], start: str, changed: Collection[str] = ()
+) -> list[Row]:
+    """Return the rows that the new run takes over.
+
+    Args:
+        plan: what the new run goes by.
+        changed: ids of its steps that are other ones than those of the old run.
+    """
     if not start:
         return []
-    kept = {row.path for row in rows if _is_kept(plan, row, start)}
+    kept = {row.path for row in rows if _is_kept(plan, row, start, changed)}
     whole = {row.path for row in rows if row.path in kept and row.kind in _TAKEN_WHOLE}
     return [row for row in rows if row.path in kept or _failed_in(whole, row)]
 
 
-def _is_kept(plan: Plan, row: Row, start: str) -> bool:
+def _is_kept(plan: Plan, row: Row, start: str, changed: Collection[str]) -> bool:
     step_path = row.path.rpartition(CALL)[0] if row.is_call else row.path
     if not comes_before(plan, step_path, start):
+        return False
+    if changed and not is_untouched(plan, changed, step_path):
         return False
     if row.state == "skipped":
         return row.reason in _KEPT_REASONS
@@ -145,6 +154,8 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
         if not row.has_happened:
             continue
         path = row.path.rpartition(CALL)[0] if row.is_call else row.path
+        if not stands_in(plan, path):
+            continue
         calls[path] = calls.get(path, 0) + row.is_call
         if row.state in {"unknown", "intent"}:
             doubtful.add(path)
@@ -180,14 +191,22 @@ class Taken:
 
 
 @requires(Permission.START_RUNS)
-def taken_from(ctx: Context, old: Run, plan: Plan, start: str, wanted: set[str] | None) -> Taken:
+def taken_from(
+    ctx: Context,
+    old: Run,
+    plan: Plan,
+    start: str,
+    wanted: set[str] | None,
+    changed: Collection[str] = (),
+) -> Taken:
     """Return what a run takes over that begins again from the step at `start`.
 
     Args:
+        plan: what it goes by, and `changed`: see `kept_of`.
         wanted: paths of effects that shall happen once more; None: all of them.
     """
     rows = journal_of(ctx, old.id)
-    kept = kept_of(plan, rows, start)
+    kept = kept_of(plan, rows, start, changed)
     sent = [] if wanted is None else [one.path for one in sent_in(old, rows, kept, plan)]
     skipped = [path for path in sent if path not in (wanted or ())]
     # What an agent has done that is skipped stays known to whoever runs the new run again.

@@ -60,6 +60,26 @@ def differences(
     ]
 
 
+def changed_steps(old: Doc, new: Doc) -> frozenset[str]:
+    """Return the ids of the steps that `new` added, moved, or changed in what they do."""
+    before = {place.step["id"]: place for place in places(old)}
+    after = {place.step["id"]: place for place in places(new)}
+    shifted = _shifted(before, after)
+    return frozenset(
+        step_id
+        for step_id, place in after.items()
+        if step_id not in before
+        or step_id in shifted
+        or before[step_id].slot.block != place.slot.block
+        or _does(before[step_id].step) != _does(place.step)
+    )
+
+
+def _does(step: Doc) -> Doc:
+    said = {key: _bare(value) for key, value in step.items() if key not in {"name", "note", "with"}}
+    return said | {"with": own_settings(step)}
+
+
 def _steps(old: Doc, new: Doc, workflows: Mapping[str, str]) -> Iterator[Difference]:
     before = {place.step["id"]: place for place in places(old)}
     after = {place.step["id"]: place for place in places(new)}

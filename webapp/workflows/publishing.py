@@ -120,6 +120,18 @@ def version_by_id(ctx: Context, version_id: UUID) -> Version:
     return ctx.get(Version, version_id)
 
 
+@requires(Permission.VIEW_RUNS)
+def live_of(ctx: Context, workflow_id: UUID) -> tuple[UUID, int | None] | None:
+    """Return id and number of what is live; None: nothing is, or the workflow is in the bin."""
+    live = (
+        select(Version.id, Version.number)
+        .join(Workflow, Workflow.live_version_id == Version.id)
+        .where(Workflow.id == workflow_id, Workflow.deleted_at.is_(None))
+    )
+    found = ctx.session.execute(live).one_or_none()
+    return None if found is None else (found[0], found[1])
+
+
 @requires(Permission.VIEW_WORKFLOWS)
 def live_plan(ctx: Context, workflow_id: UUID) -> Doc | None:
     """Return the plan that is live, None while nothing is."""

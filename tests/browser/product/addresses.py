@@ -90,6 +90,9 @@ PAGES: dict[str, dict[str, str]] = {
     f"{RUN}/again": {
         "run-again": "{failed}/again?from=s_1",
         "run-again-sent": "{sent}/again",
+        "run-again-as-it-ran": "{mended}/again?from=s_2",
+        "run-again-live": "{mended}/again?from=s_2&version=live",
+        "run-again-live-refused": "{mended}/again?from=s_1&version=live",
         "run-again-open": "{waiting}/again",
     },
 }  # fmt: skip

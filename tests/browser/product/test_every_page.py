@@ -56,16 +56,20 @@ def places(account: Account, silent: str) -> dict[str, str]:
     again = plans.plan(plans.rounds("s_9", 3, plans.text("s_1", "Try.", "Try")))
     rounds = account.start(account.make_workflow("Rounds", again))
     hears = account.start(account.make_workflow("Hears", plans.plan(plans.hears("s_1", "paid"))))
+    steps = plans.text("s_1", "Dear Ada", "Greet"), plans.refused("s_2")
+    mended = account.make_workflow("Mended", plans.plan(*steps))
+    mended_run = account.start(mended)
     account.until_over(failed, talked, cancelled, doubt, sent, rehearsed, rounds)
     call("POST", f"/api/v1/tasks/{sent}.s_1/decide", {"decision": "happened"})
-    account.until_over(sent)
+    account.until_over(sent, mended_run)
+    account.mend(mended, plans.plan(plans.text("s_2", "Fine", "Read the orders")))
     why = call("GET", f"/api/v1/runs/{failed}")
     cause = f"{why['workflow']['id']}.s_1.{why['error']['code']}"
     [approval] = account.until_asked(asks)
     runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
     runs |= {"doubt": doubt, "asks": asks, "paused": paused}
     runs |= {"sent": sent, "rehearsed": rehearsed, "rounds": rounds, "hears": hears}
-    runs["done"] = account.example_run
+    runs |= {"done": account.example_run, "mended": mended_run}
     workflows = {"example": example, "every_kind": every_kind, "empty": empty}
     return (
         {"home": home, "approval": f"{home}/approvals/{approval}", "cause": cause}

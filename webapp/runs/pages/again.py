@@ -10,7 +10,7 @@ from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import again, service, watching
 from webapp.runs.again_showing import again_view
-from webapp.runs.pages.doors import doors, list_url, run_url
+from webapp.runs.pages.doors import doors, list_url, org_url, run_url
 from webapp.runs.pages.form import form_key
 from webapp.web.htmx import done
 
@@ -22,15 +22,29 @@ def check_again(ctx: Context, run: str) -> str:
     """Say what running again from the step `from` keeps, and what was sent already."""
     run_id = parse_id("run", run)
     row = service.find_run(ctx, run_id)
+    start = request.args.get("from", "")[:MOST_PATH]
+    wanted, refused = _version(request.args.get("version", "")), ""
     try:
-        found = again.preview(ctx, run_id, request.args.get("from", "")[:MOST_PATH])
+        found = again.preview(ctx, run_id, start)
+        if wanted == "live" and found.live is not None:
+            try:
+                found = again.preview(ctx, run_id, start, "live")
+            except Invalid as error:
+                refused = error.errors[0].detail
     except Conflict as error:
         error.facts["actions"] = [("Back to the run", run_url(row))]
         raise
     except Invalid:
         raise NotFound() from None  # an address that no page of ours has
-    view = again_view(ctx, found, watching.places_of(ctx, row))
-    return render_template("runs/again.html", a=view, row=row, run_url=run_url(row))
+    view = again_view(ctx, found, watching.places_of(ctx, row), refused=refused)
+    workflow = f"{org_url()}/workflows/{public_id('wf', row.run.workflow_id)}"
+    return render_template(
+        "runs/again.html",
+        a=view,
+        row=row,
+        run_url=run_url(row),
+        live_url=f"{workflow}/versions/{view.live}",
+    )
 
 
 @doors.post("/o/<org>/runs/<run>/again", permission=Permission.START_RUNS)
@@ -38,5 +52,10 @@ def run_again(ctx: Context, run: str) -> Response:
     """Start the new run. The form's one-time field makes a second press harmless."""
     start = request.form.get("from", "")[:MOST_PATH]
     wanted = [path[:MOST_PATH] for path in request.form.getlist("send_again")]
-    new = again.run_again(ctx, parse_id("run", run), start, wanted, key=form_key())
+    version = _version(request.form.get("version", ""))
+    new = again.run_again(ctx, parse_id("run", run), start, wanted, version, key=form_key())
     return done(f"{list_url()}/{public_id('run', new.id)}")
+
+
+def _version(word: str) -> again.Which:
+    return "live" if word == "live" else "same"
