@@ -338,6 +338,29 @@ def test_a_pause_of_the_workflow_holds_parts_that_wait_for_a_time(
     assert (counts["count"], counts["failed"], len(counter.arrived)) == (12, [], 12)
 
 
+def test_parts_stay_paused_with_their_run_when_the_workflow_goes_on(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any, steward: Any
+) -> None:
+    rests = {"id": "s_3", "kind": "wait", "with": {"for_s": 3600}}
+    run = begun(start, make_live, 120, rests, at_once=2)
+    until(lambda: len(parts(run)) == 2, "both parts have begun")
+    for row in parts(run):
+        settled(follow, runners, public(row), "waiting")
+    settled(follow, runners, run, "waiting")
+    address = f"workflows/{follow.get(run)['workflow']['id']}"
+
+    for press in (f"{address}/pause", f"runs/{run}/pause", f"{address}/resume"):
+        assert follow.do(press).status_code == 200
+
+    assert [row.state for row in parts(run)] == ["paused", "paused"]
+    assert {follow.get(public(row))["line"]["held"] for row in parts(run)} == {
+        "Paused with the run that started it."
+    }
+    follow.do(f"runs/{run}/resume")
+    for row in parts(run):
+        settled(follow, runners, public(row), "waiting")
+
+
 @pytest.mark.parametrize("mode", ["single", "queued", "parallel"])
 def test_parts_need_no_room_of_their_own_in_their_workflow(
     program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, mode: str

@@ -87,11 +87,13 @@ def _children(ctx: Context, run_id: UUID) -> list[tuple[Run, Lease]]:
 def _pause_children(ctx: Context, run_id: UUID) -> None:
     for run, lease in _children(ctx, run_id):
         held = lease.state == "paused" or lease.pause_at is not None
-        if held or lease.cancel_at is not None or run.state == "needs_review":
+        is_own = held and lease.wait_reason in {"run", "parent"}
+        if is_own or lease.cancel_at is not None or run.state == "needs_review":
             continue
+        # What holds it with many others may be resumed first, and is asked again at its claim.
         lease.wait_reason, why = "parent", {"why": "parent"}
         if lease.state == "running":
-            lease.pause_at = lease_now(ctx)
+            lease.pause_at = lease.pause_at or lease_now(ctx)
             add_event(ctx, lease, "run.pausing", why)
         else:
             rest(run, lease)
