@@ -136,6 +136,22 @@ def test_a_step_that_may_take_long_is_left_alone_for_so_long(
     assert watch(yard) == ended
 
 
+def test_runs_whose_steps_may_take_long_hide_none_that_hangs(
+    yard: Yard, engine: Engine, journal_of: JournalOf
+) -> None:
+    for _ in range(56):
+        yard.queue_run()
+    working = [*claim(engine), *claim(engine)]
+    for claimed in working:
+        begin(journal_of(claimed), "s_1" if claimed is working[-1] else "s_2", "none")
+    minutes_later(engine, 11)
+
+    until(lambda: watch(yard) == 1, "the one that hangs is ended")
+
+    assert yard.run(working[-1].run_id).state == "failed"
+    assert yard.run(working[0].run_id).state == "running"
+
+
 def test_a_run_that_writes_or_streams_text_gets_on(
     yard: Yard, engine: Engine, journal_of: JournalOf
 ) -> None:

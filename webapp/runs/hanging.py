@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from webapp.access.context import SYSTEM, Context, system_only
 from webapp.access.tenancy import across_organizations
@@ -46,7 +46,8 @@ def end_hung_runs(ctx: Context, hung_s: int = HUNG_S) -> int:
             Lease.cancel_at.is_(None),  # that has a limit of its own
             Lease.wrote_at < lease_now(ctx) - hung_s * 1000,
         )
-        found = ctx.session.execute(silent.limit(_AT_ONCE)).all()
+        # In any order: those whose steps may take that long hide no others.
+        found = ctx.session.execute(silent.order_by(func.random()).limit(_AT_ONCE)).all()
         lock_families(ctx, [run_id for run_id, _ in found])
     for run_id, organization_id in found:
         own = Context(ctx.session, organization_id, SYSTEM, ctx.settings, hints=ctx.hints)
