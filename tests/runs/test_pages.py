@@ -14,7 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from tests.fixtures import Browser, House
-from tests.runs.sink import Sink
+from tests.runs.sink import Sink, post
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import WHO, plan_of, text
 from webapp.access.tenancy import bind_organization
@@ -279,6 +279,30 @@ def test_a_failed_run_says_what_happened_what_was_done_and_what_to_do(
     assert "Not started" in page
     assert 'role="alert"' in page
     assert "Run again with these values" in page
+
+
+@pytest.mark.parametrize("items", [25, 205], ids=["in the run", "in parts"])
+def test_what_was_sent_counts_also_where_the_page_shows_only_some_of_it(
+    owner: Browser, make_live: Any, start: Any, finish: Any, sink: Sink, items: int
+) -> None:
+    called = {"workflow": make_live(plan_of(post("s_1", f"{sink.url}/one")), "Called")}
+    sends = {"list": {"list": list(range(items))}, "steps": [post("s_2", f"{sink.url}/two")]}
+    if items > 200:  # a value of the plan holds as many
+        sends["list"] = [{"value": ["start", "names"]}]
+    plan = plan_of(
+        {"id": "s_1", "kind": "each", "with": sends},
+        {"id": "s_3", "kind": "workflow", "with": called},
+        {"id": "s_4", "kind": "stop", "with": {"as": "failed", "message": "Enough."}},
+        inputs=[{"name": "names", "label": "Names", "type": "list", "required": True}],
+    )
+    run = start(make_live(plan), inputs={"names": list(range(items))}).get_json()["id"]
+    assert finish(run)["state"] == "failed"
+
+    page = owner.get(url_of(run)).text
+
+    assert len(sink.sent) == items + 1
+    assert f"<dt>Sent outside</dt><dd>{items + 1}</dd>" in page
+    assert f"{items + 1} things were sent outside." in page
 
 
 def test_a_step_has_the_number_that_it_has_in_the_builder(

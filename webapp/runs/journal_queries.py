@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import case, func, null, or_, select
 
 from webapp.access.context import Context
-from webapp.runs.models import PART, Event, Step
+from webapp.runs.models import PART, Event, Run, Step
 from webapp.runs.queries import SHOWN, result_of
 
 _MOST_IN_A_COMMIT = 300
@@ -152,6 +152,21 @@ def sent_calls(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]
         .limit(most)
     )
     return ctx.session.execute(query).all()
+
+
+def count_sent(ctx: Context, run_id: UUID) -> int:
+    """Return how much a run has sent outside, its parts and the runs that it has started too."""
+    here = Run.organization_id == ctx.organization_id
+    below = select(Run.id).where(here, Run.id == run_id).cte(recursive=True)
+    below = below.union(select(Run.id).where(here).join(below, Run.parent_run == below.c.id))
+    query = select(func.count()).where(
+        Step.organization_id == ctx.organization_id,
+        Step.run_id.in_(select(below.c.id)),
+        Step.effect != "none",
+        Step.kind != "workflow",  # what it starts counts by itself
+        Step.state == "succeeded",
+    )
+    return ctx.session.scalar(query) or 0
 
 
 def unsent_steps(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:

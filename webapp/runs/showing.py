@@ -184,7 +184,8 @@ class RunView:
         not_begun = "Not started yet" if self.active else "Never started"
         facts.append(("Time", duration(self.took_s) if self.run.started_at else not_begun))
         facts.append(("Cost so far" if self.active else "Cost", cost(self.row.cost_nano)))
-        sent, unknown = self.watched.outside, self.run.state == "needs_review"
+        sent = self.watched.outside
+        unknown = self.run.state == "needs_review" or self.row.reason == "review"
         said = f"{sent:,}" if sent else "Nothing"
         if unknown:
             said = f"{sent:,} or more" if sent else "Not certain"
