@@ -73,6 +73,7 @@ def _row(house: House, seconds: int) -> Figures:
         "accepted_ms": _quantiles(told["accepted_ms"]),
         "refused_ms": _quantiles(told["refused_ms"]),
         "health_ms": _quantiles([took_s * 1000 for took_s in watch.health_s]),
+        "health_late": f"{sum(s > HEALTH_S for s in watch.health_s)} of {len(watch.health_s)}",
         "rss_mib": [watch.rss_mib[0], max(watch.rss_mib)],
         "normal_after_s": round(normal_s, 1),
         "line_empty_after_s": round(line_s, 1),
