@@ -151,7 +151,7 @@ def run_again(program: Any, run: str, start: str) -> Any:
 @pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a branch"])
 @pytest.mark.parametrize("used", ["tool", "run"])
 def test_neither_are_repetitions_that_take_over_a_step_of_which_something_failed(
-    program: Any, make_live: Any, start: Any, runner: Runner, used: str, inside: bool
+    program: Any, owner: Any, make_live: Any, start: Any, runner: Runner, used: str, inside: bool
 ) -> None:
     step = asks("1/0")
     if used == "run":
@@ -168,6 +168,8 @@ def test_neither_are_repetitions_that_take_over_a_step_of_which_something_failed
 
         assert (step["id"], "reused") in [(one["path"], one["state"]) for one in found["tasks"]]
         assert found["word"] == "Finished with problems"
+        said = "A tool call failed" if used == "tool" else "Its run had problems"
+        assert said in owner.get(f"/o/acme/runs/{run}").text
 
 
 def test_nor_are_those_that_many_failed_runs_get_at_once(
