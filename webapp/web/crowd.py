@@ -23,7 +23,7 @@ from webapp.web import errors, security
 
 log = structlog.get_logger("webapp.crowd")
 
-SHARE: Final = 8
+SHARE: Final = 16
 """Calls at work may take one thread of so many."""
 LEAST: Final = 16
 PATIENCE_S: Final = 0.75
