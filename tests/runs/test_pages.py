@@ -305,6 +305,23 @@ def test_what_was_sent_counts_also_where_the_page_shows_only_some_of_it(
     assert f"{items + 1} things were sent outside." in page
 
 
+def test_items_that_wait_or_were_cancelled_are_not_done(
+    owner: Browser, program: Any, make_live: Any, start: Any, runner: Runner
+) -> None:
+    asks = {"id": "s_2", "kind": "approval", "with": {"who": [{"role": "owner"}]}}
+    asks_each = {"list": {"list": ["a", "b", "c"]}, "steps": [asks]}
+    run = start(make_live(plan_of({"id": "s_1", "kind": "each", "with": asks_each})))
+    address = url_of(run.get_json()["id"])
+    eventually(program, run.get_json()["id"], "waiting")
+
+    waiting = owner.get(address).text
+    program.post(f"/api/v1/runs/{run.get_json()['id']}/cancel")
+    cancelled = owner.get(address).text
+
+    assert "0 of 3 done" in waiting
+    assert "0 of 3 done" in cancelled
+
+
 def test_a_step_has_the_number_that_it_has_in_the_builder(
     owner: Browser, make_live: Any, start: Any, finish: Any
 ) -> None:

@@ -19,7 +19,7 @@ from tests.fixtures import House, MakeKey, Program
 from tests.runs.counter import Counter
 from tests.runs.durable import claim
 from tests.runs.following import until
-from tests.runs.sink import Sink
+from tests.runs.sink import Sink, post
 from tests.workflows.plans import plan_of, text
 from webapp.access.tenancy import across_organizations
 from webapp.engine.errors import StepError
@@ -275,9 +275,23 @@ def test_a_cancel_ends_the_parts_and_begins_nothing_more(
     assert len(counter.arrived) == 4
 
 
-def test_a_part_that_is_cancelled_alone_leaves_its_items_failed(
-    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any
+def test_the_line_of_a_list_in_parts_says_how_many_items_failed(
+    owner: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, sink: Sink
 ) -> None:
+    sink.refused = {"/two"}
+    is_early = {"value": [{"value": ["s_e", "index"]}], "is": "less", "to": 3}
+    early = {"id": "b", "when": {"all": [is_early]}, "steps": [post("s_3", f"{sink.url}/two")]}
+    step = {"id": "s_2", "kind": "if", "with": {"branches": [early], "otherwise": []}}
+    run = begun(start, make_live, 20, step)
+    settled(follow, runners, run)
+
+    assert "17 of 20 done, 3 failed" in owner.get(f"/o/acme/runs/{run}").text
+
+
+def test_a_part_that_is_cancelled_alone_leaves_its_items_failed(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, counter: Counter, parts: Any,
+    owner: Any,
+) -> None:  # fmt: skip
     run = begun(start, make_live, 20, calls(counter, repeat_safe=True), at_once=2)
     standing(runners, counter, 2)
 
@@ -288,6 +302,8 @@ def test_a_part_that_is_cancelled_alone_leaves_its_items_failed(
     assert (found["state"], found["word"]) == ("done", "Finished with problems")
     assert [one["index"] for one in found["result"]["failed"]] == list(range(10))
     assert {one["code"] for one in found["result"]["failed"]} == {"E-PART"}
+    page = owner.get(f"/o/acme/runs/{run}").text
+    assert re.findall(r"\d+ of 20 done[^<]*", page) == ["10 of 20 done, 10 failed"]
 
 
 @pytest.mark.parametrize("what", ["run", "workflow"])

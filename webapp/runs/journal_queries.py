@@ -44,7 +44,7 @@ def shown_steps(
     return ctx.session.execute(query).all()
 
 
-def item_counts(ctx: Context, run_id: UUID) -> Sequence[Any]:
+def item_counts(ctx: Context, runs: Collection[UUID]) -> Sequence[Any]:
     """Return (list, step id, state, waits, rows, cost) of everything that lies in items.
 
     "list" is the path of the outermost `each`.
@@ -62,7 +62,7 @@ def item_counts(ctx: Context, run_id: UUID) -> Sequence[Any]:
             (Step.kind == PART).label("is_part"),
             Step.cost_nano.label("cost_nano"),
         )
-        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id, place > 0)
+        .where(Step.run_id.in_(runs), Step.organization_id == ctx.organization_id, place > 0)
         .subquery()
     )
     key = (inner.c.each, inner.c.step_id, inner.c.state, inner.c.waits, inner.c.is_part)

@@ -26,6 +26,7 @@ from webapp.runs.queries import RunRow
 from webapp.runs.words import Word, away_service, step_word
 
 _OPEN: Final = frozenset({"running", "waiting", "retry", "attention", "person"})
+_NOT_DONE: Final = frozenset({"intent", "waiting", "unknown", "cancelled"})
 _URGENT: Final = {"failed": 0, "attention": 0, "running": 1, "waiting": 1, "retry": 1}
 """What is shown first of many."""
 _QUEUED, _NOT_STARTED = Word("queued", "Queued"), Word("skipped", "Not started")
@@ -226,7 +227,7 @@ class Lines:
 
     def _each(self, step: Step, path: str, line: Line) -> None:
         if path in self.journal.parts:
-            self._parts(path, line)
+            self._parts(step, path, line)
             return
         done, failed, cost = self._counted(step, path)
         labels = self.journal.labels.get(path, ())
@@ -249,12 +250,16 @@ class Lines:
             return int(self.part["count"])
         return len(self.journal.labels.get(path, ()))
 
-    def _parts(self, path: str, line: Line) -> None:
+    def _parts(self, step: Step, path: str, line: Line) -> None:
         parts = self.journal.parts[path]
         count = self._count(path) or sum(one.count for one in parts)
-        done = sum(one.count for one in parts if one.row.run.is_over)
-        line.items, line.items_done = count, done
-        line.note = line.note or f"{done:,} of {count:,} done"
+        done, failed, _ = self._counted(step, path)
+        done += sum(one.count for one in parts if one.is_whole)
+        if line.state == "done":
+            failed += sum(one.count for one in parts if one.is_lost)
+        line.items, line.items_done = count, done + failed
+        whole = f"{done:,} of {count:,} done"
+        line.note = line.note or (f"{whole}, {failed:,} failed" if failed else whole)
         line.cost_nano += sum(one.row.cost_nano for one in parts)
         shown = self.part_lines(path)
         line.lines = sorted(shown, key=lambda one: _URGENT.get(one.state, 2))[:ITEMS_SHOWN]
@@ -284,12 +289,12 @@ class Lines:
         stops = {inner.id for inner in block if inner.on_failure.do == "stop"}
         done = failed = cost = 0
         for one in self.journal.counts:
-            if one.each != path:
+            if one.each != path or one.is_part:
                 continue
             cost += one.cost_nano
             if one.state == "failed" and one.step_id in stops and not one.waits:
                 failed += one.count
-            elif one.step_id == last and one.state != "intent" and not one.waits:
+            elif one.step_id == last and one.state not in _NOT_DONE and not one.waits:
                 done += one.count
         return done, failed, cost
 

@@ -34,6 +34,16 @@ class PartRow:
     count: int
     row: queries.RunRow
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all its items are done, and none has failed."""
+        return self.row.run.state == "done" and not self.row.run.problems
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether all its items count as failed for a list that goes on without it."""
+        return self.row.run.state in {"failed", "cancelled"}
+
 
 def part_of(row: queries.RunRow) -> dict[str, Any] | None:
     """Return which items of which list a run does; None: it is a whole run."""

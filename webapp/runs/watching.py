@@ -102,10 +102,11 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     journal = Journal.of(found)
     watched.journal = journal
     if places.lists():
-        journal.counts = [Count(*one) for one in journal_queries.item_counts(ctx, run_id)]
+        journal.counts = [Count(*one) for one in journal_queries.item_counts(ctx, [run_id])]
         journal.labels = labels_in(ctx, row, places, journal)
         if any(one.is_part for one in journal.counts):
             journal.parts = parts_in(ctx, run_id)
+            _count_inside(ctx, journal)
     path = wanted or ("" if row.run.is_over else _at_work(journal, places))
     lines = Lines(places, journal, row, now(), path)
     every = lines.all()
@@ -118,6 +119,20 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
         watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
         watched.chosen_changed = after is None or _is_changed(watched.chosen, after, wanted)
     return watched
+
+
+def _count_inside(ctx: Context, journal: Journal) -> None:
+    """Count the items of parts that ended without having done all of them well."""
+    runs = []
+    for path, parts in journal.parts.items():
+        ended = [one for one in parts if one.row.run.is_over and not one.is_whole]
+        each = journal.rows.get(path)
+        if each is not None and each.state == "succeeded":
+            ended = [one for one in ended if not one.is_lost]
+        runs += [one.row.run.id for one in ended]
+    if runs:
+        found = [Count(*one) for one in journal_queries.item_counts(ctx, runs)]
+        journal.counts = [*journal.counts, *found]
 
 
 def _shown(row: RunRow, places: Places, wanted: str) -> list[str]:
