@@ -113,6 +113,25 @@ def test_a_tool_call_that_is_kept_still_says_what_was_asked(
     assert calls[0]["input"]["tool"] == "calculator"
 
 
+def test_what_was_sent_is_told_in_the_order_of_the_plan_and_a_slip_is_refused(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    items = {"list": {"list": list(range(11))}, "steps": [post("s_3", f"{sink.url}/two")]}
+    each = {"id": "s_2", "kind": "each", "with": items}
+    last = post("s_10", f"{sink.url}/one")
+    run = start(make_live(plan_of(each, last))).get_json()["id"]
+    eventually(program, run, "done")
+
+    told = program.get(f"/api/v1/runs/{run}/again").get_json()["sent"]
+    slip = again(program, run, {"send_again": ["s_10", "s_2[11]/s_3"]})
+
+    assert [one["path"] for one in told] == [*(f"s_2[{n}]/s_3" for n in range(11)), "s_10"]
+    assert slip.status_code == 422
+    assert [one["pointer"] for one in slip.get_json()["errors"]] == ["/send_again/1"]
+    assert program.get("/api/v1/runs").get_json()["items"][0]["id"] == run
+    assert len(sink.sent) == 12
+
+
 def test_many_run_it_again_at_the_same_moment_and_each_gets_a_run(
     program: Any, make_live: Any, start: Any, finish: Any
 ) -> None:

@@ -7,9 +7,10 @@ that it shall be sent once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import func, select, update
@@ -17,8 +18,9 @@ from sqlalchemy import func, select, update
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
+from webapp.engine.plan import Plan
 from webapp.kernel.clock import boot_id, now
-from webapp.kernel.errors import Conflict, Invalid
+from webapp.kernel.errors import Conflict, Invalid, field_error
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
 from webapp.runs.bases import Basis, Which, basis_of, other_live
@@ -77,7 +79,7 @@ def preview(ctx: Context, run_id: UUID, start: str, version: Which = "same") -> 
     run, rows = _over(ctx, run_id, start)
     basis = basis_of(ctx, run, start, version)
     kept = kept_of(basis.plan, rows, start, basis.changed)
-    sent = sent_in(run, rows, kept, basis.plan)
+    sent = sorted(sent_in(run, rows, kept, basis.plan), key=_in_order_of(basis.plan))
     return Again(run, start, sum(1 for row in kept if row.ends), sent, basis, other_live(ctx, run))
 
 
@@ -104,9 +106,13 @@ def run_again(
     """
     if key and (earlier := find_run_by_key(ctx, key)) is not None:
         return earlier
-    old, _ = _over(ctx, run_id, start)
+    old, rows = _over(ctx, run_id, start)
     basis = basis_of(ctx, old, start, version)
-    wanted = set(send_again)
+    named = list(send_again)
+    if named:
+        kept = kept_of(basis.plan, rows, start, basis.changed)
+        _check_sent(named, {one.path for one in sent_in(old, rows, kept, basis.plan)})
+    wanted = set(named)
     run = _begin(ctx, old, basis, start, wanted, key)
     after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
     record(ctx, "run.again", public_id("run", old.id), after=after | {"version": basis.number})
@@ -153,6 +159,37 @@ def sending(ctx: Context, olds: Mapping[UUID, Run], starts: Mapping[UUID, str]) 
             if sent_in(olds[run_id], rows, kept_of(plan, rows, starts[run_id]), plan):
                 found.add(run_id)
     return found
+
+
+def _check_sent(named: Sequence[str], sent: Container[str]) -> None:
+    """Raise `Invalid` for what is to be sent again and was not sent: a slip would go unseen."""
+    text = "Nothing was sent there that would be sent twice. The list of what was names the paths."
+    wrong = [
+        field_error(f"/send_again/{n}", "E-FIELD", what="The step", text=text)
+        for n, path in enumerate(named)
+        if path not in sent
+    ]
+    if wrong:
+        raise Invalid(wrong[:20])
+
+
+def _in_order_of(plan: Plan) -> Callable[[Sent], Any]:
+    """Return a key by which paths come as the plan and its lists have them: item 2 before 10."""
+    places = {step.id: n for n, step in enumerate(plan.walk())}
+
+    def key(one: Sent) -> list[tuple[int, list[int]]]:
+        parts = [_PART.match(part) for part in one.path.split("/")]
+        return [
+            (places.get(part[1], 0), [int(index) for index in _INDEX.findall(part[2])])
+            for part in parts
+            if part is not None
+        ]
+
+    return key
+
+
+_PART: Final = re.compile(r"(\w+)(.*)")
+_INDEX: Final = re.compile(r"\d+")
 
 
 def _begin(
