@@ -113,9 +113,13 @@ def test_what_is_edited_is_sent_and_what_may_not_be_edited_is_refused(
 def test_answers_to_questions_are_values_of_later_steps(
     waiting: Any, program: Any, finish: Any
 ) -> None:
-    plan = letter(questions=[{"name": "amount", "label": "Amount", "type": "number", "max": 100}])
+    question = {"name": "amount", "label": "Amount", "type": "number", "max": 100}
+    why = {"name": "why", "label": "Why", "required": False}
+    plan = letter(questions=[question, why])
     plan["steps"][2]["with"]["text"] = [{"value": ["s_2", "answers", "amount"]}]
     run, one = waiting(plan), asked(program)["id"]
+
+    assert asked(program)["questions"] == [{**question, "required": True}, {**why, "type": "text"}]
 
     assert answer(program, one).get_json()["errors"][0]["detail"] == "Amount is missing."
     assert answer(program, one, answers={"amount": 101}).status_code == 422

@@ -34,7 +34,7 @@ def approval_out(found: Found, step: str, workflow: str) -> ApprovalOut:
             )
             for one in asked["show"]
         ],
-        questions=asked["questions"],
+        questions=[{"type": "text", "required": True, **one} for one in asked["questions"]],
         round=asked.get("round"),
         rounds=asked.get("rounds"),
         before=[ChangesAsked.model_validate(one) for one in asked.get("before", [])],

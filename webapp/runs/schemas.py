@@ -426,7 +426,10 @@ class RunSummary(BaseModel):
     took_ms: int | None
     cost_usd: str
     started_by: str
-    progress: dict[str, int]
+    progress: dict[str, int] = Field(
+        description="`done`: steps that have ended, each in each item of a list. `total`: the steps "
+        "of the plan, or `done` once there are more or the run is over."
+    )
 
 
 class LineOut(BaseModel):
