@@ -427,8 +427,8 @@ class RunSummary(BaseModel):
     cost_usd: str
     started_by: str
     progress: dict[str, int] = Field(
-        description="`done`: steps that have ended, each in each item of a list. `total`: the steps "
-        "of the plan, or `done` once there are more or the run is over."
+        description="`done`: steps that have ended, each in each item of a list. `total`: the "
+        "steps of the plan, or `done` once there are more or the run is over."
     )
 
 
