@@ -10,9 +10,11 @@ import pytest
 
 from tests.engine.drives import driven, each, http, lanes, plan_of, run, text, until
 from webapp.engine.errors import StepError
-from webapp.engine.journal import End, HandBack, LostLease, Park, idem_key
+from webapp.engine.holders import FRAMES
+from webapp.engine.journal import HOLDERS, End, HandBack, LostLease, Park, idem_key
 from webapp.engine.plan import Limits
 from webapp.engine.ports import HttpAnswer
+from webapp.engine.steps import KINDS
 from webapp.engine.testing import (
     TUESDAY,
     Died,
@@ -444,6 +446,21 @@ def test_a_run_that_is_to_pause_does_not_park() -> None:
     assert run(plan_of(wait), journal) == HandBack("paused")
     journal.paused = False
     assert isinstance(run(plan_of(wait), journal), Park)
+
+
+def test_a_list_that_has_just_begun_is_paused_with_what_it_had_decided() -> None:
+    journal = MemoryJournal()
+    journal.paused = True  # from the first commit on
+    wait = {"id": "s_2", "kind": "wait", "with": {"for_s": 3600}}
+    list_of = {"id": "s_1", "kind": "each", "with": {"list": {"list": [1]}, "steps": [wait]}}
+
+    assert run(plan_of(list_of), journal) == HandBack("paused")
+    assert journal.commits <= 4
+    assert journal.rows["s_1", 1].state == "intent"
+
+
+def test_the_kinds_whose_rows_intend_nothing_outside_are_those_that_hold_steps() -> None:
+    assert HOLDERS == FRAMES.keys() == {name for name, kind in KINDS.items() if kind.container}
 
 
 def test_a_step_that_outlasts_the_grace_is_done_again_by_the_next_worker() -> None:

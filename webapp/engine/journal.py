@@ -17,6 +17,8 @@ from webapp.engine.ledger import Entry, spent_nano
 State = Literal[
     "intent", "succeeded", "failed", "unknown", "waiting", "skipped", "cancelled", "reused"
 ]
+HOLDERS = frozenset({"if", "parallel", "each", "repeat"})
+"""Kinds of steps that hold others: what their rows intend is what they have decided so far."""
 FINAL = frozenset({"succeeded", "skipped", "cancelled", "reused"})
 """States that end a path. "failed" does too, unless its error says `again`."""
 
@@ -129,7 +131,7 @@ class Batch:
         """
         return (
             self.park is not None
-            or any(row.state == "intent" for row in self.records)
+            or any(row.state == "intent" and row.kind not in HOLDERS for row in self.records)
             or any(entry.kind == "reserve" for entry in self.entries)
         )
 
