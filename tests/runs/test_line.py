@@ -113,6 +113,30 @@ def test_an_organization_that_queues_thousands_does_not_keep_the_other_waiting(
     assert max(places) <= 1
 
 
+def test_who_waits_behind_a_limit_is_not_first_each_time_it_has_room(
+    app: Flask, program: Program, workflow: str, make_live: Any, start: Any, engine: Engine
+) -> None:
+    limited = make_live(PLAN, "Limited")
+    pace = {"run_mode": "parallel", "most_running": 1}
+    assert program.put(f"{API}/workflows/{limited}/settings", json=pace).status_code == 200
+    crowd = started(start, limited, *["normal"] * 8)
+    claims = Claims(engine, "w1", 60)
+    claims.claim(8, Hints())  # one is at work, the others are set aside
+    plain = started(start, workflow, "normal", "normal", "normal")
+
+    order: list[str] = []
+    for _ in range(6):
+        with app.app_context(), writing(), Session(db.engine) as session:
+            with across_organizations(session, "what was at work is over"):
+                session.execute(text("DELETE FROM lease WHERE state = 'running'"))
+            session.commit()
+        order += [run.public for run in claims.claim(1, Hints())]
+    claims.close()
+
+    assert [run for run in order if run in plain] == plain
+    assert [run for run in order if run in crowd] == crowd[1:4]
+
+
 def test_the_newest_goes_first_in_a_queue_that_is_kept_so(
     app: Flask, workflow: str, start: Any, engine: Engine
 ) -> None:

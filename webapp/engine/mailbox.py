@@ -40,6 +40,10 @@ class Mailbox:
     def heard(self) -> int:
         return len(self._known)
 
+    def knows(self, arrival: str) -> bool:
+        """Whether it has come already; may be asked from any thread."""
+        return arrival in self._known
+
     def on_arrival(self, wake: Callable[[], None]) -> None:
         self._wake = wake
 

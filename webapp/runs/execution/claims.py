@@ -108,7 +108,9 @@ class Claims:
         self._worker = worker
         self._lease_ms = round(lease_s * 1000)
         self._queue = queue
-        self._gates = Gates(self._sql)
+        self._gates = Gates(self._sql, queue)
+        self._turn = False
+        """Whose turn it is when there is one place for two kinds of runs."""
         self._looking: Connection | None = None
         self._driver: Any = None
 
@@ -171,6 +173,12 @@ class Claims:
         hints.tell(f"runs:{public_id('org', org)}", name, 0, run=run)
 
     def _freed(self, cursor: Any, most: int, look: Look) -> list[Any]:
+        """Claim runs that were over a limit. While others stand in line, these have half of the
+        places: a crowd behind a limit would be first each time it has room.
+        """
+        if look.freed and look.ready:
+            self._turn = not self._turn
+            most = most // 2 or int(self._turn)
         rows: list[Any] = []
         for limit, room in look.freed:
             if len(rows) < most:

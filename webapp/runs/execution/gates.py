@@ -30,6 +30,7 @@ class Gate:
 
     Attributes:
         room: how many more may work now; begun: how many of its runs have begun and not ended.
+        first: the turn of the first run that it holds back by its limit, if there is one.
     """
 
     scope: Any
@@ -38,6 +39,7 @@ class Gate:
     is_paused: bool
     room: int
     begun: int
+    first: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,9 @@ class Held:
 class Gates:
     """The gates of one machine."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, sql: Sql, queue: str) -> None:
         self._sql = sql
+        self._queue = queue
 
     def admit(
         self, cursor: Any, rows: list[Row], freed: Collection[Any]
@@ -70,13 +73,14 @@ class Gates:
         admitted, held = [], []
         for row in sorted(rows, key=lambda row: row[VTIME]):
             passed = [gates[key] for key in (row[ORGANIZATION], row[WORKFLOW]) if key in gates]
-            stopped = next((g for g in passed if self._stops(cursor, g, row)), None)
+            waited = row[RUN] in freed
+            stopped = next((g for g in passed if self._stops(cursor, g, row, waited)), None)
             if stopped is None:
                 for gate in passed:
                     gate.room, gate.begun = gate.room - 1, gate.begun + 1
                 admitted.append(row)
             else:
-                held.append(self._set_aside(cursor, row, stopped, row[RUN] in freed))
+                held.append(self._set_aside(cursor, row, stopped, waited))
         return admitted, held
 
     def _locked(self, cursor: Any, rows: list[Row]) -> dict[Any, Gate]:
@@ -102,7 +106,9 @@ class Gates:
             if mode in ONE_AFTER_ANOTHER:
                 begun = self._count(cursor, st.COUNT_BEGUN, facts) - mine[scope]
             reason = "organization" if whole else "workflow"
-            found[scope] = Gate(scope, reason, mode, bool(is_paused), room, begun)
+            cursor.execute(self._sql(st.FIRST_LIMITED), {"limit": scope})
+            [first] = cursor.fetchone()
+            found[scope] = Gate(scope, reason, mode, bool(is_paused), room, begun, first)
         return found
 
     def _count(self, cursor: Any, statement: str, facts: dict[str, Any]) -> int:
@@ -110,16 +116,27 @@ class Gates:
         count: int = cursor.fetchone()[0]
         return count
 
-    def _stops(self, cursor: Any, gate: Gate, row: Row) -> bool:
+    def _stops(self, cursor: Any, gate: Gate, row: Row, waited: bool) -> bool:
         if row[CANCEL_AT] is not None:
             return False  # it only has to end
         if gate.is_paused or gate.room <= 0:
             return True
-        if gate.mode not in ONE_AFTER_ANOTHER or gate.begun <= 0 or row[FENCE] > 1:
+        behind = gate.first is not None and gate.first < row[VTIME]
+        if behind and not waited:
+            return True  # others of the same limit came before
+        if gate.mode not in ONE_AFTER_ANOTHER or row[FENCE] > 1:
+            return False
+        if gate.begun <= 0 and not behind and not self._overtakes(cursor, gate, row):
             return False
         cursor.execute(self._sql(st.IS_CHILD), {"run": row[RUN]})
         found = cursor.fetchone()
         return found is not None and not found[0]
+
+    def _overtakes(self, cursor: Any, gate: Gate, row: Row) -> bool:
+        """Whether an earlier run is in line yet: another worker is just claiming it."""
+        facts = {"queue": self._queue, "vtime": row[VTIME], "workflow": gate.scope}
+        cursor.execute(self._sql(st.ANY_BEFORE), facts)
+        return cursor.fetchone() is not None
 
     def _set_aside(self, cursor: Any, row: Row, gate: Gate, waited: bool) -> Held:
         state = "paused" if gate.is_paused else "waiting"

@@ -105,10 +105,10 @@ class Keeper:
             elif found.pausing:
                 self.on_loop(active.pause.set)
         self._release_idle(held)
-        if any(active.mailbox.wanted for active in before.values()):
-            for run, arrivals in self.readings.signals_held(self.name).items():
-                if run in before:
-                    self.on_loop(partial(before[run].mailbox.put, arrivals))
+        boxes = {run: one.mailbox for run, one in before.items() if one.mailbox.wanted}
+        if boxes:
+            for run, arrivals in self.readings.signals_held(self.name, boxes).items():
+                self.on_loop(partial(boxes[run].put, arrivals))
 
     def _release_idle(self, held: dict[UUID, Held]) -> None:
         """Give back runs that are ours by the database and that nobody here works on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine
 
 from webapp.engine.journal import Record
-from webapp.engine.mailbox import Arrival
+from webapp.engine.mailbox import Arrival, Mailbox
 from webapp.files.shelf import Shelf
 from webapp.kernel import jsons
 from webapp.kernel.clock import boot_id, now
@@ -22,6 +23,7 @@ from webapp.spending import entries
 if TYPE_CHECKING:
     from webapp.runs.execution.claims import Claimed
 
+_AT_ONCE: Final = 200
 MOST_LOSSES: Final = 10
 """Workers may be lost over a run so often while it makes no progress: it may be what ends them."""
 
@@ -88,12 +90,23 @@ class Readings:
             rows = cursor.fetchall()
         return [self._arrival(row) for row in rows]
 
-    def signals_held(self, worker: str) -> dict[UUID, list[Arrival]]:
-        """Return what has come so far for the runs that a worker holds."""
+    def signals_held(self, worker: str, boxes: Mapping[UUID, Mailbox]) -> dict[UUID, list[Arrival]]:
+        """Return what has come for these runs of a worker that their boxes do not know yet."""
         with reading(), self._engine.connect() as connection, connection.begin():
             cursor = everywhere(self._sql, connection)
             cursor.execute(self._sql(st.SIGNALS_HELD), {"worker": worker})
-            rows = cursor.fetchall()
+            fresh = [
+                key
+                for run, key in cursor.fetchall()
+                if (box := boxes.get(self._sql.read_id(run))) is not None
+                and not box.knows(public_id("sig", self._sql.read_id(key)))
+            ]
+            rows = []
+            for first in range(0, len(fresh), _AT_ONCE):
+                keys = {f"key_{n}": key for n, key in enumerate(fresh[first : first + _AT_ONCE])}
+                text = st.THESE_SIGNALS.replace("KEYS", ", ".join(f":{name}" for name in keys))
+                cursor.execute(self._sql(text), keys)
+                rows += cursor.fetchall()
         found: dict[UUID, list[Arrival]] = {}
         for run, *row in rows:
             found.setdefault(self._sql.read_id(run), []).append(self._arrival(row))

@@ -111,6 +111,13 @@ COUNT_RUNNING_OF: Final = f"{COUNT_RUNNING} AND workflow_id = :workflow"
 
 COUNT_BEGUN: Final = "SELECT count(*) FROM lease WHERE workflow_id = :workflow AND fence > 0"
 
+FIRST_LIMITED: Final = """
+SELECT min(vtime) FROM lease WHERE limit_id = :limit AND wait_reason = 'limit'"""
+
+ANY_BEFORE: Final = """
+SELECT 1 FROM lease
+ WHERE queue = :queue AND state = 'ready' AND vtime < :vtime AND workflow_id = :workflow LIMIT 1"""
+
 # What another run started does not queue up behind it, or the two would wait for each other.
 IS_CHILD: Final = "SELECT parent_run IS NOT NULL FROM run WHERE id = :run"
 
@@ -131,7 +138,8 @@ SELECT g.scope_id, g.room FROM (
                   WHERE l.limit_id = gate.scope_id AND l.wait_reason = 'limit')) g
  WHERE g.room > 0 AND (g.run_mode NOT IN ('queued', 'single') OR NOT EXISTS
        (SELECT 1 FROM lease b WHERE b.workflow_id = g.scope_id AND b.fence > 0))
- ORDER BY g.scope_id LIMIT 50"""
+ ORDER BY (SELECT min(w.vtime) FROM lease w
+            WHERE w.limit_id = g.scope_id AND w.wait_reason = 'limit') LIMIT 50"""
 
 # The fence was moved in this transaction, and nobody has seen it.
 SET_ASIDE: Final = """
@@ -242,10 +250,13 @@ SELECT id, kind, key, data, by, at FROM signal WHERE run_id = :run ORDER BY id""
 
 # Which of them are new, the runs themselves know.
 SIGNALS_HELD: Final = """
-SELECT signal.run_id, signal.id, signal.kind, signal.key, signal.data, signal.by, signal.at
+SELECT signal.run_id, signal.id
   FROM lease JOIN signal ON signal.run_id = lease.run_id
  WHERE lease.worker = :worker AND lease.state = 'running'
  ORDER BY signal.id"""
+
+THESE_SIGNALS: Final = """
+SELECT run_id, id, kind, key, data, by, at FROM signal WHERE id IN (KEYS) ORDER BY id"""
 
 # The lease first: its row is the lock under which a run lets go and is woken. What a part has
 # done and worked counts as the run's own; what any run below it has cost is kept beside that.

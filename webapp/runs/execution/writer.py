@@ -166,14 +166,16 @@ class JournalWriter:
         False: nothing of it is written, mostly since more has happened to a run than its worker
         knew. What was wrong is found by doing it step by step.
         """
+        sent = False
         try:
-            with driver.pipeline():
+            with driver.pipeline(), suppress(Exception):  # the pipeline's end fails, too
                 self._send(driver.cursor(), batch)
+                sent = True
         except Exception as error:
             if is_away(error):
                 raise
-            return False
-        return True
+            sent = False
+        return sent
 
     def _send(self, cursor: Any, batch: list[Write]) -> None:
         for write in batch:
