@@ -96,6 +96,25 @@ def test_what_was_sent_is_shown_and_sent_again_only_when_it_is_ticked(
     assert "Was sent before, so not again" in owner.get(careful.headers["Location"]).text
 
 
+def test_what_was_sent_for_items_of_a_list_is_said_to_be_known_by_their_places(
+    owner: Browser,
+    program: Any,
+    make_live: Any,
+    start: Any,
+    runner: Runner,
+    sink: Sink,
+    failed: str,
+) -> None:
+    inside = [post("s_2", f"{sink.url}/one")]
+    each = {"id": "s_1", "kind": "each", "with": {"list": {"list": ["a", "b"]}, "steps": inside}}
+    run = start(make_live(plan_of(each), "Letters")).get_json()["id"]
+    eventually(program, run, "done")
+    said = "Items of a list are known by their places in it."
+
+    assert said in owner.get(f"{url_of(run)}/again").text
+    assert said not in owner.get(f"{url_of(failed)}/again").text
+
+
 def test_each_step_of_a_run_that_is_over_leads_to_its_check_page(
     owner: Browser, failed: str
 ) -> None:

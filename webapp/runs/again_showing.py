@@ -64,6 +64,11 @@ class AgainView:
     refused: str = ""
 
     @property
+    def has_items(self) -> bool:
+        """Whether something that was sent belongs to an item of a list, which may have changed."""
+        return any("[" in one.path for one in self.sent)
+
+    @property
     def title(self) -> str:
         if not self.place:
             return "Run again from the beginning"
