@@ -45,7 +45,7 @@ QUEUE: Final = "runs"
 AWAKE_S: Final = 0.1
 """How long a worker that just claimed looks by itself before it wants to be rung again."""
 LOOK_S: Final = 0.005
-AT_A_TIME: Final = 4
+AT_A_TIME: Final = 2
 """The most runs of one claim: whoever comes while it is made waits for its end."""
 NEWCOMERS: Final = 8
 """One place more for each so many is kept for organizations that have nothing at work here."""
