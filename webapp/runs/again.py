@@ -19,20 +19,22 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.engine.plan import Plan
+from webapp.engine.reuse import steps_of
 from webapp.kernel.clock import boot_id, now
 from webapp.kernel.errors import Conflict, Invalid, field_error
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
-from webapp.runs.bases import Basis, Which, basis_of, other_live
+from webapp.runs.bases import Basis, VersionChoice, basis_of, other_live
 from webapp.runs.families import families, whole_of
+from webapp.runs.journal_queries import HAPPENED
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Lease, Run, Step
 from webapp.runs.service import find_run_by_key
 from webapp.runs.standing import PACE
 from webapp.runs.taking_over import (
-    HAPPENED,
     Row,
     Sent,
+    Taken,
     begin_with,
     journal_of,
     kept_of,
@@ -63,7 +65,7 @@ class Again:
 
 
 @requires(Permission.VIEW_RUNS)
-def preview(ctx: Context, run_id: UUID, start: str, version: Which = "same") -> Again:
+def preview(ctx: Context, run_id: UUID, start: str, version: VersionChoice = "same") -> Again:
     """Say what running again from the step at `start` would take over and send twice; "" is
     the beginning.
 
@@ -89,7 +91,7 @@ def run_again(
     run_id: UUID,
     start: str,
     send_again: Iterable[str],
-    version: Which = "same",
+    version: VersionChoice = "same",
     *,
     key: str = "",
 ) -> Run:
@@ -109,12 +111,10 @@ def run_again(
     old, rows = _over(ctx, run_id, start)
     basis = basis_of(ctx, old, start, version)
     named = list(send_again)
-    if named:
-        kept = kept_of(basis.plan, rows, start, basis.changed)
-        _check_sent(named, {one.path for one in sent_in(old, rows, kept, basis.plan)})
-    wanted = set(named)
-    run = _begin(ctx, old, basis, start, wanted, key)
-    after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(wanted)[:20]}
+    taken = taken_from(old, rows, basis.plan, start, set(named), basis.changed)
+    _check_sent(named, set(taken.sent))
+    run = _begin(ctx, old, basis, taken, start, key)
+    after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(set(named))[:20]}
     record(ctx, "run.again", public_id("run", old.id), after=after | {"version": basis.number})
     ctx.session.flush()
     return run
@@ -130,8 +130,9 @@ def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: i
 
     Raises: see `run_again`.
     """
-    wanted: set[str] | None = None if send_all else set()
-    run = _begin(ctx, old, basis_of(ctx, old, start), start, wanted, f"again:{new_id()}")
+    basis, rows = basis_of(ctx, old, start), journal_of(ctx, old.id)
+    taken = taken_from(old, rows, basis.plan, start, None if send_all else ())
+    run = _begin(ctx, old, basis, taken, start, f"again:{new_id()}")
     if due_ms is not None:
         # A reason of its own: who waits for a time is looked at when the wall clock is moved.
         held = {"state": "waiting", "wait_reason": PACE, "due_at": due_ms, "boot": boot_id()}
@@ -178,26 +179,20 @@ def _in_order_of(plan: Plan) -> Callable[[Sent], Any]:
     places = {step.id: n for n, step in enumerate(plan.walk())}
 
     def key(one: Sent) -> list[tuple[int, list[int]]]:
-        parts = [_PART.match(part) for part in one.path.split("/")]
         return [
-            (places.get(part[1], 0), [int(index) for index in _INDEX.findall(part[2])])
-            for part in parts
-            if part is not None
+            (places.get(step_id, 0), [int(index) for index in _INDEX.findall(inside)])
+            for step_id, inside in steps_of(one.path)
         ]
 
     return key
 
 
-_PART: Final = re.compile(r"(\w+)(.*)")
 _INDEX: Final = re.compile(r"\d+")
 
 
-def _begin(
-    ctx: Context, old: Run, basis: Basis, start: str, wanted: set[str] | None, key: str
-) -> Run:
-    """Write the new run with what it takes over; `wanted` is sent again, None is everything."""
+def _begin(ctx: Context, old: Run, basis: Basis, taken: Taken, start: str, key: str) -> Run:
+    """Write the new run with what it takes over."""
     starting.pass_gate(ctx, old.workflow_id)
-    taken = taken_from(ctx, old, basis.plan, start, wanted, basis.changed)
     run = _new_run(ctx, old, basis, start, key)
     about = {"again_of": public_id("run", old.id), "reused": taken.done}
     starting.accept(ctx, run, basis.steps, about=about)

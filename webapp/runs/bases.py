@@ -12,14 +12,14 @@ from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
 from webapp.engine.reuse import stands_in
 from webapp.kernel.errors import Conflict, Invalid
+from webapp.runs.looking import plan_of_version
 from webapp.runs.models import Run
-from webapp.runs.plans import KnownPlan, known_plan, learn_plan
+from webapp.runs.plans import KnownPlan
 from webapp.runs.starting import inputs_for
 from webapp.workflows.comparing import changed_steps
-from webapp.workflows.models import Version
 from webapp.workflows.publishing import live_of, version_by_id
 
-Which = Literal["same", "live"]
+VersionChoice = Literal["same", "live"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def other_live(ctx: Context, run: Run) -> int | None:
 
 
 @requires(Permission.VIEW_RUNS)
-def basis_of(ctx: Context, run: Run, start: str, version: Which = "same") -> Basis:
+def basis_of(ctx: Context, run: Run, start: str, version: VersionChoice = "same") -> Basis:
     """Return what a repetition of `run` from the step at `start` goes by.
 
     Raises:
@@ -56,28 +56,24 @@ def basis_of(ctx: Context, run: Run, start: str, version: Which = "same") -> Bas
         Invalid: the live version has no such step, or asks for what the run was not given.
     """
     if version == "same":
-        known = known_plan(run.version_id) or _learn(version_by_id(ctx, run.version_id))
+        known = plan_of_version(ctx, run.version_id)
         return Basis(known.version_id, known.number, known.plan, known.steps, run.inputs)
     found = live_of(ctx, run.workflow_id)
     if found is None:
         raise Conflict("E-NO-LIVE")
-    live = version_by_id(ctx, found[0])
-    known = _learn(live)
+    known = plan_of_version(ctx, found[0])
     if start and not stands_in(known.plan, start):
         text = (
-            f"Version {live.number} has no such step at this place. Begin from an earlier one, "
+            f"Version {known.number} has no such step at this place. Begin from an earlier one, "
             "or by the version as it ran."
         )
         raise Invalid.at("/from", "E-FIELD", what="The step", text=text)
     inputs = _inputs(ctx, run, known)
-    changed: Collection[str] = changed_steps(version_by_id(ctx, run.version_id).plan, live.plan)
+    ran, live = (version_by_id(ctx, one).plan for one in (run.version_id, known.version_id))
+    changed: Collection[str] = changed_steps(ran, live)
     if any(inputs[name] != value for name, value in run.inputs.items() if name in inputs):
         changed = [step.id for step in known.plan.walk()]  # what it was given reads otherwise now
-    return Basis(live.id, live.number, known.plan, known.steps, inputs, changed)
-
-
-def _learn(version: Version) -> KnownPlan:
-    return learn_plan(version.id, version.workflow_id, version.number, version.plan)
+    return Basis(known.version_id, known.number, known.plan, known.steps, inputs, changed)
 
 
 def _inputs(ctx: Context, run: Run, known: KnownPlan) -> dict[str, Any]:

@@ -114,7 +114,7 @@ def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence
     return ctx.session.scalars(query).all()
 
 
-_HAPPENED = ("succeeded", "reused", "unknown", "intent")
+HAPPENED = ("succeeded", "reused", "unknown", "intent")
 
 
 def requests_at(ctx: Context, runs: Collection[UUID], paths: Sequence[str]) -> Sequence[Any]:
@@ -146,7 +146,7 @@ def sent_calls(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]
             Step.organization_id == ctx.organization_id,
             Step.path.contains("/call_", autoescape=True),
             Step.effect != "none",
-            Step.state.in_(_HAPPENED),
+            Step.state.in_(HAPPENED),
         )
         .order_by(Step.path)
         .limit(most)

@@ -14,7 +14,7 @@ from webapp.kernel.errors import NotFound
 from webapp.kernel.ids import public_id
 from webapp.runs import list_queries, queries
 from webapp.runs.models import Event, Run, Step
-from webapp.runs.plans import known_plan, learn_plan
+from webapp.runs.plans import KnownPlan, known_plan, learn_plan
 from webapp.runs.standing import Standing, standing_of
 from webapp.spending.service import Paid, paid_by_step
 from webapp.workflows.publishing import version_by_id
@@ -108,12 +108,18 @@ def step_events(ctx: Context, run_id: UUID, path: str) -> Sequence[Event]:
 
 
 def plan_of_run(ctx: Context, run: Run) -> Plan:
-    """Return the plan that the run works by; read once a process."""
-    known = known_plan(run.version_id)
+    """Return the plan that the run works by."""
+    return plan_of_version(ctx, run.version_id).plan
+
+
+@requires(Permission.VIEW_RUNS)
+def plan_of_version(ctx: Context, version_id: UUID) -> KnownPlan:
+    """Return a version as runs need it; read once a process."""
+    known = known_plan(version_id)
     if known is None:
-        made_of = version_by_id(ctx, run.version_id)
+        made_of = version_by_id(ctx, version_id)
         known = learn_plan(made_of.id, made_of.workflow_id, made_of.number, made_of.plan)
-    return known.plan
+    return known
 
 
 @requires(Permission.VIEW_RUNS)

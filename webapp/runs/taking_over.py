@@ -6,7 +6,7 @@ has had an effect is skipped unless a person says that it shall happen once more
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -15,18 +15,18 @@ from sqlalchemy import ColumnElement, case, func, insert, literal, select, updat
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
+from webapp.engine.journal import HOLDERS
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
 from webapp.engine.reuse import comes_before, is_untouched, stands_in, steps_around
 from webapp.runs.families import family, whole_of
+from webapp.runs.journal_queries import HAPPENED
 from webapp.runs.models import PART, Lease, Run, Step
 
 _AT_ONCE: Final = 500
 _STAYS: Final = ("skipped", "failed")
 _KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
-HAPPENED: Final = ("succeeded", "reused", "unknown", "intent")
-_HOLDERS: Final = frozenset({"if", "parallel", "each", "repeat"})
-_TAKEN_WHOLE: Final = _HOLDERS | {"agent"}
+_TAKEN_WHOLE: Final = HOLDERS | {"agent"}
 _UNFINISHED: Final = frozenset({"failed", "cancelled", "needs_review"})
 _MOST_REPEATED: Final = 50
 
@@ -144,7 +144,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
     if run.kind == "rehearsal":
         return []
     stay = {row.path for row in kept}
-    holding = {step.id for step in plan.walk() if step.kind in _HOLDERS}
+    holding = {step.id for step in plan.walk() if step.kind in HOLDERS}
     calls: dict[str, int] = {}
     doubtful: set[str] = set()
     found: dict[str, Row] = {}
@@ -178,11 +178,13 @@ class Taken:
     """What a new run begins with.
 
     Attributes:
-        kept: what stays as it is; skipped: paths of what is not sent again.
+        kept: what stays as it is.
+        sent: paths of what would be sent twice; skipped: of what of it is not sent again.
     """
 
     rows: list[Row]
     kept: list[Row]
+    sent: list[str]
     skipped: list[str]
 
     @property
@@ -190,29 +192,28 @@ class Taken:
         return sum(1 for row in self.kept if row.ends)
 
 
-@requires(Permission.START_RUNS)
 def taken_from(
-    ctx: Context,
     old: Run,
+    rows: list[Row],
     plan: Plan,
     start: str,
-    wanted: set[str] | None,
+    wanted: Container[str] | None,
     changed: Collection[str] = (),
 ) -> Taken:
     """Return what a run takes over that begins again from the step at `start`.
 
     Args:
-        plan: what it goes by, and `changed`: see `kept_of`.
+        rows: the journal of the old run.
+        plan: what the new one goes by, and `changed`: see `kept_of`.
         wanted: paths of effects that shall happen once more; None: all of them.
     """
-    rows = journal_of(ctx, old.id)
     kept = kept_of(plan, rows, start, changed)
-    sent = [] if wanted is None else [one.path for one in sent_in(old, rows, kept, plan)]
-    skipped = [path for path in sent if path not in (wanted or ())]
+    sent = [one.path for one in sent_in(old, rows, kept, plan)]
+    skipped = [] if wanted is None else [path for path in sent if path not in wanted]
     # What an agent has done that is skipped stays known to whoever runs the new run again.
     done = [row for row in rows if row.is_call and row.has_happened]
     kept += [row for row in done if row.path.rpartition(CALL)[0] in set(skipped)]
-    return Taken(rows, kept, skipped)
+    return Taken(rows, kept, sent, skipped)
 
 
 @requires(Permission.START_RUNS)
@@ -258,7 +259,7 @@ def go_on_from(
     if old.state not in _UNFINISHED or old.version_id != run.version_id or not same:
         return None
     failed_at = str((old.error or {}).get("path") or "")
-    taken = taken_from(ctx, old, plan, failed_at, set())
+    taken = taken_from(old, journal_of(ctx, old.id), plan, failed_at, ())
     run.inputs, run.again_of, run.again_from = old.inputs, old.id, failed_at or None
     return taken
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import Response, render_template, request
 
 from webapp.access.context import Context
@@ -10,6 +12,7 @@ from webapp.kernel.errors import Conflict, Invalid, NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import again, service, watching
 from webapp.runs.again_showing import again_view
+from webapp.runs.bases import VersionChoice
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url
 from webapp.runs.pages.form import form_key
 from webapp.web.htmx import done
@@ -23,14 +26,8 @@ def check_again(ctx: Context, run: str) -> str:
     run_id = parse_id("run", run)
     row = service.find_run(ctx, run_id)
     start = request.args.get("from", "")[:MOST_PATH]
-    wanted, refused = _version(request.args.get("version", "")), ""
     try:
-        found = again.preview(ctx, run_id, start)
-        if wanted == "live" and found.live is not None:
-            try:
-                found = again.preview(ctx, run_id, start, "live")
-            except Invalid as error:
-                refused = error.errors[0].detail
+        found, refused = _preview(ctx, run_id, start, _version(request.args.get("version", "")))
     except Conflict as error:
         error.facts["actions"] = [("Back to the run", run_url(row))]
         raise
@@ -57,5 +54,17 @@ def run_again(ctx: Context, run: str) -> Response:
     return done(f"{list_url()}/{public_id('run', new.id)}")
 
 
-def _version(word: str) -> again.Which:
+def _preview(
+    ctx: Context, run: UUID, start: str, version: VersionChoice
+) -> tuple[again.Again, str]:
+    """Return what running again would mean, and why it can't be by the version that is live."""
+    try:
+        return again.preview(ctx, run, start, version), ""
+    except Invalid as error:
+        if version == "same":
+            raise
+        return again.preview(ctx, run, start), error.errors[0].detail
+
+
+def _version(word: str) -> VersionChoice:
     return "live" if word == "live" else "same"
