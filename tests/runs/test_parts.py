@@ -228,7 +228,7 @@ def test_what_is_in_doubt_in_a_part_is_decided_there_and_keeps_no_other_part(
     doubtful = [public(row) for row in parts(run)]
     for part in doubtful:
         settled(follow, [more], part, "needs_review")
-    settled(follow, [more], run, "waiting")
+    settled(follow, [more], run, "needs_review")
     listed = program.get("/api/v1/runs").get_json()["items"]
     assert [(one["id"], one["word"]) for one in listed] == [(run, "Needs your decision")]
     assert follow.get(run)["word"] == "Needs your decision"
@@ -242,6 +242,41 @@ def test_what_is_in_doubt_in_a_part_is_decided_there_and_keeps_no_other_part(
     assert found["state"] == "done", found["error"]
     assert found["result"]["count"] == 20
     assert sorted(counter.arrived, key=int) == [str(n) for n in range(20)]
+
+
+@pytest.mark.parametrize("in_a_list_in_the_list", [False, True])
+def test_a_run_whose_part_needs_a_decision_is_found_by_that_and_by_no_other_state(
+    in_a_list_in_the_list: bool, app: Flask, program: Any, owner: Any, other: House, make_key: MakeKey, start: Any,
+    make_live: Any, runners: list[Runner], follow: Any, sink: Sink,
+) -> None:  # fmt: skip
+    sink.speaks.clear()
+    is_last = {"value": [{"value": ["s_e", "item"]}], "is": "equal", "to": 11}
+    sends = post("s_3", f"{sink.url}/last") | {"timeout_s": 1}
+    branch = {"id": "b", "when": {"all": [is_last]}, "steps": [sends]}
+    step = {"id": "s_2", "kind": "if", "with": {"branches": [branch], "otherwise": []}}
+    if in_a_list_in_the_list:
+        is_last["value"] = [{"value": ["s_f", "item"]}]
+        inner = {"list": [{"value": ["start", "items"]}], "most": 20, "steps": [step]}
+        is_first = {"value": [{"value": ["s_e", "item"]}], "is": "equal", "to": 0}
+        branch = {"id": "a", "when": {"all": [is_first]}}
+        branch["steps"] = [{"id": "s_f", "kind": "each", "with": inner}]
+        step = {"id": "s_4", "kind": "if", "with": {"branches": [branch], "otherwise": []}}
+    workflow = make_live(over(12, step, collect=[]))
+    run = start(workflow, inputs={"items": list(range(12))}).get_json()["id"]
+    settled(follow, runners, run, "needs_review")
+    sink.speaks.set()
+
+    words = "state=needs_review", f"workflow={workflow}&state=needs_review"
+    for query in (*words, f"{words[0]}&since=2026-01-01"):
+        listed = program.get(f"/api/v1/runs?{query}").get_json()["items"]
+        assert [(one["id"], one["state"]) for one in listed] == [(run, "needs_review")], query
+        assert f'/runs/{run}"' in owner.get(f"/o/acme/runs?{query}").text
+        assert run in owner.get(f"/o/acme/runs.csv?{query}").text
+    for query in ("state=waiting", f"workflow={workflow}&state=waiting"):
+        assert program.get(f"/api/v1/runs?{query}").get_json()["items"] == []
+    stranger = Program(app)
+    stranger.key = make_key(other)
+    assert stranger.get("/api/v1/runs?state=needs_review").get_json()["items"] == []
 
 
 def test_a_run_whose_parts_wait_for_people_says_so(

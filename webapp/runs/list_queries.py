@@ -17,12 +17,12 @@ from sqlalchemy import Row
 from webapp.access.context import Context
 from webapp.access.own_rows import OwnRows
 from webapp.kernel.rawsql import Sql, sql_for
-from webapp.runs.queries import WAITS_INSIDE, Filters, RunRow
+from webapp.runs.queries import Filters, RunRow, waits_inside
 
-_ROWS: Final = """
+_ROWS: Final = f"""
 SELECT r.id, r.workflow_id, r.state,
        CASE WHEN r.state = 'waiting' AND r.reason = 'child'
-            THEN COALESCE((WAITS_INSIDE r.id), r.reason) ELSE r.reason END,
+            THEN COALESCE(({waits_inside("r.id")}), r.reason) ELSE r.reason END,
        r.problems, r.started_by_name, r.error,
        r.queued_at, r.started_at, r.finished_at, r.took_ms, r.cost_nano, r.below_nano,
        r.steps_done, r.seq, r.kind, w.name, v.number, l.seq, l.done, l.total, l.cost_nano,
@@ -31,18 +31,31 @@ SELECT r.id, r.workflow_id, r.state,
   JOIN workflow w ON w.id = r.workflow_id AND w.organization_id = :org
   JOIN version v ON v.id = r.version_id AND v.organization_id = :org
   LEFT JOIN lease l ON l.run_id = r.id AND l.organization_id = :org
- WHERE r.organization_id = :org""".replace("WAITS_INSIDE", WAITS_INSIDE)
+ WHERE r.organization_id = :org"""  # noqa: S608  # fixed parts
 WHOLE: Final = "r.kind <> 'part'"
 """What an index of lists has: runs, and not their parts."""
 
 MOST_IDS: Final = 1_000
 
-_FILTERS: Final = {
-    "state": " AND r.state = :state",
-    "workflow_id": " AND r.workflow_id = :workflow_id",
-    "started_by": " AND r.started_by = :started_by",
-}
-
+ASKS: Final = "asks"
+WAITS: Final = "waits"
+_STATES: Final = {"needs_review": ASKS, "waiting": WAITS}
+"""Filters by a state that is not told by the run's own row alone: what a part of it needs decided
+stands in the row of the part.
+"""
+ASKING: Final = """
+WITH RECURSIVE above(id) AS (
+    SELECT ap.parent_run FROM lease al JOIN run ap ON ap.id = al.run_id
+     WHERE al.organization_id = :org AND al.state = 'waiting' AND al.workflow_id IS NULL
+       AND al.wait_reason = 'review' AND ap.organization_id = :org
+     UNION
+    SELECT aq.parent_run FROM above a1 JOIN run aq ON aq.id = a1.id
+     WHERE aq.organization_id = :org AND aq.kind = 'part')
+SELECT aw.id FROM above a2 JOIN run aw ON aw.id = a2.id
+ WHERE aw.organization_id = :org AND aw.kind <> 'part' AND aw.state = 'waiting'
+   AND aw.reason = 'child'"""
+"""Runs that wait for parts one of which needs a decision: from the few parts that do, upward."""
+OF_ASKING: Final = f"SELECT asking.id FROM ({ASKING}) AS asking"  # noqa: S608  # fixed parts
 
 _NEWEST: Final = """
 SELECT (SELECT n.id FROM run n WHERE n.organization_id = :org AND n.workflow_id = o.id
@@ -98,50 +111,91 @@ def page(
     *,
     newer_than: UUID | None = None,
 ) -> list[RunRow]:
-    """Return up to `most` runs, newest first, older than the run `before`.
+    """Return up to `most` runs, newest first, older than the run `before`; by one filter at most.
 
     With `newer_than`, the ones next to that run that came after it.
     """
-    given = _given(filters)
+    values = given(filters)
+    name = next(iter(values), None)
     if newer_than is not None:
-        rows = _page(tuple(given), "newer")(ctx, **given, at=newer_than, most=most)
+        rows = _page(name, "newer")(ctx, **values, at=newer_than, most=most)
         return _listed(ctx, rows)[::-1]
     if before is not None:
-        return _listed(ctx, _page(tuple(given), "older")(ctx, **given, at=before, most=most))
-    return _listed(ctx, _page(tuple(given), "newest")(ctx, **given, most=most))
+        return _listed(ctx, _page(name, "older")(ctx, **values, at=before, most=most))
+    return _listed(ctx, _page(name, "newest")(ctx, **values, most=most))
 
 
 def count_newer(ctx: Context, filters: Filters, run_id: UUID, most: int = 100) -> int:
     """Return how many runs of the list came after this one, counted up to `most`."""
-    given = _given(filters)
-    count: int = _count_newer(tuple(given))(ctx, **given, at=run_id, most=most)[0][0]
+    values = given(filters)
+    name = next(iter(values), None)
+    count: int = _count_newer(name)(ctx, **values, at=run_id, most=most)[0][0]
     return count
 
 
 def some(ctx: Context, run_ids: Sequence[UUID]) -> list[RunRow]:
     """Return these runs."""
-    given = _numbered(run_ids)
-    return _listed(ctx, _these(len(given))(ctx, **given)) if given else []
+    ids = _numbered(run_ids)
+    return _listed(ctx, _these(len(ids))(ctx, **ids)) if ids else []
 
 
 def newest_of(ctx: Context, workflow_ids: Sequence[UUID]) -> list[RunRow]:
     """Return the newest run of each of these workflows that has any, in one statement."""
-    given = _numbered(workflow_ids)
-    return _listed(ctx, _newest_of(len(given))(ctx, **given)) if given else []
+    ids = _numbered(workflow_ids)
+    return _listed(ctx, _newest_of(len(ids))(ctx, **ids)) if ids else []
+
+
+def given(filters: Filters) -> dict[str, Any]:
+    """Return what a list is narrowed to, by name, first what leaves least."""
+    found = {
+        "workflow_id": filters.workflow_id,
+        "started_by": filters.started_by,
+        _STATES.get(filters.state or "", "state"): filters.state,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def column(name: str) -> str:
+    """Return the column of `run` that a filter compares."""
+    return "state" if name in {ASKS, WAITS} else name
+
+
+def near(name: str, beside: str = "", order: str = " DESC") -> str:
+    """Return a SELECT of one filter's runs in the order of its index.
+
+    Args:
+        beside: more that is asked of their ids, "ID" for the id.
+    """
+    found = (
+        f"SELECT n.id FROM run n WHERE n.organization_id = :org AND n.{column(name)} = :{name}"  # noqa: S608  # fixed parts
+        f" AND n.kind <> 'part'{beside.replace('ID', 'n.id')}"
+    )
+    if name == WAITS:
+        found += f" AND n.id NOT IN ({OF_ASKING})"
+    if name == ASKS:
+        found += f" UNION ALL {OF_ASKING} WHERE 1 = 1{beside.replace('ID', 'asking.id')}"
+    return f"{found} ORDER BY id{order}"
 
 
 @cache
-def _page(names: tuple[str, ...], where: str) -> OwnRows:
-    narrowed = f"{_ROWS} AND {WHOLE}" + "".join(_FILTERS[name] for name in names)
-    beside = {"newer": " AND r.id > :at", "older": " AND r.id < :at", "newest": ""}[where]
+def _page(name: str | None, where: str) -> OwnRows:
+    beside = {"newer": " AND ID > :at", "older": " AND ID < :at", "newest": ""}[where]
     order = "" if where == "newer" else " DESC"
-    return OwnRows(f"{narrowed}{beside} ORDER BY r.id{order} LIMIT :most")
+    if name is None:
+        narrowed = f" AND {WHOLE}{beside.replace('ID', 'r.id')}"
+    elif name in {ASKS, WAITS}:
+        found = f"{near(name, beside, order)} LIMIT :most"
+        narrowed = f" AND r.id IN (SELECT found.id FROM ({found}) AS found)"  # noqa: S608  # as above
+    else:
+        narrowed = f" AND {WHOLE} AND r.{name} = :{name}{beside.replace('ID', 'r.id')}"
+    return OwnRows(f"{_ROWS}{narrowed} ORDER BY r.id{order} LIMIT :most")
 
 
 @cache
-def _count_newer(names: tuple[str, ...]) -> OwnRows:
-    narrowed = f" AND {WHOLE}" + "".join(_FILTERS[name] for name in names)
-    newer = f"SELECT 1 FROM run r WHERE r.organization_id = :org{narrowed} AND r.id > :at"  # noqa: S608  # fixed parts
+def _count_newer(name: str | None) -> OwnRows:
+    newer = f"SELECT r.id FROM run r WHERE r.organization_id = :org AND {WHOLE} AND r.id > :at"  # noqa: S608  # as above
+    if name is not None:
+        newer = near(name, " AND ID > :at", "")
     return OwnRows(f"SELECT count(*) FROM ({newer} LIMIT :most) AS newer")  # noqa: S608  # as above
 
 
@@ -165,11 +219,6 @@ def _numbered(ids: Sequence[UUID]) -> dict[str, UUID]:
         return {}
     room = next(room for room in (25, 50, 100, MOST_IDS) if room >= len(ids))
     return {f"id{number}": ids[min(number, len(ids) - 1)] for number in range(room)}
-
-
-def _given(filters: Filters) -> dict[str, Any]:
-    every = ((name, getattr(filters, name)) for name in _FILTERS)
-    return {name: value for name, value in every if value is not None}
 
 
 def _listed(ctx: Context, rows: Sequence[Row[Any]]) -> list[RunRow]:

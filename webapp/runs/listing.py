@@ -33,7 +33,7 @@ _INDEX: Final = {
     "started_by": "run_org_by",
     "state": "run_org_state",
 }
-"""The filters and the index of each, first the one that leaves least."""
+"""The index of each filter."""
 _BOUNDS: Final = {"since": ">=", "before": "<", "above": ">"}
 
 
@@ -99,7 +99,7 @@ def list_runs(
     newer_than: UUID | None = None,
 ) -> Listed:
     """Return up to `limit` runs: the newest, those before a run, or those next above one."""
-    if len(_given(filters)) > 1:
+    if len(list_queries.given(filters)) > 1:
         return _searched(ctx, filters, limit, before)
     plain = replace(filters, since=None, until=None)
     if newer_than is not None:
@@ -117,7 +117,7 @@ def list_runs(
 @requires(Permission.VIEW_RUNS)
 def many_runs(ctx: Context, filters: Filters, most: int) -> list[RunRow]:
     """Return up to `most` runs; of several filters what a few looks back find."""
-    if len(_given(filters)) < 2:
+    if len(list_queries.given(filters)) < 2:
         return list_runs(ctx, filters, most).rows
     found = list_runs(ctx, filters, list_queries.MOST_IDS)
     rows = found.rows
@@ -157,17 +157,18 @@ def _searched(ctx: Context, filters: Filters, limit: int, before: UUID | None) -
 
 def _matching(ctx: Context, filters: Filters, most: int, **bounds: UUID | None) -> list[UUID]:
     """Return runs that all filters leave, of the newest thousand of the first."""
-    names, given = _given(filters), _bounds(filters, **bounds)
+    asked, given = list_queries.given(filters), _bounds(filters, **bounds)
     on_sqlite = ctx.session.get_bind().dialect.name == "sqlite"
-    statement = _search(tuple(names), tuple(given), on_sqlite)
-    values = given | {name: getattr(filters, name) for name in names}
+    statement = _search(tuple(asked), tuple(given), on_sqlite)
+    values: dict[str, Any] = given | asked
     return _ids(ctx, statement(ctx, **values, looked=LOOKED_THROUGH, most=most))
 
 
 def _reached(ctx: Context, filters: Filters, end: UUID | None) -> UUID | None:
     """Return the last of the runs looked through; None when there were not so many."""
-    name, given = _given(filters)[0], _bounds(filters, before=end)
-    values = given | {name: getattr(filters, name), "passed": LOOKED_THROUGH - 1}
+    name, value = next(iter(list_queries.given(filters).items()))
+    given = _bounds(filters, before=end)
+    values: dict[str, Any] = given | {name: value, "passed": LOOKED_THROUGH - 1}
     found = _ids(ctx, _last(name, tuple(given))(ctx, **values))
     return found[0] if found else None
 
@@ -184,20 +185,28 @@ def _ids(ctx: Context, rows: Sequence[Any]) -> list[UUID]:
 
 @cache
 def _search(names: tuple[str, ...], bounds: tuple[str, ...], on_sqlite: bool) -> OwnRows:
-    others = ""
-    for number, name in enumerate(names[1:]):
-        # Left to itself SQLite reads the whole row of each run, with its values.
-        hint = f"INDEXED BY {_INDEX[name]} " if on_sqlite else ""
-        of = f"o{number}"
-        others += (
-            f" AND EXISTS (SELECT 1 FROM run {of} {hint}WHERE {of}.organization_id = :org"  # noqa: S608  # fixed parts
-            f" AND {of}.kind <> 'part' AND {of}.{name} = :{name} AND {of}.id = near.id)"
-        )
+    others = "".join(_also(name, number, on_sqlite) for number, name in enumerate(names[1:]))
     near = f"{_near(names[0], bounds)} LIMIT :looked"
     return OwnRows(
-        f"SELECT near.id FROM ({near}) AS near WHERE 1 = 1{others}"  # noqa: S608  # as above
+        f"SELECT near.id FROM ({near}) AS near WHERE 1 = 1{others}"  # noqa: S608  # fixed parts
         " ORDER BY near.id DESC LIMIT :most"
     )
+
+
+def _also(name: str, number: int, on_sqlite: bool) -> str:
+    """Return what one filter more asks of the runs that are looked through."""
+    of, column = f"o{number}", list_queries.column(name)
+    # Left to itself SQLite reads the whole row of each run, with its values.
+    hint = f"INDEXED BY {_INDEX[column]} " if on_sqlite else ""
+    own = (
+        f"EXISTS (SELECT 1 FROM run {of} {hint}WHERE {of}.organization_id = :org"  # noqa: S608  # as above
+        f" AND {of}.kind <> 'part' AND {of}.{column} = :{name} AND {of}.id = near.id)"
+    )
+    if name == list_queries.ASKS:
+        return f" AND ({own} OR near.id IN ({list_queries.OF_ASKING}))"
+    if name == list_queries.WAITS:
+        return f" AND {own} AND near.id NOT IN ({list_queries.OF_ASKING})"
+    return f" AND {own}"
 
 
 @cache
@@ -206,17 +215,8 @@ def _last(name: str, bounds: tuple[str, ...]) -> OwnRows:
 
 
 def _near(name: str, bounds: tuple[str, ...]) -> str:
-    """Return a SELECT of one filter's runs in the order of its index."""
-    narrowed = "".join(f" AND n.id {_BOUNDS[bound]} :{bound}" for bound in bounds)
-    return (
-        f"SELECT n.id FROM run n WHERE n.organization_id = :org AND n.{name} = :{name}"  # noqa: S608  # as above
-        f" AND n.kind <> 'part'{narrowed}"
-        " ORDER BY n.id DESC"
-    )
-
-
-def _given(filters: Filters) -> list[str]:
-    return [name for name in _INDEX if getattr(filters, name) is not None]
+    beside = "".join(f" AND ID {_BOUNDS[bound]} :{bound}" for bound in bounds)
+    return list_queries.near(name, beside)
 
 
 @requires(Permission.VIEW_RUNS)
@@ -224,7 +224,7 @@ def count_newer(ctx: Context, filters: Filters, run_id: UUID) -> int:
     """Return how many runs of the list came after this one, counted up to 100."""
     if filters.until is not None:
         return 0  # the list has an end
-    if len(_given(filters)) < 2:
+    if len(list_queries.given(filters)) < 2:
         return list_queries.count_newer(ctx, replace(filters, since=None), run_id)
     return len(_matching(ctx, filters, 100, above=run_id))
 

@@ -65,7 +65,7 @@ def whole_if_settled(ctx: Context, run_id: UUID, most: int) -> Whole | None:
     row = queries.find_over(ctx, run_id)
     if row is None:
         row = queries.find(ctx, run_id)
-        return _whole(ctx, row, most) if row.run.state == "needs_review" else None
+        return _whole(ctx, row, most) if row.state == "needs_review" else None
     steps = queries.some_attempts(ctx, run_id, most + 1)
     if len(steps) > most:  # some of them may be attempts at the same step
         return _whole(ctx, row, most)

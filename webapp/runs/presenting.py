@@ -69,7 +69,7 @@ def _summary(row: RunRow) -> dict[str, Any]:
     run = row.run
     return {
         "id": public_id("run", run.id),
-        "state": run.state,
+        "state": row.state,
         "word": word_of(row).text,
         "problems": run.problems,
         "workflow": Reference(id=public_id("wf", run.workflow_id), name=row.workflow_name),

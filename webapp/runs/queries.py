@@ -53,6 +53,12 @@ class RunRow:
     them."""
 
     @property
+    def state(self) -> str:
+        """As everybody is told it: what a part needs decided, the run needs decided."""
+        asks = self.run.state == "waiting" and (self.reason or self.run.reason) == "review"
+        return "needs_review" if asks else str(self.run.state)
+
+    @property
     def seq(self) -> int:
         return self.lease.seq if self.lease is not None else self.run.seq
 
@@ -90,15 +96,30 @@ def find(ctx: Context, run_id: UUID) -> RunRow:
     return found
 
 
-WAITS_INSIDE: Final = """
-SELECT CASE WHEN max(CASE WHEN p.state = 'needs_review' THEN 1 END) = 1 THEN 'review'
-            WHEN max(CASE WHEN p.state IN ('queued', 'running') THEN 1 END) = 1 THEN NULL
-            ELSE max(CASE WHEN p.state = 'waiting' AND p.reason IN ('person', 'breaker')
-                          THEN p.reason END) END
-  FROM run p WHERE p.organization_id = :org AND p.kind = 'part' AND p.parent_run = """
-"""What people must know of the parts of a run that waits for them: one needs a decision; or all
-that are left wait, for a person or a service."""
-_WAITS_INSIDE: Final = OwnRows(f"{WAITS_INSIDE}:run")
+def waits_inside(run: str) -> str:
+    """Return a SELECT of what people must know of the parts of a run that waits for them.
+
+    One needs a decision; or all that are left wait, for a person or a service.
+
+    Args:
+        run: its id, as the statement around it calls it.
+    """
+    return f"""
+WITH RECURSIVE below(id, state, reason) AS (
+    SELECT p.id, p.state, p.reason FROM run p
+     WHERE p.organization_id = :org AND p.kind = 'part' AND p.parent_run = {run}
+     UNION ALL
+    SELECT q.id, q.state, q.reason FROM below b JOIN run q ON q.parent_run = b.id
+     WHERE q.organization_id = :org AND q.kind = 'part'
+       AND b.state = 'waiting' AND b.reason = 'child')
+SELECT CASE WHEN max(CASE WHEN state = 'needs_review' THEN 1 END) = 1 THEN 'review'
+            WHEN max(CASE WHEN state IN ('queued', 'running') THEN 1 END) = 1 THEN NULL
+            ELSE max(CASE WHEN state = 'waiting' AND reason IN ('person', 'breaker')
+                          THEN reason END) END
+  FROM below"""  # noqa: S608  # fixed parts
+
+
+_WAITS_INSIDE: Final = OwnRows(waits_inside(":run"))
 
 
 def _rows() -> Select[Run, Lease, str, int | None]:

@@ -59,7 +59,11 @@ class RunsAsked(Listed):
 
     after: Annotated[str | None, a_cursor("run")] = None
     cursor: Annotated[str | None, a_cursor("run")] = None
-    state: RunState | None = Field(None, description="Only runs in this state.")
+    state: RunState | None = Field(
+        None,
+        description="Only runs in this state. A run over a long list is in `needs_review` when a "
+        "part of the list is, and nothing else of the run is at work.",
+    )
     workflow: Annotated[str | None, an_id("wf")] = Field(
         None, description="Only runs of this workflow."
     )

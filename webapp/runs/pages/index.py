@@ -35,6 +35,7 @@ STATES: Final = [
     ("queued", "Queued"),
     ("running", "Running"),
     ("waiting", "Waiting"),
+    ("paused", "Paused"),
     ("needs_review", "Needs your decision"),
     ("done", "Done"),
     ("failed", "Failed"),
