@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -155,6 +155,21 @@ class Starts:
             open_parts = sum(not one.is_over and one.part is not None for one in members.values())
             self.family.most_at_once = max(self.family.most_at_once, open_parts)
         return run
+
+    async def steps_beside(self, open_parts: Collection[str]) -> int:
+        """What all parts but this one have done that the run it belongs to has not counted."""
+        await asyncio.sleep(0)
+        me, above = self.member, self.member if self.member.part is None else self.member.parent
+        found = list(self.family.members.values())
+        later = found[found.index(me) + 1 :]
+        beside = 0
+        for one in found:
+            if one is me or one.part is None:
+                continue
+            uncounted = one in later or one.path in open_parts
+            if not one.is_over or (me.part is not None and one.parent is above and uncounted):
+                beside += one.journal.done - one.is_over
+        return beside
 
     async def start(self, *args: Any) -> str:
         raise NotImplementedError

@@ -140,6 +140,24 @@ def test_steps_of_parts_count_against_the_limit_of_the_run() -> None:
     assert (end.error or {})["code"] == "E-STEPS-LIMIT"
 
 
+def test_parts_at_work_beside_each_other_keep_the_limit_of_the_run() -> None:
+    plan = plan_of(each("s_e", list(range(120)), said(), at_once=4), limits={"steps": 70})
+    family = Family(plan, split=50)
+
+    end = family.finish()
+
+    assert (end.error or {})["code"] == "E-STEPS-LIMIT"
+    assert "70 steps" in (end.error or {})["text"]
+    assert sum(state == "succeeded" for state in family.states.values()) <= 70
+
+
+def test_parts_that_keep_the_limit_to_the_step_are_all_done() -> None:
+    plan = plan_of(each("s_e", list(range(120)), said(), at_once=4), limits={"steps": 121})
+
+    assert Family(plan, split=50).finish().state == "done"
+    assert Family(plan, split=7).finish().state == "done"
+
+
 def test_a_part_that_fails_as_a_whole_makes_all_its_items_failed() -> None:
     family = Family(ten(said()), split=3)
     family.live(family.root)
@@ -227,6 +245,24 @@ def test_random_plans_in_parts_survive_random_deaths(
     assert uncounted(end) == uncounted(expected)
     assert family.states == journal.states()
     assert all(len(bodies) == 1 for bodies in family.web.bodies.values())
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 3))
+def test_what_keeps_the_limit_of_steps_as_one_run_keeps_it_in_parts(
+    seed: int, size: int, split: int
+) -> None:
+    plan = random_plan(seed, size, racy=False)
+    expected, journal = whole(plan, FakeHttp())
+    for steps in range(max(1, journal.done - 8), journal.done + 50):
+        limits = plan.limits.model_copy(update={"steps": steps})
+        limited = plan.model_copy(update={"limits": limits})
+        if whole(limited, FakeHttp())[0].state == expected.state:
+            break
+
+    family = Family(limited, split, decide=decide)
+
+    assert uncounted(family.finish()) == uncounted(expected)
 
 
 @settings(max_examples=80, deadline=None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, func, select, update
 
 from tests.commands.test_commands import deckhand, env_of
 from tests.conftest import test_settings
@@ -31,7 +31,7 @@ from webapp.kernel.settings import Settings
 from webapp.live.bell import RedisBell
 from webapp.runs.execution.children import ChildRuns
 from webapp.runs.execution.runner import Runner, make_runner
-from webapp.runs.models import Lease, Run
+from webapp.runs.models import Lease, Run, Step
 
 Doc = dict[str, Any]
 COUNT = 1_000
@@ -293,6 +293,23 @@ def test_a_run_whose_parts_wait_for_people_says_so(
 
     assert (listed["id"], listed["word"]) == (run, "Waiting for a person")
     assert follow.get(run)["word"] == "Waiting for a person"
+
+
+def test_parts_on_two_workers_keep_the_limit_of_steps_of_the_run(
+    engine: Engine, start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any
+) -> None:
+    plan = over(300, SAYS, at_once=8) | {"limits": {"steps": 200}}
+    run = start(make_live(plan), inputs={"items": list(range(300))}).get_json()["id"]
+    found = settled(follow, runners, run)
+    for part in parts(run):
+        settled(follow, runners, public(part))
+
+    assert found["state"] == "failed"
+    assert found["error"]["text"].startswith("This run reached its limit of 200 steps")
+    with make_sessions(engine)() as session, across_organizations(session, "a test"):
+        done = select(func.count()).select_from(Step)
+        done = done.where(Step.kind == "text", Step.state == "succeeded")
+        assert 100 < session.scalars(done).one() <= 200 + 3 * 12
 
 
 def test_a_cancel_ends_the_parts_and_begins_nothing_more(

@@ -166,6 +166,7 @@ class Driver:
 
     async def _loop(self) -> End | Park | HandBack:
         while True:
+            await self._look_beside()
             self._work_off()
             await self._commit()
             if self.end is not None:
@@ -231,6 +232,8 @@ class Driver:
         """Do the scheduler's commands; stop when the next commit is big enough."""
         until = self.loop.time() + SLICE_S
         while self.todo and self.desk.quick < QUICK and self.loop.time() < until:
+            if self._must_look:
+                return
             command = self.todo.popleft()
             match command:
                 case Settle(record):
@@ -311,6 +314,18 @@ class Driver:
             self._tell(path, Stopped(begun=False))
         elif intent is not None:
             self.flights.cancel(path, intent.effect)
+
+    @property
+    def _must_look(self) -> bool:
+        return self.scheduler.must_look and self.ports.runs is not None
+
+    async def _look_beside(self) -> None:
+        """Hear how far the limit of steps is used up by parts of the run that others work on."""
+        if self._must_look:
+            assert self.ports.runs is not None
+            part = self.scheduler.part
+            found = await self.ports.runs.steps_beside(part.open_parts if part else ())
+            self.scheduler.look(self.scheduler.beside if found is None else found)
 
     # The journal
 

@@ -93,6 +93,7 @@ class EachFrame(HolderFrame):
 
     def _open_part(self, split: Split, number: int) -> None:
         path = split.path(number)
+        self.scheduler.open_parts.add(path)
         scope = Scope({}, around=self.task.scope)
         block = Block(self, number, [], f"{path}/", scope, self.task.meter)
         self.blocks[number] = block
@@ -103,7 +104,7 @@ class EachFrame(HolderFrame):
         self.forget(block)
         if self.split is None:
             self._item_done(block)
-        elif self._part_done(block):
+        elif self._part_done(self.split, block):
             return
         self._item_ended()
 
@@ -113,10 +114,10 @@ class EachFrame(HolderFrame):
         except StepError as error:
             self._item_failed(self.first + block.key, {"code": error.code, "text": error.text})
 
-    def _part_done(self, block: Block) -> bool:
+    def _part_done(self, split: Split, block: Block) -> bool:
         """Take what a part gave; tell whether a step in it has ended the whole run."""
         result = block.scope.roots[self.task.step.id]
-        if self.scheduler.has_too_many(self.task, result["steps"]):
+        if self.scheduler.part_ended(self.task, split.path(block.key), result["steps"]):
             return True
         self.scheduler.problems |= bool(result.get("problems"))
         if result.get("stop"):
@@ -155,7 +156,8 @@ class EachFrame(HolderFrame):
         if error["code"] in ENDS_RUN:
             self.scheduler.end(ending_of_part(error), "cancelled")
             return True
-        if self.scheduler.has_too_many(self.task, int(facts.get("steps") or 0)):
+        steps = int(facts.get("steps") or 0)
+        if self.scheduler.part_ended(self.task, split.path(block.key), steps):
             return True
         if "index" in own:  # one of its items failed, and that is to stop the rest
             self.fail(own)

@@ -39,6 +39,7 @@ class Part:
         seen: values by root, as the steps inside see them; now: when the list was begun.
         told: what agents inside are told beside that.
         at_once: of its items.
+        open_parts: paths of the parts whose steps were not counted when it was ordered.
     """
 
     step: str
@@ -50,6 +51,7 @@ class Part:
     at_once: int
     limits: Limits
     told: dict[str, Any] | None = None
+    open_parts: tuple[str, ...] = ()
 
     @property
     def prefix(self) -> str:
@@ -65,6 +67,7 @@ def read_part(about: Mapping[str, Any], items: bytes, seen: bytes, limits: Limit
     return Part(
         about["step"], about["path"], about["first"], from_bytes(items), kept["roots"],
         kept["now"], about["at_once"], limits.model_copy(update=mine), kept.get("told"),
+        tuple(about.get("open") or ()),
     )  # fmt: skip
 
 
@@ -157,6 +160,7 @@ class Split:
             "at_once": max(1, self._task.step.config.at_once // self.beside),
             "places": max(1, limits.at_once // self.beside),
             "steps": left + OWN_STEPS,
+            "open": sorted(self._tree.open_parts - {self.path(number)}),
         }
 
     @cached_property

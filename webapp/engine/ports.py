@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -120,6 +120,17 @@ class Runs(Protocol):
 
     async def start_part(self, path: str, order: PartOrder) -> str:
         """Start a run that does some items of the list around `path`; likewise."""
+        ...
+
+    async def steps_beside(self, open_parts: Collection[str]) -> int | None:
+        """Return how many steps the parts of the whole run have done that this run has not counted.
+
+        Args:
+            open_parts: paths of those that were open when this one, a part itself, was ordered.
+
+        Returns:
+            None when that can't be said now.
+        """
         ...
 
 

@@ -121,6 +121,10 @@ class Scheduler(Outcomes):
         return self._scope.allowance
 
     @property
+    def most_steps(self) -> int:
+        return self.limits.steps if self.part is None else self.plan.limits.steps
+
+    @property
     def is_idle(self) -> bool:
         """Nothing runs or is about to: what is open waits for a time, a signal or a person."""
         return not self.running and not self._ready
@@ -186,7 +190,7 @@ class Scheduler(Outcomes):
         block.task = task
         self.executions += 1
         record = self.found.take(path)
-        if self.executions > self.limits.steps and record is None:
+        if self.executions + self.beside > self.limits.steps and record is None:
             self._stop_at_limit(task)
         elif record is not None:
             self._go_on(task, record)
@@ -213,7 +217,7 @@ class Scheduler(Outcomes):
         self.replay(task, record)
 
     def _stop_at_limit(self, task: Task) -> None:
-        found = row(task, "failed", error=too_many(self.limits.steps))
+        found = row(task, "failed", error=too_many(self.most_steps))
         self.settle(found)
         self.over(task)
         self.end(ending_of(found), "cancelled")

@@ -19,6 +19,11 @@ from webapp.engine.rows import closed_row, doubtful_row, row
 if TYPE_CHECKING:
     from webapp.engine.parts import Part
 
+LOOK_STEPS = 50
+"""After so many steps at the latest, parts of one run look at what the others have done."""
+LOOK_SHARE = 16
+"""They do so when such a share of what is left is done."""
+
 
 class Tree(ABC):
     """What frames use of the scheduler. Moves are kept in a list and worked off in a loop."""
@@ -32,6 +37,11 @@ class Tree(ABC):
         """Effects in doubt, each of which keeps its path open."""
         self.executions = 0
         """Steps begun, those of parts included."""
+        self.beside = 0
+        """Steps of parts at work beside this run, as far as it knows."""
+        self.open_parts: set[str] = set()
+        """Paths of parts that this run has ordered and not counted."""
+        self._look_at = 0
         self.limits: Limits
         self.part: Part | None = None
         """What the run does instead of the whole plan."""
@@ -84,6 +94,11 @@ class Tree(ABC):
     def enter(self, task: Task) -> None:
         """Begin a step that stands in no block of the plan, or go on with it."""
 
+    @property
+    @abstractmethod
+    def most_steps(self) -> int:
+        """The limit of the whole run, in words of errors."""
+
     @abstractmethod
     def end(self, end: End, reason: Closing) -> None:
         """Let the run end so, once everything open has ended; the first one counts."""
@@ -91,6 +106,24 @@ class Tree(ABC):
     def part_at(self, path: str) -> Part | None:
         """Return what the run does of the list at a path, if it is a part of that list."""
         return self.part if self.part is not None and self.part.path == path else None
+
+    @property
+    def must_look(self) -> bool:
+        """Whether it is time to ask what the parts beside this run have done."""
+        has_some = self.part is not None or bool(self.open_parts)
+        return has_some and self.executions >= self._look_at
+
+    def look(self, beside: int) -> None:
+        """Hear what the parts beside this run have done; the less is left, the sooner it asks."""
+        self.beside = beside
+        left = self.limits.steps - self.executions - beside
+        self._look_at = self.executions + max(1, min(LOOK_STEPS, left // LOOK_SHARE))
+
+    def part_ended(self, task: Task, path: str, steps: int) -> bool:
+        """Count what a part has done; tell whether it is more than the run may do, as below."""
+        self.open_parts.discard(path)
+        self.beside = max(0, self.beside - steps) if self.open_parts or self.part else 0
+        return self.has_too_many(task, steps)
 
     def has_too_many(self, task: Task, steps: int) -> bool:
         """Count what no visit of a step counts: parts of a list, or rounds without a step. Tell
@@ -100,7 +133,7 @@ class Tree(ABC):
         if self.executions <= self.limits.steps:
             return False
         where = {"step": task.step.id, "path": task.path}
-        self.end(End("failed", error=too_many(self.limits.steps) | where), "cancelled")
+        self.end(End("failed", error=too_many(self.most_steps) | where), "cancelled")
         return True
 
     def later(self, move: Callable[[Any], None], about: Any) -> None:

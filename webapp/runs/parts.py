@@ -9,11 +9,13 @@ from uuid import UUID
 from sqlalchemy import select
 
 from webapp.access.context import Context, requires
+from webapp.access.own_rows import OwnRows
 from webapp.access.permissions import Permission
 from webapp.engine.canonical import from_bytes
 from webapp.files.shelf import results_shelf
 from webapp.kernel.clock import now
 from webapp.kernel.ids import new_id, public_id
+from webapp.kernel.rawsql import sql_for
 from webapp.runs import list_queries, queries, starting
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import PART, Run, Step
@@ -113,6 +115,40 @@ def start_part(ctx: Context, parent: Run, path: str, part: dict[str, Any]) -> Ru
         take_over(ctx, parent.id, run.id, taken_over)
     rest_with_parent(ctx, run.id, parent.id)
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class StepsDone:
+    """What a part has done so far, or had when it ended."""
+
+    run_id: UUID
+    parent_run: UUID
+    path: str
+    steps: int
+    is_at_work: bool
+
+
+@requires(Permission.VIEW_RUNS)
+def steps_done(ctx: Context, run_id: UUID) -> list[StepsDone]:
+    """Return how many steps the parts of a run have done, and the parts of those."""
+    sql = sql_for(ctx.session.get_bind().dialect.name)
+    return [
+        StepsDone(sql.read_id(id_), sql.read_id(above), path, ended if live is None else live,
+                  live is not None)
+        for id_, above, path, ended, live in _STEPS_DONE(ctx, run=run_id)
+    ]  # fmt: skip
+
+
+_STEPS_DONE: Final = OwnRows("""
+WITH RECURSIVE below(id, parent_run, parent_path, steps_done) AS (
+    SELECT p.id, p.parent_run, p.parent_path, p.steps_done FROM run p
+     WHERE p.organization_id = :org AND p.kind = 'part' AND p.parent_run = :run
+     UNION ALL
+    SELECT q.id, q.parent_run, q.parent_path, q.steps_done
+      FROM below b JOIN run q ON q.parent_run = b.id
+     WHERE q.organization_id = :org AND q.kind = 'part')
+SELECT b2.id, b2.parent_run, b2.parent_path, b2.steps_done, l.done
+  FROM below b2 LEFT JOIN lease l ON l.run_id = b2.id AND l.organization_id = :org""")
 
 
 def _left_s(ctx: Context, parent: Run) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -16,8 +16,9 @@ from webapp.engine.compiled import nano
 from webapp.engine.errors import StepError
 from webapp.engine.parts import FREE, PartOrder
 from webapp.engine.plan import Plan
+from webapp.engine.steps.part import OWN_STEPS
 from webapp.files.shelf import Shelf
-from webapp.kernel.db import Sessions, is_away, writing
+from webapp.kernel.db import Sessions, is_away, reading, writing
 from webapp.kernel.errors import AppError, Conflict, Invalid, LimitReached, NotFound
 from webapp.kernel.hints import Bell, Hints
 from webapp.kernel.ids import parse_id, public_id
@@ -82,6 +83,36 @@ class ChildRuns:
 
         run, _ = await self._patiently(path, begin, {"path": path})
         return run
+
+    async def steps_beside(self, open_parts: Collection[str]) -> int | None:
+        """Return how many steps the parts of the whole run have done that this run has not counted.
+
+        Parts at work count, and of those that have ended the ones that this part was not told of.
+        """
+        try:
+            return await asyncio.to_thread(self._steps_beside, frozenset(open_parts))
+        except Exception as error:
+            if is_away(error):
+                return None
+            raise
+
+    def _steps_beside(self, open_parts: frozenset[str]) -> int:
+        mine = self._claimed
+        above = mine.parent[0] if mine.part is not None and mine.parent is not None else mine.run_id
+        with reading(), self._sessions() as session:
+            ctx = self._context(session, Hints())
+            rows = parts.steps_done(ctx, above)
+        beside = 0
+        for row in rows:
+            if row.run_id == mine.run_id:
+                continue
+            if row.is_at_work:
+                beside += row.steps
+            elif row.parent_run != above:
+                beside -= 2 * OWN_STEPS  # the part above it counts it, and the list once more
+            elif mine.part is not None and (row.path in open_parts or row.run_id > mine.run_id):
+                beside += row.steps - OWN_STEPS
+        return max(0, beside)
 
     async def _patiently(
         self, path: str, begin: Callable[[Context], Run], facts: dict[str, Any]
