@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import re
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
-from tests.fixtures import Browser, House, MakeKey, Program
+from tests.fixtures import Browser, House, MakeKey, Program, context
 from tests.runs.sink import Sink, post
 from tests.runs.test_pages import counted
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of
 from webapp.access.permissions import Role
-from webapp.access.tenancy import bind_organization
+from webapp.access.tenancy import across_organizations, bind_organization
+from webapp.kernel.clock import now
 from webapp.kernel.db import writing
+from webapp.kernel.hints import Hints
 from webapp.kernel.ids import parse_id
+from webapp.kernel.settings import Settings
+from webapp.runs import holding
+from webapp.runs.execution.claims import Claims
 from webapp.runs.execution.runner import Runner
-from webapp.runs.models import Lease, Step
+from webapp.runs.models import Lease, QueueSetting, Step
 from webapp.web.database import db
+from webapp.workflows.models import Gate
 
 ONCE = "o" * 24
 CAUSES = "/o/acme/runs/failed"
@@ -131,6 +140,65 @@ def test_a_run_that_waits_for_its_moment_says_so_and_when_it_begins(
     assert line["held"] == "Waiting for its moment: it was run again with others, at a pace."
     assert f"{line['held']} It begins in about " in page
     assert paused["held"] == "Paused: this workflow is paused by Owner of acme."
+
+
+def due_of(app: Flask, acme: House) -> dict[UUID, int]:
+    with app.app_context(), Session(db.engine) as session:
+        bind_organization(session, acme.organization_id)
+        rows = session.execute(select(Lease.run_id, Lease.due_at).where(Lease.due_at.is_not(None)))
+        return {run: due for run, due in rows.all() if due is not None}
+
+
+def test_a_run_that_is_paused_before_its_moment_waits_for_it_when_it_is_resumed(
+    app: Flask, acme: House, program: Any, failed: list[str]
+) -> None:
+    first = program.get("/api/v1/failures").get_json()["items"][0]
+    runs = replay(program, [first], pace=1).get_json()["runs"]
+    before = due_of(app, acme)
+
+    paused = program.post(f"/api/v1/runs/{runs[2]}/pause").get_json()
+    resumed = program.post(f"/api/v1/runs/{runs[2]}/resume").get_json()
+
+    assert (paused["state"], resumed["state"]) == ("paused", "waiting")
+    assert due_of(app, acme) == before
+    line = program.get(f"/api/v1/runs/{runs[2]}").get_json()["line"]
+    assert line["held"] == "Waiting for its moment: it was run again with others, at a pace."
+
+
+@pytest.mark.parametrize("scope", ["workflow", "organization", "queue"])
+def test_runs_whose_moments_pass_in_a_pause_keep_their_pace_behind_it(
+    scope: str, app: Flask, settings: Settings, engine: Engine, acme: House, program: Any, sink: Sink,
+    failed: list[str],
+) -> None:  # fmt: skip
+    first = program.get("/api/v1/failures").get_json()["items"][0]
+    _, *runs = replay(program, [first], pace=1).get_json()["runs"]
+    before = due_of(app, acme)
+    hold(app, settings, acme, f"pause_{scope}", first["workflow"]["id"])
+    with app.app_context(), writing(), Session(db.engine) as session:
+        with across_organizations(session, "a test"):  # it was ten minutes ago
+            for row in (Gate, QueueSetting):
+                session.execute(update(row).values(paused_at=now() - timedelta(minutes=10)))
+            session.execute(update(Lease).values(due_at=Lease.due_at - 600_000))
+        session.commit()
+
+    Claims(engine, "steward", 60).take_back(Hints())
+    hold(app, settings, acme, f"resume_{scope}", first["workflow"]["id"])
+    Claims(engine, "steward", 60).take_back(Hints())
+
+    for run in runs:
+        assert program.get(f"/api/v1/runs/{run}").get_json()["state"] == "waiting"
+    after = due_of(app, acme)
+    assert [0 <= after[one] - before[one] < 10_000 for one in after] == [True, True]
+
+
+def hold(app: Flask, settings: Settings, house: House, verb: str, workflow: str) -> None:
+    """Pause or resume something as somebody who may."""
+    with app.app_context(), writing(), Session(db.engine) as session:
+        ctx = context(session, house, settings)
+        ctx = replace(ctx, actor=replace(ctx.actor, staff=True))
+        which = [parse_id("wf", workflow)] if verb.endswith("_workflow") else []
+        getattr(holding, verb)(ctx, *which)
+        session.commit()
 
 
 def test_a_run_that_waits_for_its_moment_is_cancelled_and_offered_again(

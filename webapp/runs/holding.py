@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, exists, func, or_, select, update
 
 from webapp.access.context import SYSTEM, Context, requires, system_only
 from webapp.access.permissions import Permission
@@ -24,6 +25,7 @@ from webapp.runs.pausing import back_in_line, rest
 from webapp.runs.queries import lease_now
 from webapp.runs.schemas import QueueDraft
 from webapp.runs.service import add_event
+from webapp.runs.standing import PACE
 from webapp.runs.starting import QUEUE, TURNS
 from webapp.workflows.models import Gate
 from webapp.workflows.pace import gate_to_change
@@ -206,10 +208,23 @@ def _resume(ctx: Context, scope: Scope) -> bool:
     row = scope.row
     if row.paused_at is None:
         return False
+    _keep_pace(ctx, scope, now() - row.paused_at)
     row.paused_at, row.paused_by, row.opening = None, None, True
     ctx.session.flush()
     _put_back(ctx, scope)
     return True
+
+
+def _keep_pace(ctx: Context, scope: Scope, paused_for: timedelta) -> None:
+    """Let runs that wait for their moment wait as much longer as the pause has taken."""
+    waits = (Lease.due_at.is_not(None), or_(Lease.wait_reason == PACE, Lease.state == "paused"))
+    later = Lease.due_at + max(0, paused_for // timedelta(milliseconds=1))
+    ctx.session.execute(
+        update(Lease)
+        .where(*scope.runs, *waits)
+        .values(due_at=later)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _put_back(ctx: Context, scope: Scope) -> int:

@@ -12,6 +12,7 @@ from uuid import UUID
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
+from webapp.kernel.clock import boot_id
 from webapp.kernel.errors import Conflict
 from webapp.kernel.ids import public_id
 from webapp.runs import queries, transitions
@@ -19,6 +20,7 @@ from webapp.runs.locking import lock_families
 from webapp.runs.models import Lease, Run
 from webapp.runs.queries import lease_now
 from webapp.runs.service import add_event, children_of, lock_lease
+from webapp.runs.standing import PACE
 from webapp.runs.words import run_word
 
 
@@ -65,7 +67,8 @@ def resume_run(ctx: Context, run_id: UUID) -> queries.RunRow:
     record(ctx, "run.resumed", public_id("run", run_id), before={"state": run.state})
     lease.wait_reason = lease.paused_by = lease.pause_at = None
     if lease.state == "paused":
-        back_in_line(ctx, run, lease, 0 if lease.fence else lease.vtime)
+        if not _waits_again(ctx, run, lease):
+            back_in_line(ctx, run, lease, 0 if lease.fence else lease.vtime)
         ctx.hints.ring(lease.queue)
     else:
         add_event(ctx, lease, "run.resumed", {"by": ctx.actor.name})
@@ -133,8 +136,21 @@ def rest(run: Run, lease: Lease) -> None:
     """Let a run that nobody works on be paused."""
     if run.state != "paused":
         transitions.check(run.state, "paused")
+    if run.reason != PACE:  # whose moment is to come keeps it
+        lease.due_at = None
     run.state, run.reason = "paused", lease.wait_reason
-    lease.state, lease.due_at, lease.limit_id = "paused", None, None
+    lease.state, lease.limit_id = "paused", None
+
+
+def _waits_again(ctx: Context, run: Run, lease: Lease) -> bool:
+    """Let a run that is resumed before its moment wait for it."""
+    if lease.due_at is None or lease.due_at <= lease_now(ctx) or lease.boot != boot_id():
+        return False
+    transitions.check(run.state, "waiting")
+    run.state = lease.state = "waiting"
+    run.reason = lease.wait_reason = PACE
+    add_event(ctx, lease, "run.waiting", {"reason": PACE, "resumed": True})
+    return True
 
 
 _HOLDERS: Final = {
@@ -159,4 +175,5 @@ def back_in_line(ctx: Context, run: Run, lease: Lease, vtime: int) -> None:
     transitions.check(run.state, "queued")
     run.state, run.reason = "queued", None
     lease.state, lease.vtime, lease.wait_reason, lease.paused_by = "ready", vtime, None, None
+    lease.due_at = None
     add_event(ctx, lease, "run.queued", {"resumed": True})

@@ -11,7 +11,7 @@ ALLOWED: Final[dict[str, frozenset[str]]] = {
         {"queued", "waiting", "paused", "needs_review", "done", "failed", "cancelled"}
     ),
     "waiting": frozenset({"queued", "running", "needs_review", "paused", "cancelled"}),
-    "paused": frozenset({"queued", "needs_review", "cancelled"}),
+    "paused": frozenset({"queued", "waiting", "needs_review", "cancelled"}),
     "needs_review": frozenset({"queued", "paused", "cancelled"}),
     "done": frozenset(),
     "failed": frozenset(),

@@ -321,11 +321,19 @@ UPDATE lease SET lease_until = {now} + :lease_ms
  WHERE run_id IN (SELECT run_id FROM held)
 RETURNING run_id, fence, cancel_at, pause_at"""
 
+# Whose moment comes while it is paused with others waits on, and keeps its distance to them.
+_DUE: Final = """state = 'waiting' AND ({due}) AND (COALESCE(wait_reason, '') <> 'pace' OR NOT (
+       EXISTS (SELECT 1 FROM queue_setting q
+                WHERE q.queue = lease.queue AND q.paused_at IS NOT NULL)
+       OR EXISTS (SELECT 1 FROM gate g
+                   WHERE g.organization_id = lease.organization_id AND g.paused_at IS NOT NULL
+                     AND g.scope_id IN (lease.organization_id, lease.workflow_id))))"""
+
 # Two questions, each with an index of its own: what is queued is not looked through.
-ANY_LOST: Final = """
+ANY_LOST: Final = f"""
 SELECT 1
- WHERE EXISTS (SELECT 1 FROM lease WHERE state = 'running' AND {lost} AND cancel_at IS NULL)
-    OR EXISTS (SELECT 1 FROM lease WHERE state = 'waiting' AND ({due}))"""
+ WHERE EXISTS (SELECT 1 FROM lease WHERE state = 'running' AND {{lost}} AND cancel_at IS NULL)
+    OR EXISTS (SELECT 1 FROM lease WHERE {_DUE})"""  # noqa: S608  # fixed parts
 
 # Many sweep at once: each takes what no other has in hand, and looks at the state once more.
 TAKE_BACK: Final = """
@@ -341,11 +349,11 @@ UPDATE lease SET due_at = {now}
  WHERE state = 'waiting' AND due_at IS NOT NULL
    AND wait_reason IN ('time', 'signal', 'person', 'child')"""
 
-WAKE: Final = """
-WITH due AS (SELECT run_id FROM lease WHERE state = 'waiting' AND ({due}) LIMIT 200 {skip_locked})
+WAKE: Final = f"""
+WITH due AS (SELECT run_id FROM lease WHERE {_DUE} LIMIT 200 {{skip_locked}})
 UPDATE lease SET state = 'ready', vtime = 0, due_at = NULL, seq = seq + 1
  WHERE run_id IN (SELECT run_id FROM due) AND state = 'waiting'
-RETURNING run_id, organization_id, seq, state, wait_reason"""
+RETURNING run_id, organization_id, seq, state, wait_reason"""  # noqa: S608  # fixed parts
 
 # Beside the places in line it counts how many runs began, for metrics and estimates.
 FAIR_CLAIMED: Final = """
