@@ -207,7 +207,11 @@ def test_a_run_that_is_cancelled_asks_nobody_any_more(
     owner.get(f"/o/acme/approvals/{one}")
     said = press(owner, f"/o/acme/approvals/{one}")
     assert said.status_code == 303
-    assert "Nobody is asked any more" in owner.get(f"/o/acme/approvals/{one}").text
+    shown = owner.get(f"/o/acme/approvals/{one}").text
+    assert "Nobody is asked any more" in shown
+    assert "answered this already" not in shown
+    late = answer(program, one)
+    assert (late.status_code, late.get_json()["code"]) == (409, "E-APPROVAL-GONE")
 
 
 def test_the_list_asks_few_questions_however_much_is_asked(

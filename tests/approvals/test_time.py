@@ -106,8 +106,8 @@ def test_who_agreed_before_it_was_passed_on_is_not_counted_among_the_others(
         assert program.get(f"/api/v1/approvals/{one}").get_json()["state"] == state
 
 
-def test_an_answer_after_the_time_is_refused_even_before_the_machine_has_looked(
-    waiting: Any, program: Any, change: Change
+def test_an_answer_after_the_time_is_refused_before_and_after_the_machine_has_looked(
+    waiting: Any, program: Any, change: Change, sweep: Sweep
 ) -> None:
     waiting(letter(due=HOUR))
     one = asked(program)["id"]
@@ -115,6 +115,11 @@ def test_an_answer_after_the_time_is_refused_even_before_the_machine_has_looked(
 
     late = answer(program, one)
 
+    assert (late.status_code, late.get_json()["code"]) == (409, "E-APPROVAL-LATE")
+
+    sweep()
+
+    late = answer(program, one)
     assert (late.status_code, late.get_json()["code"]) == (409, "E-APPROVAL-LATE")
 
 

@@ -283,9 +283,10 @@ def test_a_run_whose_parts_wait_for_people_says_so(
     program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any
 ) -> None:
     asks = {"id": "s_1", "kind": "approval", "with": {"who": [{"role": "owner"}]}}
-    plan = over(20, asks, collect=[])
-    run = start(make_live(plan), inputs={"items": list(range(20))}).get_json()["id"]
+    plan = over(120, asks, collect=[])
+    run = start(make_live(plan), inputs={"items": list(range(120))}).get_json()["id"]
     settled(follow, runners, run, "waiting")
+    assert len(parts(run)) == 2
     for row in parts(run):
         settled(follow, runners, public(row), "waiting")
 
@@ -293,6 +294,9 @@ def test_a_run_whose_parts_wait_for_people_says_so(
 
     assert (listed["id"], listed["word"]) == (run, "Waiting for a person")
     assert follow.get(run)["word"] == "Waiting for a person"
+    asking = program.get("/api/v1/approvals").get_json()["items"]
+    assert [one["run"] for one in asking] == [run, run]
+    assert {one["part"] for one in asking} == {public(row) for row in parts(run)}
 
 
 def test_parts_on_two_workers_keep_the_limit_of_steps_of_the_run(

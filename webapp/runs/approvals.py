@@ -35,6 +35,7 @@ from webapp.runs.approvals_people import (
     still_asked,
     voice_of,
 )
+from webapp.runs.families import wholes_of
 from webapp.runs.models import Approval, ApprovalPerson, Lease, Run, Step
 from webapp.runs.schemas import ApprovalDecision
 from webapp.runs.service import add_event, deliver, lock_lease
@@ -55,6 +56,7 @@ class Found:
         agreed: who has agreed so far, when several must; while it is open, of those who are
             asked now.
         can_answer: whoever looks is asked, and has not agreed yet.
+        whole: the run that stands in lists; the one that asks may be a part of it.
     """
 
     row: Approval
@@ -63,6 +65,7 @@ class Found:
     people: Asked
     agreed: dict[UUID, str]
     voice: Voice
+    whole: UUID
 
     @property
     def id(self) -> str:
@@ -163,6 +166,7 @@ def _found_all(ctx: Context, rows: Sequence[Approval], known: Known) -> list[Fou
     """Return these approvals, in few questions however many there are."""
     run_ids = {row.run_id for row in rows}
     runs = {run.id: run for run in ctx.session.scalars(select(Run).where(Run.id.in_(run_ids)))}
+    wholes = wholes_of(ctx, list(runs.values()))
     asked = _asked_by_steps(ctx, rows)
     agreed = _agreed(ctx, rows)
     found = []
@@ -176,7 +180,7 @@ def _found_all(ctx: Context, rows: Sequence[Approval], known: Known) -> list[Fou
         if row.state == "open":
             counted = still_asked(ctx, row, people, names)
             names = {one: name for one, name in names.items() if one in counted}
-        found.append(Found(row, run, frozen, people, names, voice))
+        found.append(Found(row, run, frozen, people, names, voice, wholes[run.id]))
     return found
 
 
@@ -235,10 +239,12 @@ def decide(
         Conflict: its time is over, nothing waits for it any more, or something else was shown.
     """
     lease, found = _locked(ctx, approval_id)
-    if found.row.state != "open":
+    if found.row.state == "decided":
         return Answered("before", found)
+    if found.row.state == "cancelled":
+        raise Conflict("E-APPROVAL-GONE")
     _check_person(found)
-    if found.has_spoken:
+    if found.has_spoken and found.row.state == "open":
         return Answered("before", found)
     _check_time(found.row)
     lease = _check_step(ctx, found, lease)
@@ -281,7 +287,7 @@ def _check_person(found: Found) -> None:
 
 
 def _check_time(row: Approval) -> None:
-    if row.due_at is not None and row.due_at <= now():
+    if row.state == "expired" or (row.due_at is not None and row.due_at <= now()):
         raise Conflict("E-APPROVAL-LATE", text="Nobody answered in time.")
 
 

@@ -17,7 +17,8 @@ def approval_out(found: Found, step: str, workflow: str) -> ApprovalOut:
     row, asked, values = found.row, found.asked, found.values
     return ApprovalOut(
         id=found.id,
-        run=public_id("run", row.run_id),
+        run=public_id("run", found.whole),
+        part=public_id("run", row.run_id) if row.run_id != found.whole else None,
         path=row.path,
         step=step,
         workflow=Reference(id=public_id("wf", found.run.workflow_id), name=workflow),

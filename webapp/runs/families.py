@@ -38,6 +38,24 @@ def families(ctx: Context, run_ids: Sequence[UUID]) -> dict[UUID, tuple[UUID, st
 
 
 @requires(Permission.VIEW_RUNS)
+def wholes_of(ctx: Context, runs: Sequence[Run]) -> dict[UUID, UUID]:
+    """Return which run each of these belongs to, itself no part: by id, one question a level."""
+    found = {run.id: run.id for run in runs}
+    above = {run.id: run.parent_run for run in runs if run.kind == PART}
+    while above:
+        here = (Run.organization_id == ctx.organization_id, Run.id.in_(set(above.values())))
+        rows = ctx.session.execute(select(Run.id, Run.kind, Run.parent_run).where(*here)).all()
+        known = {id_: (kind, parent) for id_, kind, parent in rows}
+        found |= {below: parent for below, parent in above.items() if parent in known}
+        above = {
+            below: known[parent][1]
+            for below, parent in above.items()
+            if parent in known and known[parent][0] == PART
+        }
+    return found
+
+
+@requires(Permission.VIEW_RUNS)
 def whole_of(ctx: Context, run: Run) -> Run:
     """Return the run that a part belongs to, itself no part."""
     while run.kind == PART and run.parent_run is not None:

@@ -543,6 +543,10 @@ class ApprovalOut(BaseModel):
 
     id: Annotated[str, an_id("apr")]
     run: Annotated[str, an_id("run")]
+    part: str | None = Field(
+        description="The part of the run that asks, when it does a long list in parts: itself a "
+        "run, whose tasks have this path."
+    )
     path: str
     step: str
     workflow: Reference
