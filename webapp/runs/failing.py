@@ -22,7 +22,8 @@ def failure(watched: Watched, number: int | None) -> dict[str, Any]:
     entry = CATALOGUE.get(code)
     first, _, rest = text.partition(". ")
     title = first.rstrip(".") or (entry.title if entry else "The run failed")
-    rows = [("What happened", rest)] if rest else []
+    said = rest not in {"", "Nothing was sent."}  # what was sent is said below
+    rows = [("What happened", rest)] if said else []
     name = _step_name(watched, str(error.get("path", "")))
     if number and name:
         rows.append(("Where", f"Step {number}, {name}"))
@@ -52,7 +53,9 @@ def _step_name(watched: Watched, path: str) -> str:
 
 
 def _done_before(watched: Watched, failed: int | None) -> str:
-    done = [one for one in watched.lines if one.state == "done" and one.number != failed]
+    done = [
+        one for one in watched.lines if one.state in {"done", "problems"} and one.number != failed
+    ]
     sent = watched.outside
     outside = "Nothing was sent outside." if not sent else f"{sent} things were sent outside."
     if sent == 1:
@@ -86,6 +89,7 @@ def _remedy(code: str, number: int | None) -> str:
         "E-TIME": f"Allow {step} more time, then run again.",
         "E-LIST-LIMIT": f"Raise the limit of {step}, or filter the list before it.",
         "E-VALUE-EMPTY": f"Say in {step} what to use when the value is empty.",
+        "E-REPEAT-LIMIT": f"Change the condition of {step} or allow more rounds, then run again.",
         "E-COST-RUN": f"Raise the cost limit of {step}, then run again.",
         "E-STOP": "The workflow itself ended this run. Do what its message says, then run again.",
         "E-RUN-HUNG": "Look whether the other system answers, then run again.",

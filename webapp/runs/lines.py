@@ -23,11 +23,15 @@ from webapp.runs.paths import (
 )
 from webapp.runs.presenting import title_of, word_of
 from webapp.runs.queries import RunRow
-from webapp.runs.words import Word, away_service, step_word
+from webapp.runs.words import PROBLEMS, Word, away_service, step_word
 
 _OPEN: Final = frozenset({"running", "waiting", "retry", "attention", "person"})
 _NOT_DONE: Final = frozenset({"intent", "waiting", "unknown", "cancelled"})
-_URGENT: Final = {"failed": 0, "attention": 0, "running": 1, "waiting": 1, "retry": 1}
+_ENDED_WELL: Final = frozenset({"done", "problems", "reused"})
+_URGENT: Final = {
+    **dict.fromkeys(("failed", "attention", "problems"), 0),
+    **dict.fromkeys(("running", "waiting", "retry", "person"), 1),
+}
 """What is shown first of many."""
 _QUEUED, _NOT_STARTED = Word("queued", "Queued"), Word("skipped", "Not started")
 
@@ -68,6 +72,11 @@ class Line:
     @property
     def is_open(self) -> bool:
         return self.word.mark in _OPEN
+
+    @property
+    def went_wrong(self) -> bool:
+        """Whether it failed, or something in it did."""
+        return self.word.mark in {"failed", "problems"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,8 @@ class Lines:
         }
         if step.kind in inside:
             inside[step.kind](step, path, line)
+            if line.state == "done" and any(one.went_wrong for one in line.lines):
+                line.word = PROBLEMS
         if FAILURE in step.blocks and self._has_rows(prefix_of(path, FAILURE)):
             line.lines += self._block(step.blocks[FAILURE], prefix_of(path, FAILURE))
         return line
@@ -209,21 +220,31 @@ class Lines:
 
     def _lanes(self, step: Step, path: str, line: Line) -> None:
         titles = {lane.id: lane.label or lane.id for lane in step.config.lanes}
+        needs = {lane.id: [titles[one] for one in lane.needs] for lane in step.config.lanes}
         groups = [
-            self._group(titles.get(key, key), block, prefix_of(path, key))
+            self._lane(titles.get(key, key), block, prefix_of(path, key), needs.get(key, []))
             for key, block in step.blocks.items()
             if key != FAILURE and block
         ]
         groups.sort(key=lambda group: group.state != "failed")
-        line.items, line.items_done = len(groups), sum(g.state == "done" for g in groups)
+        failed = sum(group.state == "failed" for group in groups)
+        line.items, line.items_done = len(groups), sum(g.state in _ENDED_WELL for g in groups)
         if line.state != "queued" and line.items:
-            line.note = line.note or f"{line.items_done} of {line.items} lanes done"
+            done = f"{line.items_done} of {line.items} lanes done"
+            line.note = line.note or (f"{done}, {failed} failed" if failed else done)
         if self._unfolds(line, groups):
             line.lines = groups[:ITEMS_SHOWN]
             line.more = (
                 f"{len(groups) - ITEMS_SHOWN} more lanes" if len(groups) > ITEMS_SHOWN else ""
             )
         line.cost_nano += sum(group.cost_nano for group in groups)
+
+    def _lane(self, name: str, steps: Sequence[Step], prefix: str, after: Sequence[str]) -> Line:
+        """Return a lane's line, which says what it waits for while it has not begun."""
+        lane = self._group(name, steps, prefix)
+        if after and lane.state == "queued":
+            lane.note = f"Starts after {', '.join(after)}"
+        return lane
 
     def _each(self, step: Step, path: str, line: Line) -> None:
         if path in self.journal.parts:
@@ -237,6 +258,8 @@ class Lines:
         if line.state != "queued" and (done or failed or labels):
             whole = f"{done:,} of {count:,} done" if count else f"{done:,} done"
             line.note = f"{whole}, {failed:,} failed" if failed else whole
+        if failed and line.state == "done":
+            line.word = PROBLEMS
         shown = self._items(step, path, labels)
         if self._unfolds(line, shown):
             line.lines = shown[:ITEMS_SHOWN]
@@ -260,6 +283,8 @@ class Lines:
         line.items, line.items_done = count, done + failed
         whole = f"{done:,} of {count:,} done"
         line.note = line.note or (f"{whole}, {failed:,} failed" if failed else whole)
+        if failed and line.state == "done":
+            line.word = PROBLEMS
         line.cost_nano += sum(one.row.cost_nano for one in parts)
         shown = self.part_lines(path)
         line.lines = sorted(shown, key=lambda one: _URGENT.get(one.state, 2))[:ITEMS_SHOWN]
@@ -379,9 +404,9 @@ class Lines:
         lead = _lead(inner, self.journal)
         if lead is None:
             return Line(element_id(prefix), prefix.rstrip("/"), name, self._word(None))
-        done = [line.state in {"done", "skipped", "reused"} for line in inner]
+        done = [line.state in _ENDED_WELL or line.state == "skipped" for line in inner]
         word = lead.word
-        if word.mark == "done" and not all(done) and not self.over:
+        if word.mark in _ENDED_WELL and not all(done) and not self.over:
             word = Word("running", "Running")
         group = Line(element_id(prefix), lead.path, name, word)
         begun = [row.started_at for row in rows if row is not None and row.started_at]
@@ -411,7 +436,7 @@ def awaited(step: Step, row: Any) -> str:
 
 def _lead(lines: Sequence[Line], journal: Journal) -> Line | None:
     """Return the line that says how a group stands: what failed, works, or came last."""
-    for states in ({"failed", "attention"}, _OPEN):
+    for states in ({"failed", "attention"}, _OPEN, {"problems"}):
         for line in lines:
             if line.state in states:
                 return line

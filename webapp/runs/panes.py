@@ -14,7 +14,7 @@ from webapp.kernel.asking import id_pattern
 from webapp.runs.lines import awaited
 from webapp.runs.presenting import asked, dollars, took_ms
 from webapp.runs.watching import Chosen
-from webapp.runs.words import step_word
+from webapp.runs.words import PROBLEMS, step_word
 from webapp.spending.service import Paid
 from webapp.web.formats import cost, duration, moment, words
 from webapp.web.shapes import shape
@@ -208,4 +208,6 @@ def pane_state(chosen: Chosen) -> tuple[str, str]:
     if row is None:
         return "queued", "Not started"
     word = step_word(row.state, row.error, row.kind)
+    if word.mark == "done" and chosen.step.blocks and (chosen.output or {}).get("failed"):
+        word = PROBLEMS  # items of a list, or lanes
     return word.mark, word.text

@@ -18,7 +18,7 @@ from webapp.runs.approvals_showing import ApprovalView
 from webapp.runs.doubting import Doubt
 from webapp.runs.lines import Line
 from webapp.runs.models import PART
-from webapp.runs.panes import PREVIEW_ROWS, Output
+from webapp.runs.panes import PREVIEW_ROWS, Output, narrow
 from webapp.runs.parts import part_of
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.rehearsing import KIND, Unsent
@@ -29,6 +29,9 @@ from webapp.web.formats import cost, duration, words
 from webapp.web.shapes import shape
 
 _FINDING: Final = 300
+_NAMED: Final = 5
+STARTED: Final = "start."
+"""Before the name of a value of the start that is shown in full, so that no result's meets it."""
 VIEWS: Final = frozenset({"out", "in", "details", "items", "talk"})
 EVERY_S: Final = {"queued": 2, "running": 2, "waiting": 2, "paused": 30, "needs_review": 30}
 _SLOW: Final = frozenset({"person", "signal"})
@@ -44,6 +47,7 @@ class RunView:
     step: str = ""
     view: str = "out"
     still: bool = False
+    whole: str = ""
     outputs: list[Output] = field(default_factory=list)
     finding: str = ""
     files: dict[str, Any] = field(default_factory=dict)
@@ -111,8 +115,12 @@ class RunView:
         return held and self.row.lease is not None and self.row.lease.wait_reason == "run"
 
     @property
-    def held_by_workflow(self) -> bool:
-        return self.standing is not None and "this workflow" in self.standing.held
+    def held_where(self) -> tuple[str, str] | None:
+        """Return the page on which what holds the run can be changed: words and address."""
+        held = self.standing.held if self.standing is not None else ""
+        if "this workflow" in held:
+            return "Open its settings", f"{self.workflow_url}/settings"
+        return ("Open the line", f"{self.org}/queue") if "organization" in held else None
 
     @property
     def standing_text(self) -> str:
@@ -175,6 +183,9 @@ class RunView:
             return ""
         if chosen.row.state == "failed" and self.run.state == "failed":
             return "fail-title" if (self.run.error or {}).get("path") == chosen.path else ""
+        asked = [one for one in self.approvals if one.row.path == chosen.path]
+        if asked:
+            return f"approval-{asked[0].id}"
         return f"ask-{chosen.id}" if any(one.path == chosen.path for one in self.doubts) else ""
 
     @property
@@ -333,17 +344,28 @@ class RunView:
         ]
 
     @property
-    def started_with(self) -> list[tuple[str, Any]]:
+    def started_with(self) -> list[Output]:
+        """Return the values of the start; of a long table the first rows, or what `all` names."""
         labels = {field.name: field.label for field in self.watched.places.plan.inputs}
-        return [(labels.get(name) or words(name), value) for name, value in self.run.inputs.items()]
+        return [
+            Output(name, labels.get(name) or words(name), value, value)
+            if self.whole == f"{STARTED}{name}"
+            else narrow(name, labels.get(name) or words(name), value)
+            for name, value in self.run.inputs.items()
+        ]
+
+    @property
+    def went_wrong(self) -> str:
+        """Return in which steps something failed of a run that finished with problems."""
+        found = [f"step {one.number} “{one.name}”" for one in self.watched.lines if one.went_wrong]
+        if not found:
+            return "Below you find what failed."
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        return f"It happened in {', '.join(found[:_NAMED])}{more}."
 
 
-def result_outputs(view: RunView, result: dict[str, Any], whole: str = "") -> None:
-    """Fill in the result: a short text becomes the finding, long tables are cut to ten rows.
-
-    Args:
-        whole: name of the output that is shown in full.
-    """
+def result_outputs(view: RunView, result: dict[str, Any]) -> None:
+    """Fill in the result: a short text becomes the finding, long tables are cut to ten rows."""
     outputs: Sequence[Any] = view.watched.places.plan.result
     if (part := part_of(view.row)) is not None:
         outputs = gives(view.watched.places.steps[part["step"]].config)
@@ -355,18 +377,18 @@ def result_outputs(view: RunView, result: dict[str, Any], whole: str = "") -> No
         if not view.finding and isinstance(value, str) and _is_finding(value):
             view.finding = value
             continue
-        view.outputs.append(_output(view, output.name, label, value, whole))
+        view.outputs.append(_output(view, output.name, label, value))
 
 
 def _is_finding(text: str) -> bool:
     return 0 < len(text) <= _FINDING and "\n" not in text.strip()
 
 
-def _output(view: RunView, name: str, label: str, value: Any, whole: str) -> Output:
+def _output(view: RunView, name: str, label: str, value: Any) -> Output:
     kind = shape(value)
     suffix = "csv" if kind == "table" else "txt" if kind == "text" else "json"
     download = f"{view.base}/result/{name}.{suffix}" if kind in {"table", "text", "list"} else ""
-    if kind == "table" and len(value) > PREVIEW_ROWS and whole != name:
+    if kind == "table" and len(value) > PREVIEW_ROWS and view.whole != name:
         return Output(name, label, value, value[:PREVIEW_ROWS], len(value), download)
     return Output(name, label, value, value, 0, download)
 

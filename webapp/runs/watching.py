@@ -175,14 +175,20 @@ def _is_changed(chosen: Chosen | None, after: int, wanted: str) -> bool:
 
 
 def _at_work(journal: Journal, places: Places) -> str:
-    """Return the newest step that works and holds no steps; else the one that ended last."""
+    """Return the newest step that works and holds no steps; else the one that ended last. Where
+    all steps lie in other runs, as those of a list in parts, it is the step that holds them.
+    """
     leaves = [
         row
         for row in journal.rows.values()
         if (step := places.step_at(row.path)) is not None and not step.blocks
     ]
     at_work = [row for row in leaves if row.state in {"intent", "waiting", "unknown"}]
-    newest = max(at_work or leaves, key=lambda row: (row.seq, row.path), default=None)
+    newest = max(
+        at_work or leaves or journal.rows.values(),
+        key=lambda row: (row.seq, row.path),
+        default=None,
+    )
     return newest.path if newest is not None else ""
 
 

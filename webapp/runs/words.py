@@ -20,6 +20,7 @@ class Word:
     text: str
 
 
+PROBLEMS = Word("problems", "Finished with problems")
 _RUN = {
     "queued": Word("queued", "Queued"),
     "running": Word("running", "Running"),
@@ -63,7 +64,7 @@ def run_word(
         person = reason == "person"
         return Word("person", "Waiting for a person") if person else Word("waiting", "Waiting")
     if state == "done" and problems:
-        return Word("attention", "Finished with problems")
+        return PROBLEMS
     return _RUN[state]
 
 
@@ -78,6 +79,8 @@ def step_word(state: str, error: Mapping[str, Any] | None, kind: str = "") -> Wo
         return Word("waiting", f"Waiting for {away} to recover")
     if state == "skipped" and said.get("reason") == "off":
         return Word("skipped", "Off")
+    if state == "succeeded" and said.get("problems"):
+        return PROBLEMS
     return _STEP[state]
 
 

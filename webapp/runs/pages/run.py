@@ -84,6 +84,7 @@ def _view(watched: Watched) -> RunView:
         step if watched.places.step_at(step) is not None else "",
         view if view in showing.VIEWS else "out",
         still="still" in request.args,
+        whole=request.args.get("all", ""),
         zone=zone(),
     )
 
@@ -93,7 +94,7 @@ def _fill(ctx: Context, view: RunView) -> None:
     values: list[Any] = [view.run.inputs]
     if view.run.state == "done":
         result = watching.result_of(ctx, view.row)
-        showing.result_outputs(view, result, request.args.get("all", ""))
+        showing.result_outputs(view, result)
         values.append(result)
     if view.watched.chosen is not None:
         values += _fill_pane(ctx, view)
