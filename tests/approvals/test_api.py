@@ -273,9 +273,9 @@ def test_when_too_few_are_left_to_agree_page_and_api_say_so(
 
     one = program.get(f"/api/v1/approvals/{url.rpartition('/')[2]}").get_json()
     assert (one["needed"], one["reachable"], one["agreed"]) == (2, 1, ["Admin of acme"])
-    said = "Only 1 of the people who are asked can answer. Cancel the run, or bring in who is "
+    said = "Only 1 of the people who are asked can answer</h3>"
     assert said in owner.get(page).text
-    assert "can answer. Cancel the run" not in enough
+    assert "Cancel the run, or bring in who is missing." not in enough
 
 
 def test_who_started_it_and_is_asked_alone_reads_that_nobody_can_answer(
@@ -285,7 +285,7 @@ def test_who_started_it_and_is_asked_alone_reads_that_nobody_can_answer(
 
     page = owner.get(f"/o/acme/runs/{run}").text
 
-    assert "None of the people who are asked can answer." in page
+    assert "None of the people who are asked can answer" in page
     assert "somebody else answers" not in page
 
 

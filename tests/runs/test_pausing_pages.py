@@ -120,7 +120,7 @@ def test_the_line_says_that_the_queue_of_the_machine_is_paused(
         False,
         "Paused: the queue is paused by Owner of acme.",
     )
-    assert held["held"] in owner.get("/o/acme/queue").text
+    assert "Paused by Owner of acme. No run begins" in owner.get("/o/acme/queue").text
     owner.submit("/admin/queues/resume")
     owner.submit("/o/acme/queue/pause")
     assert (

@@ -97,10 +97,9 @@ class ApprovalView:
         found = self.found
         if found.row.state != "open" or found.reachable >= found.needed:
             return ""
-        can = f"Only {found.reachable} of the people who are asked can answer"
         if not found.reachable:
-            can = "None of the people who are asked can answer"
-        return f"{can}. Cancel the run, or bring in who is missing."
+            return "None of the people who are asked can answer"
+        return f"Only {found.reachable} of the people who are asked can answer"
 
     @property
     def due(self) -> str:

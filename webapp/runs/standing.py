@@ -97,10 +97,15 @@ def _said(ctx: Context, run: Any, lease: Lease, reason: str) -> str:
 @requires(Permission.VIEW_RUNS)
 def queue_held(ctx: Context, queue: str) -> str:
     """Return who has paused a queue of the machine, as a sentence; "" while nobody has."""
+    by = queue_paused_by(ctx, queue)
+    return f"Paused: the queue is paused by {by}." if by else ""
+
+
+@requires(Permission.VIEW_RUNS)
+def queue_paused_by(ctx: Context, queue: str) -> str:
+    """Return who has paused a queue of the machine; "" while nobody has."""
     setting = ctx.session.get(QueueSetting, queue)
-    if setting is None or setting.paused_at is None:
-        return ""
-    return f"Paused: the queue is paused by {setting.paused_by}."
+    return str(setting.paused_by) if setting is not None and setting.paused_at is not None else ""
 
 
 @requires(Permission.VIEW_RUNS)

@@ -11,7 +11,7 @@ from webapp.access.permissions import Permission
 from webapp.kernel.ids import parse_id
 from webapp.runs import holding, traffic
 from webapp.runs.pages.doors import doors, list_url, org_url
-from webapp.runs.standing import queue_held
+from webapp.runs.standing import queue_paused_by
 from webapp.runs.starting import QUEUE
 from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid
@@ -33,7 +33,7 @@ def _values(ctx: Context) -> dict[str, Any]:
     return {
         "gate": pace.gate_of(ctx, ctx.organization_id),
         "traffic": traffic.traffic_here(ctx),
-        "held": queue_held(ctx, QUEUE),
+        "held": queue_paused_by(ctx, QUEUE),
         "base": f"{org_url()}/queue",
         "list_url": list_url(),
     }
