@@ -18,6 +18,24 @@ from webapp.kernel.clock import now
 from webapp.kernel.http import Credential, HttpAnswer, HttpClient, OutboundUnreachable
 
 
+def _usage(*, signs: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs,
+        crl_sign=signs,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+SIGNS = _usage(signs=True)
+STANDS_FOR_ITSELF = _usage(signs=False)
+
+
 class Authority:
     """Signs certificates, and is trusted by the clients of a test."""
 
@@ -26,7 +44,7 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
         self.certificate = self._sign(
-            self.name, self.key, x509.BasicConstraints(ca=True, path_length=0)
+            self.name, self.key, x509.BasicConstraints(ca=True, path_length=0), SIGNS
         )
 
     def trusted(self) -> ssl.SSLContext:
@@ -37,7 +55,8 @@ class Authority:
         """Return a server's context with a certificate for `name`; `seen` collects SNI."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        signed = self._sign(subject, key, x509.SubjectAlternativeName([x509.DNSName(name)]))
+        names = x509.SubjectAlternativeName([x509.DNSName(name)])
+        signed = self._sign(subject, key, names, STANDS_FOR_ITSELF)
         file = self.folder / f"{name}.pem"
         file.write_bytes(
             key.private_bytes(
@@ -54,7 +73,11 @@ class Authority:
         return context
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePrivateKey,
+        extension: x509.ExtensionType,
+        usage: x509.KeyUsage,
     ) -> x509.Certificate:
         issuer = x509.SubjectKeyIdentifier.from_public_key(self.key.public_key())
         return (
@@ -66,6 +89,7 @@ class Authority:
             .not_valid_before(now() - timedelta(days=1))
             .not_valid_after(now() + timedelta(days=1))
             .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            .add_extension(usage, critical=True)  # Python 3.13 insists on it
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), False

@@ -143,6 +143,8 @@ VALUES = st.recursive(
 @given(VALUES)
 @example("a\n\n  b\n\n\nc ")
 @example({"a": ["\n a", {"b": "x\n"}]})
+@example(Decimal(2**63))
+@example(-Decimal(2**63) - 1)
 @settings(max_examples=400, deadline=None)
 def test_what_is_written_is_read_as_it_was(value: Any) -> None:
     assert load(dump(value)) == value

@@ -213,6 +213,8 @@ def _write_text(writer: Any, text: str) -> Any:
 
 def _write_decimal(writer: Any, number: Decimal) -> Any:
     text = str(number)
+    if _INT.fullmatch(text) and not _LEAST <= number <= _MOST:
+        text += ".0"  # which is no whole number to a reader, and has no bounds of 64 bits
     tag = "int" if _INT.fullmatch(text) else "float"
     return writer.represent_scalar(f"tag:yaml.org,2002:{tag}", text)
 

@@ -114,6 +114,15 @@ class SqliteStore:
 def _connected(path: Path) -> sqlite3.Connection:
     options: dict[str, Any] = {"timeout": 1.0, "check_same_thread": False}
     connection = sqlite3.connect(path, isolation_level=None, **options)
+    try:
+        _prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = OFF")
     connection.executescript(_TABLES)
@@ -123,4 +132,3 @@ def _connected(path: Path) -> sqlite3.Connection:
             connection.execute("DELETE FROM boot")
             connection.execute("DELETE FROM answer")
             connection.execute("INSERT INTO boot VALUES (?)", (boot_id(),))
-    return connection
