@@ -227,7 +227,7 @@ def _nobody_answered(asked: Frozen, answer: Any) -> str:
             return "late"
         case "reject":
             return "reject"
-    text = f"Nobody answered by {answer['until']}, so the run stopped here. Nothing was sent."
+    text = f"Nobody answered by {answer['until']}, so the run stopped here."
     raise StepError(
         "E-APPROVAL-LATE", text, proven=True, retryable=False, facts={"until": answer["until"]}
     )
