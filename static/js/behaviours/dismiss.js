@@ -1,5 +1,8 @@
 // data-behaviour="dismiss" on a message: its [data-dismiss] button takes it away.
 // A message without an action goes by itself; one with an action never does.
+import { say } from "../say.js";
+
+const SAID_AFTER_MS = 300; // readers tell of what changes in a page, not of what it begins with
 const STAYS_MS = 6000;
 
 document.addEventListener("click", (event) => {
@@ -19,4 +22,6 @@ function vanish(message) {
 }
 
 watch(document);
+const first = document.querySelector("#flash .toast > span")?.textContent;
+if (first) setTimeout(() => say(first), SAID_AFTER_MS);
 document.addEventListener("htmx:afterSettle", () => watch(document));

@@ -9,6 +9,7 @@ const HIDDEN_S = 60;
 const HEAD_START_S = 3; // for the socket to open before polling begins
 const CALM_MS = 300; // a burst of events is one question
 const SETTLE_MS = 60;
+const CALLS = ["person", "attention", "paused"]; // states in which somebody has to act
 
 let failures = 0;
 let asking = false;
@@ -17,10 +18,22 @@ let calmUntil = 0;
 let timer;
 let hiding;
 let watched = null; // the room that we joined
+let shown = head()?.dataset.state;
 
 const part = () => document.querySelector("[data-watch]");
 const seq = () => Number(part()?.dataset.seq ?? 0);
 const every_s = () => Number(part()?.dataset.every ?? 0);
+
+function head() {
+  return document.querySelector("#run-head [data-state]");
+}
+
+// A run that begins to wait for somebody says so; one that only goes on doesn't.
+function sayState() {
+  const state = head()?.dataset.state;
+  if (state !== shown && CALLS.includes(state)) say(head().textContent.trim());
+  shown = state;
+}
 
 function ask() {
   const element = part();
@@ -53,12 +66,13 @@ function goOn() {
   if (!every_s()) {
     if (watched) {
       leave(watched);
-      const ended = document.querySelector("#run-head [data-state]")?.textContent.trim();
+      const ended = head()?.textContent.trim();
       if (ended) say(ended); // or what was said last stays
     }
     watched = null;
     return showState("settled");
   }
+  sayState();
   if (failures >= 3) showState("slow");
   else showState(isOpen() ? "on" : "poll", every_s());
   plan(pause_s());
