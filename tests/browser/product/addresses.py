@@ -81,6 +81,11 @@ PAGES: dict[str, dict[str, str]] = {
         "run-rounds": "{rounds}?step=s_9%232/s_1",
         "run-rounds-all": "{rounds}?step=s_9&view=items",
         "run-signal": "{hears}",
+        "run-too-few": "{too_few}",
+        "run-problems": "{problems}",
+        "run-lanes": "{lanes}",
+        "run-parts": "{parts}",
+        "run-starts-another": "{starts}",
     },
     "/o/<org>/runs/failed": {"failures": "{home}/runs/failed"},
     "/o/<org>/runs/failed/check": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from playwright.sync_api import ConsoleMessage, Page, Request, Response
@@ -44,7 +45,7 @@ class Account:
     def start(self, workflow: str, **inputs: Any) -> str:
         """Start a run by the API and return its id."""
         path = f"/api/v1/workflows/{workflow}/run"
-        key = f"k-{workflow}-{inputs}"
+        key = f"k-{workflow}-{sha256(repr(inputs).encode()).hexdigest()}"
         started = self.house.until("POST", path, {"inputs": inputs}, Idempotency_Key=key)
         return str(started["id"])
 

@@ -86,6 +86,27 @@ def rounds(step_id: str, until: int, *steps: Step) -> Step:
     return {"id": step_id, "kind": "repeat", "name": "Until it is good", "with": settings}
 
 
+def lanes(step_id: str, *blocks: Step) -> Step:
+    """Lanes of a step each; the last one starts after the others."""
+    names = [str(n) for n in range(1, len(blocks) + 1)]
+    found = [
+        {"id": f"l{name}", "label": f"Lane {name}", "steps": [block]}
+        for name, block in zip(names, blocks, strict=True)
+    ]
+    found[-1]["needs"] = [one["id"] for one in found[:-1]]
+    settings = {"lanes": found, "lane_failure": "continue"}
+    return {"id": step_id, "kind": "parallel", "name": "At once", "with": settings}
+
+
+def each(step_id: str, *steps: Step) -> Step:
+    """Steps for each of the customers that the run is started with."""
+    settings = {"list": [{"value": ["start", "customers"]}], "steps": list(steps)}
+    return {"id": step_id, "kind": "each", "name": "Each customer", "with": settings}
+
+
+CUSTOMERS = {"name": "customers", "label": "Customers", "type": "list"}
+
+
 def hears(step_id: str, signal: str) -> Step:
     """A step that waits for a signal."""
     settings = {"signal": {"name": signal}}

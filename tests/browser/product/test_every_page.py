@@ -59,7 +59,28 @@ def places(account: Account, silent: str) -> dict[str, str]:
     steps = plans.text("s_1", "Dear Ada", "Greet"), plans.refused("s_2")
     mended = account.make_workflow("Mended", plans.plan(*steps))
     mended_run = account.start(mended)
-    account.until_over(failed, talked, cancelled, doubt, sent, rehearsed, rounds)
+    later = plans.wait("s_4", 900)
+    three = plans.asking("s_1", "Dear Ms. Ada,")
+    three["with"]["need"] = {"n": 3}
+    held = account.make_workflow("Held", plans.plan(later))
+    calls = {"id": "s_1", "kind": "workflow", "name": "Ask the prices", "with": {"workflow": held}}
+    many = [{"name": f"Customer {n}", "total": n} for n in range(1, 251)]
+
+    def of(name: str, *steps: plans.Step, **inputs: Any) -> str:
+        asked = {"inputs": [plans.CUSTOMERS]} if inputs else {}
+        return account.start(account.make_workflow(name, plans.plan(*steps, **asked)), **inputs)
+
+    states = {
+        "too_few": of("Three must agree", three),
+        "problems": of("Mostly done", plans.each("s_1", plans.refused("s_2")), customers=many[:3]),
+        "lanes": of("Lanes", plans.lanes("s_1", plans.refused("s_2"), later, plans.wait("s_5", 1))),
+        "parts": of("Many", plans.each("s_1", later), customers=many),
+        "starts": of("Starts another", calls),
+    }
+    account.until_asked(states["too_few"])
+    account.until_over(
+        states["problems"], failed, talked, cancelled, doubt, sent, rehearsed, rounds
+    )
     call("POST", f"/api/v1/tasks/{sent}.s_1/decide", {"decision": "happened"})
     account.until_over(sent, mended_run)
     account.mend(mended, plans.plan(plans.text("s_2", "Fine", "Read the orders")))
@@ -69,7 +90,7 @@ def places(account: Account, silent: str) -> dict[str, str]:
     runs = {"waiting": waiting, "failed": failed, "talked": talked, "cancelled": cancelled}
     runs |= {"doubt": doubt, "asks": asks, "paused": paused}
     runs |= {"sent": sent, "rehearsed": rehearsed, "rounds": rounds, "hears": hears}
-    runs |= {"done": account.example_run, "mended": mended_run}
+    runs |= {"done": account.example_run, "mended": mended_run} | states
     workflows = {"example": example, "every_kind": every_kind, "empty": empty}
     return (
         {"home": home, "approval": f"{home}/approvals/{approval}", "cause": cause}

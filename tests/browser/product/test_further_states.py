@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -360,3 +361,25 @@ def test_a_state_is_for_everybody(name: str, at: dict[str, str], people: dict[st
     act(page, at)
 
     assert look(page, name) == []
+
+
+def test_a_line_that_is_held_twice_says_by_whom(
+    at: dict[str, str], people: dict[str, Page]
+) -> None:
+    page = people["owner"]
+    for where, name in (
+        ("/admin/queues", "Pause the queue"),
+        (f"{at['home']}/queue", "Pause all runs"),
+    ):
+        page.goto(where)
+        press(page, name)
+        page.get_by_role("button", name=re.compile("^Resume")).wait_for()
+
+    expect(page.get_by_role("heading", name="The queue of this machine is paused")).to_be_visible()
+    wrong = look(page, "queue-held")
+    press(page, "Resume all runs")
+    page.get_by_role("link", name="Open the queue").click()
+    wrong += look(page, "admin-queues-paused")
+    press(page, "Resume the queue")
+
+    assert wrong == []

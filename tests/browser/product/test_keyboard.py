@@ -135,8 +135,10 @@ def test_the_end_of_a_run_is_said(owner: Page, account: Account) -> None:
     owner.goto(f"{account.home}/runs/{run}")
     line = owner.get_by_role("status").and_(owner.locator("#say"))
     expect(line).to_be_empty()
+    owner.get_by_role("button", name="Cancel run").focus()
 
     expect(line).to_have_text(re.compile("^Done"), timeout=15_000)
+    expect(owner.get_by_role("heading", level=1)).to_be_focused()  # what had the focus is gone
 
 
 def test_escape_closes_a_menu_and_gives_the_focus_back(keys: Keys, account: Account) -> None:

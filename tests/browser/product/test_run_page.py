@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -93,8 +94,11 @@ def test_what_is_in_doubt_is_asked_on_the_page_that_somebody_watches(
 
     asked = owner.get_by_role("region", name="Did step 2 “Order paper” happen?")
     expect(asked).to_contain_text(f"POST {silent.url}", timeout=15_000)
+    expect(owner.locator("#say")).to_have_text("Needs your decision")
+    expect(owner).to_have_title(re.compile("^Needs your decision: Orders"))
     asked.get_by_label("Note").fill("Order 4711 is there.")
     asked.get_by_role("button", name="It happened").press("Enter")
+    expect(owner.locator("#say")).to_have_text("Decided. The run is back in line.")
 
     expect(owner.locator("#run-head")).to_contain_text("Done", timeout=15_000)
     expect(owner.locator("#at-s_2")).to_contain_text("said it happened")
