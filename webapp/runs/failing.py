@@ -56,12 +56,18 @@ def _done_before(watched: Watched, failed: int | None) -> str:
     done = [
         one for one in watched.lines if one.state in {"done", "problems"} and one.number != failed
     ]
-    sent = watched.outside
-    outside = "Nothing was sent outside." if not sent else f"{sent} things were sent outside."
-    if sent == 1:
-        outside = "One thing was sent outside."
     numbers = [number for one in done for number in watched.places.numbered(one.path)]
-    return f"{_numbers(numbers)} {outside}"
+    return f"{_numbers(numbers)} {_outside(watched)}"
+
+
+def _outside(watched: Watched) -> str:
+    if not watched.outside:
+        nothing, unsure = "Nothing was sent outside.", "It is not certain what was sent outside."
+        return nothing if watched.is_certain else unsure
+    more = "" if watched.is_certain else ", and perhaps more"
+    if watched.outside == 1:
+        return f"One thing was sent outside{more}."
+    return f"{watched.outside} things were sent outside{more}."
 
 
 def _numbers(numbers: Sequence[int]) -> str:

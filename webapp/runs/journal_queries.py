@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, null, or_, select
+from sqlalchemy import Select, case, exists, func, null, or_, select
+from sqlalchemy.orm import aliased
 
 from webapp.access.context import Context
 from webapp.runs.models import PART, Event, Run, Step
@@ -156,17 +157,47 @@ def sent_calls(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]
 
 def count_sent(ctx: Context, run_id: UUID) -> int:
     """Return how much a run has sent outside, its parts and the runs that it has started too."""
-    here = Run.organization_id == ctx.organization_id
-    below = select(Run.id).where(here, Run.id == run_id).cte(recursive=True)
-    below = below.union(select(Run.id).where(here).join(below, Run.parent_run == below.c.id))
     query = select(func.count()).where(
         Step.organization_id == ctx.organization_id,
-        Step.run_id.in_(select(below.c.id)),
+        Step.run_id.in_(_below(ctx, run_id)),
         Step.effect != "none",
         Step.kind != "workflow",  # what it starts counts by itself
         Step.state == "succeeded",
     )
     return ctx.session.scalar(query) or 0
+
+
+def arrived_perhaps(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
+    """Return attempts with an effect that came to no good end, of the run and all below it.
+
+    What went well in a later attempt is left out.
+    """
+    later = aliased(Step)
+    went_well = exists().where(
+        later.run_id == Step.run_id, later.path == Step.path, later.state == "succeeded"
+    )
+    query = (
+        select(Step.state, Step.error)
+        .where(
+            Step.organization_id == ctx.organization_id,
+            Step.run_id.in_(_below(ctx, run_id)),
+            Step.effect != "none",
+            Step.kind != "workflow",
+            Step.state.in_(("failed", "cancelled", "skipped", "unknown")),
+            Step.request.is_not(None),
+            ~went_well,
+        )
+        .limit(most)
+    )
+    return ctx.session.execute(query).all()
+
+
+def _below(ctx: Context, run_id: UUID) -> Select[Any]:
+    """Return the ids of a run, its parts, and the runs that it has started."""
+    here = Run.organization_id == ctx.organization_id
+    below = select(Run.id).where(here, Run.id == run_id).cte(recursive=True)
+    below = below.union(select(Run.id).where(here).join(below, Run.parent_run == below.c.id))
+    return select(below.c.id)
 
 
 def unsent_steps(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:

@@ -196,9 +196,9 @@ class RunView:
         facts.append(("Time", duration(self.took_s) if self.run.started_at else not_begun))
         facts.append(("Cost so far" if self.active else "Cost", cost(self.row.cost_nano)))
         sent = self.watched.outside
-        unknown = self.run.state == "needs_review" or self.row.reason == "review"
+        asks = self.run.state == "needs_review" or self.row.reason == "review"
         said = f"{sent:,}" if sent else "Nothing"
-        if unknown:
+        if asks or not self.watched.is_certain:
             said = f"{sent:,} or more" if sent else "Not certain"
         facts.append(("Sent outside", said))
         if self.is_rehearsal:

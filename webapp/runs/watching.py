@@ -12,11 +12,11 @@ from uuid import UUID
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.engine.plan import Step
-from webapp.engine.steps import KINDS
 from webapp.files.schemas import FileOut
 from webapp.files.service import describe_files
 from webapp.kernel.clock import now
 from webapp.runs import journal_queries, queries
+from webapp.runs.arriving import count_outside
 from webapp.runs.lines import Count, Journal, Line, Lines
 from webapp.runs.looking import plan_of_run
 from webapp.runs.parts import part_of, parts_in
@@ -67,6 +67,7 @@ class Watched:
         ended: whether the run ended behind `after`.
         settled: how many steps are final, with those inside them.
         outside: how many effects outside were done, also in the runs that it has started.
+        is_certain: whether none besides may have arrived that came to no good end here.
     """
 
     row: RunRow
@@ -77,6 +78,7 @@ class Watched:
     chosen_changed: bool = True
     settled: int = 0
     outside: int = 0
+    is_certain: bool = True
     journal: Journal | None = None
 
 
@@ -114,7 +116,8 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
     watched.lines = every if after is None else [one for one in every if one.path in changed]
     final = (one.path for one in every if one.begun and not one.is_open)
     watched.settled = sum(len(places.numbered(path)) for path in final)
-    watched.outside = 0 if row.run.kind == "rehearsal" else _outside(ctx, watched, journal)
+    if row.run.kind != "rehearsal":
+        watched.outside, watched.is_certain = count_outside(ctx, row.run, places.plan, journal)
     if path:
         watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
         watched.chosen_changed = after is None or _is_changed(watched.chosen, after, wanted)
@@ -190,25 +193,6 @@ def _at_work(journal: Journal, places: Places) -> str:
         default=None,
     )
     return newest.path if newest is not None else ""
-
-
-def _outside(ctx: Context, watched: Watched, journal: Journal) -> int:
-    steps = list(watched.places.plan.walk())
-    if not any(_may_send(step) for step in steps):
-        return 0
-    if any(step.kind in _HOLD_MORE for step in steps):
-        return journal_queries.count_sent(ctx, watched.row.run.id)
-    return sum(row.state == "succeeded" and row.effect != "none" for row in journal.rows.values())
-
-
-_HOLD_MORE: Final = frozenset({"each", "repeat", "agent", "workflow"})
-"""Kinds with steps, calls or runs inside of which the page shows only some."""
-
-
-def _may_send(step: Step) -> bool:
-    if step.kind in {"agent", "workflow"} or step.config is None:
-        return True
-    return KINDS[step.kind].effect(step.config).value != "none"
 
 
 def _chosen(
