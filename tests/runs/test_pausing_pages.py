@@ -55,7 +55,9 @@ def test_a_workflow_is_paused_on_its_settings_page_and_its_runs_say_so(
     owner.submit(f"/o/acme/workflows/{workflow}/pause")
     run = start(workflow).get_json()["id"]
 
-    assert "Paused by Owner of acme" in owner.get(settings).text
+    page = owner.get(settings).text
+    assert "Paused by Owner of acme" in page
+    assert 'data-state="paused"' in page  # beside its name, which says that it is live
     shown = owner.get(f"/o/acme/runs/{run}").text
     assert "Paused: this workflow is paused by Owner of acme." in shown
     assert f"{settings}" in shown
