@@ -115,6 +115,7 @@ def create_app(settings: Settings, *, redis: Any = None, bell: Any = None) -> Fl
     app.extensions["nav"].extend(NAV)
     app.extensions.update(denials=_record_denial, refusals=Refusals())
     app.extensions["last_runs"] = runs_pages.last_runs
+    app.extensions["left_behind"] = runs_pages.left_behind
     _common_doors(app)
     _refuse_holes(app)
     crowd.init_app(app, settings)

@@ -107,7 +107,10 @@ CATALOGUE: dict[str, Entry] = {
         "The address may be wrong or the thing was deleted for ever.",
         actions=(("Go to the start", "/"),),
     ),
-    "E-GONE": Entry("{what} was deleted.", "It was deleted on {at}."),
+    "E-GONE": Entry(
+        "{what} was deleted.",
+        "It was deleted on {at}. Bring it back from the list of workflows, “In the bin”.",
+    ),
     "E-LINK-OLD": Entry(
         "This link was already used or is too old.",
         "Ask the keeper of this machine for a new one: deckhand setup-link",

@@ -24,7 +24,7 @@ from webapp.kernel.clock import boot_id, now
 from webapp.kernel.errors import Conflict, Invalid, field_error
 from webapp.kernel.ids import new_id, public_id
 from webapp.runs import queries, starting
-from webapp.runs.bases import Basis, VersionChoice, basis_of, other_live
+from webapp.runs.bases import Basis, VersionChoice, basis_of
 from webapp.runs.families import families, whole_of
 from webapp.runs.journal_queries import HAPPENED
 from webapp.runs.looking import plan_of_run
@@ -82,7 +82,7 @@ def preview(ctx: Context, run_id: UUID, start: str, version: VersionChoice = "sa
     basis = basis_of(ctx, run, start, version)
     kept = kept_of(basis.plan, rows, start, basis.changed)
     sent = sorted(sent_in(run, rows, kept, basis.plan), key=_in_order_of(basis.plan))
-    return Again(run, start, sum(1 for row in kept if row.ends), sent, basis, other_live(ctx, run))
+    return Again(run, start, sum(1 for row in kept if row.ends), sent, basis, basis.live)
 
 
 @requires(Permission.START_RUNS)

@@ -164,7 +164,7 @@ def cancel_run(ctx: Context, run: str) -> RunSummary:
     permission=Permission.VIEW_RUNS,
     query=AgainAsked,
     answer=AgainOut,
-    errors=(404, 409),
+    errors=(404, 409, 410),
 )
 def preview_again(ctx: Context, run: str, query: AgainAsked) -> AgainOut:
     """Say what running again from a step would take over, and what it would send twice."""
@@ -199,7 +199,7 @@ def preview_again(ctx: Context, run: str, query: AgainAsked) -> AgainOut:
     waited=RunOut,
     answer=RunStarted,
     status=202,
-    errors=(404, 409),
+    errors=(404, 409, 410),
 )
 def run_again(ctx: Context, run: str, body: RunAgain) -> RunStarted:
     """Start a new run that takes over what this one has done before a step."""

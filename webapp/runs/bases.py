@@ -18,6 +18,7 @@ from webapp.runs.plans import KnownPlan
 from webapp.runs.starting import inputs_for
 from webapp.workflows.comparing import changed_steps
 from webapp.workflows.publishing import live_of, version_by_id
+from webapp.workflows.service import get_workflow
 
 VersionChoice = Literal["same", "live"]
 
@@ -29,6 +30,7 @@ class Basis:
     Attributes:
         number: of the version; None is a copy of a draft.
         steps: how many the plan has, blocks included.
+        live: number of the version that is live, if it is another one than the old run's.
         changed: ids of its steps that the old run had not, or that it had otherwise.
     """
 
@@ -37,14 +39,8 @@ class Basis:
     plan: Plan
     steps: int
     inputs: dict[str, Any]
+    live: int | None
     changed: Collection[str] = ()
-
-
-@requires(Permission.VIEW_RUNS)
-def other_live(ctx: Context, run: Run) -> int | None:
-    """Return the number of the version that is live, if it is another one than the run's."""
-    live = live_of(ctx, run.workflow_id)
-    return None if live is None or live[0] == run.version_id else live[1]
 
 
 @requires(Permission.VIEW_RUNS)
@@ -52,13 +48,17 @@ def basis_of(ctx: Context, run: Run, start: str, version: VersionChoice = "same"
     """Return what a repetition of `run` from the step at `start` goes by.
 
     Raises:
+        Gone: the workflow is in the bin, and starts nothing more.
         Conflict: nothing is live.
         Invalid: the live version has no such step, or asks for what the run was not given.
     """
+    found = live_of(ctx, run.workflow_id)
+    if found is None:
+        get_workflow(ctx, run.workflow_id)  # or it is in the bin
+    other = None if found is None or found[0] == run.version_id else found[1]
     if version == "same":
         known = plan_of_version(ctx, run.version_id)
-        return Basis(known.version_id, known.number, known.plan, known.steps, run.inputs)
-    found = live_of(ctx, run.workflow_id)
+        return Basis(known.version_id, known.number, known.plan, known.steps, run.inputs, other)
     if found is None:
         raise Conflict("E-NO-LIVE")
     known = plan_of_version(ctx, found[0])
@@ -73,7 +73,7 @@ def basis_of(ctx: Context, run: Run, start: str, version: VersionChoice = "same"
     changed: Collection[str] = changed_steps(ran, live)
     if any(inputs[name] != value for name, value in run.inputs.items() if name in inputs):
         changed = [step.id for step in known.plan.walk()]  # what it was given reads otherwise now
-    return Basis(known.version_id, known.number, known.plan, known.steps, inputs, changed)
+    return Basis(known.version_id, known.number, known.plan, known.steps, inputs, other, changed)
 
 
 def _inputs(ctx: Context, run: Run, known: KnownPlan) -> dict[str, Any]:

@@ -27,9 +27,8 @@ from webapp.runs.schemas import QueueDraft
 from webapp.runs.service import add_event
 from webapp.runs.standing import PACE
 from webapp.runs.starting import QUEUE, TURNS
-from webapp.workflows.models import Gate
+from webapp.workflows.models import Gate, Workflow
 from webapp.workflows.pace import gate_to_change
-from webapp.workflows.service import get_workflow
 
 _AT_ONCE: Final = 500
 """Runs that are put back in line in one transaction."""
@@ -52,15 +51,18 @@ class Scope:
 
 @requires(Permission.CONTROL_RUNS)
 def pause_workflow(ctx: Context, workflow_id: UUID) -> Gate:
-    """Let no run of a workflow begin anything more; new starts are accepted and wait."""
-    get_workflow(ctx, workflow_id)
+    """Let no run of a workflow begin anything more; new starts are accepted and wait.
+
+    One in the bin starts nothing, but has runs that go on.
+    """
+    ctx.get(Workflow, workflow_id)
     scope = _of_gate(gate_to_change(ctx, workflow_id))
     return _changed(ctx, scope, public_id("wf", workflow_id), _pause)
 
 
 @requires(Permission.CONTROL_RUNS)
 def resume_workflow(ctx: Context, workflow_id: UUID) -> Gate:
-    get_workflow(ctx, workflow_id)
+    ctx.get(Workflow, workflow_id)
     scope = _of_gate(gate_to_change(ctx, workflow_id))
     return _changed(ctx, scope, public_id("wf", workflow_id), _resume)
 

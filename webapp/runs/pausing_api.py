@@ -58,13 +58,13 @@ def change_workflow_settings(ctx: Context, workflow: str, body: Pace) -> PaceSho
     return _shown(pace.change_pace(ctx, parse_id("wf", workflow), body))
 
 
-@doors.post("/workflows/<workflow>/pause", permission=CONTROL, answer=PaceShown, errors=(410,))
+@doors.post("/workflows/<workflow>/pause", permission=CONTROL, answer=PaceShown)
 def pause_workflow(ctx: Context, workflow: str) -> PaceShown:
     """Let no run of a workflow begin anything more. New starts are accepted and wait."""
     return _shown(holding.pause_workflow(ctx, parse_id("wf", workflow)))
 
 
-@doors.post("/workflows/<workflow>/resume", permission=CONTROL, answer=PaceShown, errors=(410,))
+@doors.post("/workflows/<workflow>/resume", permission=CONTROL, answer=PaceShown)
 def resume_workflow(ctx: Context, workflow: str) -> PaceShown:
     """Put the runs that the workflow's pause held back in line."""
     return _shown(holding.resume_workflow(ctx, parse_id("wf", workflow)))

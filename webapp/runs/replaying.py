@@ -18,7 +18,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.audit.service import record
 from webapp.kernel.clock import boot_id, now
-from webapp.kernel.errors import AppError, Conflict, LimitReached
+from webapp.kernel.errors import AppError, Conflict, Gone, LimitReached
 from webapp.kernel.ids import first_id, parse_id, public_id
 from webapp.runs import again, failure_queries
 from webapp.runs.failure_queries import Failure
@@ -266,7 +266,7 @@ def _start(ctx: Context, press: Press, old: Run, draft: Replay) -> None:
     try:
         with ctx.session.begin_nested():
             run = again.start_again(ctx, old, path, send_all=draft.send_again, due_ms=due_ms)
-    except OnlyOnce as refused:
+    except (OnlyOnce, Gone) as refused:
         _refuse(press, old_id, refused)
     except LimitReached as full:
         if not press.started:

@@ -23,7 +23,7 @@ from webapp.runs.parts import part_of
 from webapp.runs.presenting import took_ms, word_of
 from webapp.runs.rehearsing import KIND, Unsent
 from webapp.runs.relations import Relation
-from webapp.runs.standing import MOST_COUNTED, Standing
+from webapp.runs.standing import IN_BIN, MOST_COUNTED, Standing
 from webapp.runs.watching import Watched
 from webapp.web.formats import cost, duration, words
 from webapp.web.shapes import shape
@@ -118,6 +118,8 @@ class RunView:
     def held_where(self) -> tuple[str, str] | None:
         """Return the page on which what holds the run can be changed: words and address."""
         held = self.standing.held if self.standing is not None else ""
+        if held.endswith(IN_BIN):
+            return "Open its runs", f"{self.workflow_url}/runs"
         if "this workflow" in held:
             return "Open its settings", f"{self.workflow_url}/settings"
         return ("Open the line", f"{self.org}/queue") if "organization" in held else None

@@ -15,11 +15,12 @@ from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
 from webapp.runs.models import Fair, Lease, QueueSetting
 from webapp.runs.queries import RunRow, lease_now
-from webapp.workflows.models import Gate
+from webapp.workflows.models import Gate, Workflow
 
 MOST_COUNTED: Final = 1_000
 PACE: Final = "pace"
 """Why a run waits that was started together with many."""
+IN_BIN: Final = "It is in the bin."
 _ONE_AFTER_ANOTHER: Final = frozenset({"queued", "single", "restart"})
 
 
@@ -90,7 +91,9 @@ def _said(ctx: Context, run: Any, lease: Lease, reason: str) -> str:
     if reason == "queue":
         return queue_held(ctx, lease.queue)
     if reason == "workflow":
-        return _paused_gate(ctx, run.workflow_id, "this workflow is")
+        said = _paused_gate(ctx, run.workflow_id, "this workflow is")
+        workflow = ctx.session.get(Workflow, run.workflow_id) if said else None
+        return f"{said} {IN_BIN}" if workflow is not None and workflow.deleted_at else said
     return all_held(ctx)
 
 

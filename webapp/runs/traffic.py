@@ -53,6 +53,14 @@ def traffic_of_queue(ctx: Context, queue: str = QUEUE) -> Traffic:
         return traffic_of_machine(ctx.session, queue)
 
 
+@requires(Permission.VIEW_RUNS)
+def under_way(ctx: Context, workflow_id: UUID) -> int:
+    """Return how many runs of a workflow are not over."""
+    here = (Lease.organization_id == ctx.organization_id, Lease.workflow_id == workflow_id)
+    states = Lease.state.in_(("ready", "running", "waiting", "paused"))  # as the index begins
+    return ctx.session.scalar(select(func.count()).where(*here, states)) or 0
+
+
 def traffic_of_machine(session: Session, queue: str = QUEUE) -> Traffic:
     """Return what happens in a queue, for a session that sees every organization."""
     rows = session.scalars(select(Fair).where(Fair.queue == queue)).all()

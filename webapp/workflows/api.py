@@ -97,7 +97,9 @@ def save(ctx: Context, workflow: str, body: PlanSave) -> WorkflowSaved:
 
 @api.delete("/workflows/<workflow>", permission=EDIT, status=204, errors=(410,))
 def delete(ctx: Context, workflow: str) -> Response:
-    """Move a workflow to the bin. Its runs stay; it starts no more."""
+    """Move a workflow to the bin. It starts no more. Its runs stay; those under way go on, and
+    those that are paused with it stay so until it is resumed or they are cancelled.
+    """
     service.move_to_bin(ctx, _id(workflow))
     return Response(status=204)
 

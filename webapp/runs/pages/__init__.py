@@ -5,7 +5,7 @@ from __future__ import annotations
 from webapp.runs.pages import again, approvals, failures, form, index, pausing, run
 from webapp.runs.pages.approvals import waiting_for_me
 from webapp.runs.pages.doors import doors
-from webapp.runs.pages.index import last_runs
+from webapp.runs.pages.index import last_runs, left_behind
 
 __all__ = [
     "again",
@@ -15,6 +15,7 @@ __all__ = [
     "form",
     "index",
     "last_runs",
+    "left_behind",
     "pausing",
     "run",
     "waiting_for_me",

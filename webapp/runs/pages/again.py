@@ -8,7 +8,7 @@ from flask import Response, render_template, request
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
-from webapp.kernel.errors import Conflict, Invalid, NotFound
+from webapp.kernel.errors import Conflict, Gone, Invalid, NotFound
 from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import again, service, watching
 from webapp.runs.again_showing import again_view
@@ -28,7 +28,7 @@ def check_again(ctx: Context, run: str) -> str:
     start = request.args.get("from", "")[:MOST_PATH]
     try:
         found, refused = _preview(ctx, run_id, start, _version(request.args.get("version", "")))
-    except Conflict as error:
+    except (Conflict, Gone) as error:
         error.facts["actions"] = [("Back to the run", run_url(row))]
         raise
     except Invalid:

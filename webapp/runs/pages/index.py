@@ -17,13 +17,14 @@ from webapp.files.csvs import as_csv
 from webapp.files.sending import attachment
 from webapp.kernel.errors import Gone
 from webapp.kernel.ids import parse_id, public_id, short, time_of
-from webapp.runs import listing, looking, presenting
+from webapp.runs import listing, looking, presenting, traffic
 from webapp.runs.pages.doors import doors, list_url, org_url, run_url, zone
 from webapp.runs.queries import Filters, RunRow
 from webapp.runs.rehearsing import KIND
 from webapp.runs.transitions import ALLOWED
 from webapp.web.formats import NOTHING, cost, duration
 from webapp.web.htmx import wants_part
+from webapp.workflows.pace import gate_of
 from webapp.workflows.schemas import LastRun
 from webapp.workflows.service import get_workflow
 
@@ -201,14 +202,11 @@ def _about(ctx: Context, workflow: str, workflow_id: UUID) -> dict[str, Any]:
     except Gone:  # the runs of a workflow in the bin can still be looked at
         opened, name = None, looking.workflow_name(ctx, workflow_id)
     url = f"{org_url()}/workflows/{workflow}"
+    shown = {"about": name, "opened": opened, "base": url, "workflow_url": url}
+    if opened is None:
+        return shown | {"gate": gate_of(ctx, workflow_id), "tabs": [("Runs", f"{url}/runs")]}
     ways = ("Steps", ""), ("Runs", "/runs"), ("Versions", "/versions"), ("Settings", "/settings")
-    return {
-        "about": name,
-        "opened": opened,
-        "base": url,
-        "workflow_url": url,
-        "tabs": [(words, f"{url}{way}") for words, way in ways],
-    }
+    return shown | {"tabs": [(words, f"{url}{way}") for words, way in ways]}
 
 
 def _list_live(ctx: Context, asked: Narrowed, filters: Filters) -> str:
@@ -241,6 +239,18 @@ def last_runs(ctx: Context, workflow_ids: Sequence[UUID]) -> dict[UUID, LastRun]
             at=row.run.queued_at,
         )
     return found
+
+
+def left_behind(ctx: Context, workflow_id: UUID) -> str:
+    """Return what becomes of the runs of a workflow that was moved to the bin, as a sentence."""
+    count = traffic.under_way(ctx, workflow_id)
+    if not count:
+        return ""
+    if gate_of(ctx, workflow_id).paused_at is None:
+        return "One run of it goes on." if count == 1 else f"{count:,} runs of it go on."
+    if count == 1:
+        return "One run of it is paused until somebody resumes or cancels it."
+    return f"{count:,} runs of it are paused until somebody resumes or cancels them."
 
 
 @doors.get("/o/<org>/runs.csv", permission=Permission.VIEW_RUNS)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, render_template
 
 from webapp.access.context import Context
 from webapp.access.permissions import Permission
-from webapp.kernel.ids import parse_id
+from webapp.kernel.errors import Gone
+from webapp.kernel.ids import parse_id, public_id
 from webapp.runs import holding, traffic
 from webapp.runs.pages.doors import doors, list_url, org_url
 from webapp.runs.standing import queue_paused_by
@@ -17,6 +19,7 @@ from webapp.web.forms import form_of, posted
 from webapp.web.htmx import done, invalid
 from webapp.workflows import pace
 from webapp.workflows.schemas import OrganizationPace
+from webapp.workflows.service import get_workflow
 
 CONTROL, PACE = Permission.CONTROL_RUNS, Permission.PACE_RUNS
 
@@ -62,15 +65,23 @@ def resume_organization(ctx: Context) -> Response:
 
 @doors.post("/o/<org>/workflows/<workflow>/pause", permission=CONTROL)
 def pause_workflow(ctx: Context, workflow: str) -> Response:
-    holding.pause_workflow(ctx, parse_id("wf", workflow))
-    return done(_settings(workflow), say="The workflow is paused. New starts wait.")
+    workflow_id = parse_id("wf", workflow)
+    holding.pause_workflow(ctx, workflow_id)
+    return done(_back(ctx, workflow_id), say="The workflow is paused. New starts wait.")
 
 
 @doors.post("/o/<org>/workflows/<workflow>/resume", permission=CONTROL)
 def resume_workflow(ctx: Context, workflow: str) -> Response:
-    holding.resume_workflow(ctx, parse_id("wf", workflow))
-    return done(_settings(workflow), say="The workflow goes on.")
+    workflow_id = parse_id("wf", workflow)
+    holding.resume_workflow(ctx, workflow_id)
+    return done(_back(ctx, workflow_id), say="The workflow goes on.")
 
 
-def _settings(workflow: str) -> str:
-    return f"{org_url()}/workflows/{workflow}/settings"
+def _back(ctx: Context, workflow_id: UUID) -> str:
+    """Return the page with the button: the settings, or the runs of a workflow in the bin."""
+    url = f"{org_url()}/workflows/{public_id('wf', workflow_id)}"
+    try:
+        get_workflow(ctx, workflow_id)
+    except Gone:
+        return f"{url}/runs"
+    return f"{url}/settings"

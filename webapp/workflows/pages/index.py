@@ -186,8 +186,9 @@ def change_pace(ctx: Context, workflow: str) -> Response:
 @doors.post("/o/<org>/workflows/<workflow>/bin", permission=Permission.EDIT_WORKFLOWS)
 def move_to_bin(ctx: Context, workflow: str) -> Response:
     found = service.move_to_bin(ctx, id_of(workflow))
-    say = f"“{found.name}” is in the bin. Filter by “In the bin” to bring it back."
-    return done(list_url(), say=say)
+    left: str = current_app.extensions["left_behind"](ctx, found.id)
+    say = f"“{found.name}” is in the bin. Filter by “In the bin” to bring it back. {left}"
+    return done(list_url(), say=say.rstrip())
 
 
 @doors.post("/o/<org>/workflows/<workflow>/back", permission=Permission.EDIT_WORKFLOWS)
