@@ -11,19 +11,23 @@ import threading
 
 import redis
 from rq import Queue, SimpleWorker
+from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
 
 from jobs.base import Signals, prepare
 from jobs.runs import on_poke
+from webapp.kernel.clock import now
 from webapp.kernel.heartbeat import beat
-from webapp.live.bell import BackgroundBell, RedisBell
+from webapp.live.bell import RING_S, BackgroundBell, RedisBell
 from webapp.live.redis import connect
 from webapp.runs.execution.runner import QUEUE, Runner, make_runner
 
 log = logging.getLogger(__name__)
 
 DRAIN_S = 9.0
+TIDY_S = 30
+"""RQ looks so often for what killed workers had in hand; a ring is forgotten sooner."""
 _RETRY_S = 1.0
 _LOOK_S = 0.5
 
@@ -35,6 +39,10 @@ class Ear(SimpleWorker):
 
     def _install_signal_handlers(self) -> None:
         return None
+
+    def get_heartbeat_ttl(self, job: Job) -> int:
+        """Return for how long a ring may be in hand: it is nothing that takes time."""
+        return RING_S
 
 
 def main() -> None:
@@ -65,8 +73,16 @@ def _listen(url: str, runner: Runner, ears: list[Ear], stopping: threading.Event
         try:
             connection = connect(url, timeout_s=60)
             queue = Queue(QUEUE, connection=connection, serializer=JSONSerializer)
-            ear = Ear([queue], connection=connection, serializer=JSONSerializer, worker_ttl=60)
+            ear = Ear(
+                [queue],
+                connection=connection,
+                serializer=JSONSerializer,
+                worker_ttl=60,
+                maintenance_interval=TIDY_S,
+            )
             ear.log_result_lifespan = False
+            # The first look comes later, when rings that nobody heard have expired.
+            ear.last_cleaned_at = now()  # type: ignore[assignment]
             ears[:] = [ear]
             ear.work(logging_level="WARNING")
         except (redis.RedisError, OSError) as error:

@@ -24,11 +24,14 @@ from tests.chaos.watching import reading
 
 Figures = dict[str, Any]
 AT_ONCE: Final = 8
+WIDE: Final = 64
+"""As many requests at once as make the web start all threads that it may have."""
 MEASURED: Final = 300
 WARM: Final = 0.2
 """Of the time; the rest is halved by the look in the middle."""
 FLAT: Final = 0.05
-QUIET_S: Final = 60.0
+QUIET_S: Final = 120.0
+"""RQ looks every 30 to 45 s for what dead workers had in hand, and forgets it 10 s later."""
 SOON_S: Final = 15 * 60
 WORKERS: Final = ("worker", "worker-2")
 
@@ -56,7 +59,7 @@ def soak(place: Place, minutes: int) -> Figures:
 
 
 def _capacity(stack: Stack, workflow: str) -> float:
-    start_runs(stack.port, stack.key, workflow, AT_ONCE, MEASURED // 3, {"name": "warm"})
+    start_runs(stack.port, stack.key, workflow, WIDE, MEASURED, {"name": "warm"})
     return start_runs(stack.port, stack.key, workflow, AT_ONCE, MEASURED, {"name": "x"}).per_s
 
 

@@ -35,6 +35,8 @@ CHANNEL: Final = "socketio"
 ENDED: Final = "deckhand:ended"
 """The channel that carries the public ids of runs that are over, joined by commas."""
 
+RING_S: Final = 10
+"""A ring that nobody heard is forgotten after so long: by then the sweep has looked."""
 _REST_S: Final = 1.0
 _ENDS: Final = frozenset({"run.done", "run.failed", "run.cancelled", "run.needs_review"})
 
@@ -95,7 +97,7 @@ class RedisBell:
         if known is None:
             known = rq.Queue(name, connection=self._redis, serializer=JSONSerializer)
             self._queues[name] = known
-        known.enqueue(POKE, job_timeout=-1, result_ttl=0, failure_ttl=60, ttl=60)
+        known.enqueue(POKE, job_timeout=-1, result_ttl=0, failure_ttl=RING_S, ttl=RING_S)
 
     def _messages(self, hints: list[Tell], *, lost: bool) -> list[tuple[str, str, str]]:
         if not hints and not lost:
