@@ -5,9 +5,10 @@ Forms give texts and JSON gives values; both are read by the question's type.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final
 
 from webapp.engine.grammar import Field
@@ -17,7 +18,12 @@ _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"false", "no", "off", "0"})
 LONGEST_TEXT: Final = 200_000
 MOST_ITEMS: Final = 10_000
+MOST_ERRORS: Final = 20
 TODAY: Final = "today"
+_NUMBER: Final = re.compile(
+    r"[+-]?(?:[0-9]{1,3}(?:[, ][0-9]{3})+|[0-9]+)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,4})?"
+)
+"""A comma is right only where it parts thousands: elsewhere it may be meant as a point."""
 
 
 def read_inputs(
@@ -68,6 +74,9 @@ def _default(field: Field, today: Callable[[], date]) -> Any:
     return field.default
 
 
+Bound = Decimal | int | float | None
+
+
 def _is_empty(value: Any) -> bool:
     return value is None or value == "" or value == [] or value == {}
 
@@ -80,15 +89,14 @@ def _asked(field: Field) -> str:
 class _Reader:
     """Reads one value; `errors` says what is wrong with it."""
 
-    def __init__(self, field: Field, pointer: str, has_file: Callable[[str], bool]) -> None:
+    def __init__(
+        self, field: Field, pointer: str, has_file: Callable[[str], bool], label: str = ""
+    ) -> None:
         self.field = field
+        self.label = label or field.label or field.name or "The value"
         self.pointer = pointer
         self.has_file = has_file
         self.errors: list[FieldError] = []
-
-    @property
-    def label(self) -> str:
-        return self.field.label or self.field.name or "The value"
 
     def error(self, code: str, **facts: Any) -> FieldError:
         return field_error(self.pointer, code, **({"what": self.label} | facts))
@@ -122,20 +130,28 @@ class _Reader:
     def _number(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
             return self.refuse("E-FIELD-TYPE", wanted="a number")
-        try:
-            number = Decimal(str(value).replace(" ", "").replace(",", ""))
-        except InvalidOperation:
+        text = str(value).strip()
+        if isinstance(value, str) and not _NUMBER.fullmatch(text):
             return self.refuse("E-FIELD-TYPE", wanted="a number such as 1,234.5")
+        number = Decimal(text.replace(" ", "").replace(",", ""))
         if not number.is_finite() or abs(number.adjusted()) > 30:
             return self.refuse("E-FIELD-TYPE", wanted="a number of at most 30 digits")
         low, high = self.field.min, self.field.max
         if (low is not None and number < low) or (high is not None and number > high):
-            self.refuse(
-                "E-FIELD-RANGE",
-                least="any number" if low is None else f"{low:,}",
-                most="any number" if high is None else f"{high:,}",
-            )
+            self._out_of_range(low, high)
         return int(number) if number == number.to_integral_value() else number
+
+    def _out_of_range(self, low: Bound, high: Bound, unit: str = "") -> None:
+        must = f"{self.label} must have" if unit else f"{self.label} must be"
+        if low is not None and high is not None:
+            text = f"{must} between {low:,} and {high:,}{unit}."
+        else:
+            text = (
+                f"{must} at most {high:,}{unit}."
+                if low is None
+                else f"{must} at least {low:,}{unit}."
+            )
+        self.errors.append(FieldError(self.pointer, "E-FIELD-RANGE", text))
 
     def _boolean(self, value: Any) -> Any:
         if isinstance(value, bool):
@@ -178,14 +194,32 @@ class _Reader:
             value = [line.strip() for line in value.splitlines() if line.strip()]
         if not isinstance(value, list):
             return self.refuse("E-FIELD-TYPE", wanted="a list")
-        if len(value) > MOST_ITEMS:
-            return self.refuse("E-FIELD-RANGE", least=0, most=f"{MOST_ITEMS:,} entries")
-        return value
+        low, high = self.field.min, min(self.field.max or MOST_ITEMS, MOST_ITEMS)
+        if len(value) > high or (low is not None and len(value) < low):
+            return self._out_of_range(low, high, " entries")
+        items = self.field.items
+        if items is None:
+            return value
+        return [self._inside(items, index, one) for index, one in enumerate(value)]
 
     def _record(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return self.refuse("E-FIELD-TYPE", wanted="an object with names and values")
-        return value
+        known = {field.name: field for field in self.field.fields}
+        return {
+            name: self._inside(known[name], name, one) if name in known else one
+            for name, one in value.items()
+        }
+
+    def _inside(self, field: Field, place: str | int, value: Any) -> Any:
+        """Read an entry of a list or a record. An empty one is a hole in somebody's table."""
+        if _is_empty(value) or len(self.errors) >= MOST_ERRORS:
+            return value
+        name = f"{self.label}, entry {place + 1}" if isinstance(place, int) else ""
+        reader = _Reader(field, f"{self.pointer}/{place}", self.has_file, name)
+        read = reader.read(value)
+        self.errors += reader.errors
+        return read
 
     def _file(self, value: Any) -> Any:
         file_id = value.get("file") if isinstance(value, dict) and len(value) == 1 else value
