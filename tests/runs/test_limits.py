@@ -263,9 +263,16 @@ def test_settings_that_make_no_sense_are_refused(program: Program, make_live: An
         program.put(address, json={"run_mode": "sometimes"}),
         program.put(address, json={"most_running": 0}),
         program.put(address, json={"most_running": "many"}),
+        program.put(address, json={"most_running": "2"}),
+        program.put(f"{API}/queue", json={"most_running": "2"}),
     ]
 
-    assert [answer.status_code for answer in answers] == [422, 422, 422]
+    assert [answer.status_code for answer in answers] == [422] * 5
+    for answer in answers[2:]:
+        said = "Runs at the same time must be a whole number."
+        assert answer.get_json()["errors"][0]["detail"] == said
+    assert program.put(address, json={"most_running": 2.0}).get_json()["most_running"] == 2
+    program.put(address, json={"most_running": None})
     assert program.get(address).get_json()["run_mode"] == "parallel"
 
 

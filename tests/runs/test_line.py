@@ -227,6 +227,11 @@ def test_what_waits_and_works_is_told(
     with app.app_context(), Session(db.engine) as session:
         said = machine_status(session, None)["parts"]["queue"]["text"]
 
+    take(engine, 2)
+    with app.app_context(), Session(db.engine) as session:
+        one = machine_status(session, None)["parts"]["queue"]["text"]
+
+    assert one.startswith("1 run waits, 4 are at work, 4 began in the last minute; the oldest")
     assert (here["waiting"], here["running"], here["begun_a_minute"]) == (3, 2, 2)
     assert here["oldest_s"] is not None
     assert said.startswith("3 runs wait, 2 are at work, 2 began in the last minute; the oldest")

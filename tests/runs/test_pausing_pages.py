@@ -81,6 +81,7 @@ def test_how_runs_go_is_set_by_form_and_what_is_wrong_is_said_there(
 
     assert (wrong.status_code, part.status_code) == (422, 422)
     assert 'value="many"' in wrong.text
+    assert "Runs at the same time must be a whole number." in wrong.text
     assert "<html" not in part.text
     found = program.get(f"/api/v1/workflows/{workflow}/settings").get_json()
     assert (found["run_mode"], found["most_running"]) == ("queued", 4)

@@ -90,6 +90,15 @@ def test_a_group_is_run_again_from_the_step_that_failed_and_offered_no_more(
     assert (empty.status_code, empty.get_json()["code"]) == (409, "E-REPLAY-NONE")
 
 
+def test_a_pace_that_is_no_whole_number_is_refused(program: Any, failed: list[str]) -> None:
+    first = program.get("/api/v1/failures").get_json()["items"][0]
+
+    for wrong in ("30", 0, 2.5):
+        refused = replay(program, [first], pace=wrong)
+        assert refused.status_code == 422
+        assert [one["pointer"] for one in refused.get_json()["errors"]] == ["/pace"]
+
+
 def test_a_repetition_that_fails_takes_the_place_of_what_it_repeated(
     program: Any, failed: list[str]
 ) -> None:

@@ -25,6 +25,7 @@ from webapp.organizations.models import Organization
 from webapp.runs.models import QueueSetting, WorkerSeen
 from webapp.runs.starting import QUEUE
 from webapp.runs.traffic import traffic_of_machine
+from webapp.runs.words import runs_wait
 
 _SILENT: Final = timedelta(seconds=30)
 _MOST: Final = 1000
@@ -167,7 +168,8 @@ def _workers(session: Session) -> Part:
 
 def _queue(session: Session) -> Part:
     found = traffic_of_machine(session)
-    said = f"{found.waiting:,} runs wait, {found.running:,} are at work"
+    are = "is" if found.running == 1 else "are"
+    said = f"{runs_wait(found.waiting)}, {found.running:,} {are} at work"
     said += f", {found.begun_a_minute:,} began in the last minute"
     if found.oldest_s is not None:
         said += f"; the oldest in line has waited for {found.oldest_s:,} s"

@@ -40,6 +40,16 @@ def whole(value: Any) -> Any:
     raise ValueError("Send a whole number, without quotes.")
 
 
+def exact(value: Any) -> Any:
+    """Read 2.0 as 2, as JSON may write it; anything else is for the field to judge."""
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+Exact = Annotated[int, BeforeValidator(exact), Field(strict=True)]
+"""A whole number that is sent as one: no text of digits. Forms make numbers of what was typed."""
+
 CountingNumber = Annotated[int, Field(ge=1, le=2**31 - 1), BeforeValidator(whole)]
 """Revisions and versions in a body: 1, 2, 3…"""
 

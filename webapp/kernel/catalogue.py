@@ -219,7 +219,7 @@ CATALOGUE: dict[str, Entry] = {
     "E-CHANGES": Entry("Changes were asked for.", "{text}"),
     "E-QUEUE": Entry(
         "Too many runs are waiting.",
-        "{waiting} runs wait in line. Try again in {retry_after} s.",
+        "{waits} in line. Try again in {retry_after} s.",
         "Nothing was started.",
         retryable=True,
     ),

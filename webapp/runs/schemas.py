@@ -8,7 +8,16 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 
-from webapp.kernel.asking import Listed, WholeNumber, a_cursor, an_id, id_pattern, whole
+from webapp.kernel.asking import (
+    Exact,
+    Listed,
+    WholeNumber,
+    a_cursor,
+    an_id,
+    exact,
+    id_pattern,
+    whole,
+)
 from webapp.kernel.drafts import Draft
 from webapp.workflows.schemas import PaceShown
 
@@ -324,8 +333,8 @@ class Replay(Draft):
     )
 
     causes: list[CauseKey] = Field(min_length=1, max_length=200, title="Causes")
-    days: int = Field(7, ge=1, le=90, title="Days", description="Only runs of so many days.")
-    pace: int = Field(
+    days: Exact = Field(7, ge=1, le=90, title="Days", description="Only runs of so many days.")
+    pace: Exact = Field(
         30, ge=1, le=600, title="Runs a minute", description="How many begin in a minute."
     )
     send_again: bool = Field(
@@ -458,13 +467,6 @@ class QueueOut(PaceShown):
     held: str = Field(description="What holds all of them, as a sentence; empty: nothing does.")
 
 
-def _most_waiting(value: Any) -> Any:
-    """Take digits of a form and whole numbers of JSON."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 9:
-        return int(value)
-    return value if value is None else whole(value)
-
-
 class QueueDraft(Draft):
     """How a queue of the machine is kept."""
 
@@ -481,8 +483,8 @@ class QueueDraft(Draft):
         },
     )
     max_waiting: Annotated[
-        Annotated[int, Field(ge=1, le=1_000_000)] | None,
-        BeforeValidator(_most_waiting),
+        Annotated[int, Field(ge=1, le=1_000_000, strict=True)] | None,
+        BeforeValidator(exact),
         Field(title="Most runs of one organization in line"),
     ] = None
 

@@ -41,6 +41,7 @@ from webapp.runs.service import (
 )
 from webapp.runs.standing import begun_a_minute
 from webapp.runs.taking_over import begin_with, called_before, go_on_from
+from webapp.runs.words import runs_wait
 from webapp.workflows.drafting import check, get_draft
 from webapp.workflows.publishing import live_plan, live_version, run_mode, version_to_run
 from webapp.workflows.service import get_workflow
@@ -370,8 +371,8 @@ def _write(
     turn = connection.exec_driver_sql(sql(next_turn), line).one_or_none()
     if turn is None:
         most = connection.exec_driver_sql(sql(st.MOST_WAITING), {"queue": QUEUE}).scalar()
-        waiting = f"{most or MOST_WAITING:,}"
-        raise LimitReached("E-QUEUE", waiting=waiting, retry_after=_retry_after(ctx))
+        waits = runs_wait(most or MOST_WAITING)
+        raise LimitReached("E-QUEUE", waits=waits, retry_after=_retry_after(ctx))
     lease = {
         "run": run_id,
         "org": org,

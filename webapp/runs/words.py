@@ -84,6 +84,10 @@ def step_word(state: str, error: Mapping[str, Any] | None, kind: str = "") -> Wo
     return _STEP[state]
 
 
+def runs_wait(count: int) -> str:
+    return "1 run waits" if count == 1 else f"{count:,} runs wait"
+
+
 def away_service(error: Mapping[str, Any] | None) -> str:
     """Return the service that a waiting step waits for to recover; empty: it waits for else."""
     said = error or {}

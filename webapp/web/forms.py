@@ -241,8 +241,14 @@ def _cleaned(field: DraftField, info: FieldInfo) -> Any:
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
     if field.kind in {"number", "decimal"} and isinstance(value, str):
-        return number_of(value)
+        value = number_of(value)
+        return whole_of(value) if field.kind == "number" else value
     return value
+
+
+def whole_of(text: str) -> int | str:
+    """Return the number that was typed in digits; anything else the field refuses as it is."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else text
 
 
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")

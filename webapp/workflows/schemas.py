@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id, whole
+from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id, exact
 from webapp.kernel.drafts import Draft
 
 
@@ -108,16 +108,9 @@ class WorkflowSettings(Draft):
 RunMode = Literal["parallel", "single", "queued", "restart"]
 
 
-def _count(value: Any) -> Any:
-    """Take digits of a form and whole numbers of JSON."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 6:
-        return int(value)
-    return value if value is None else whole(value)
-
-
 MostRunning = Annotated[
-    Annotated[int, Field(ge=1, le=1000)] | None,
-    BeforeValidator(_count),
+    Annotated[int, Field(ge=1, le=1000, strict=True)] | None,
+    BeforeValidator(exact),
     Field(
         title="Runs at the same time",
         description="How many may work at once; the others wait. Empty: as many as there is room.",

@@ -17,6 +17,7 @@ from webapp.runs.pages.doors import doors, list_url, whole_number
 from webapp.runs.replaying import Cause, Press
 from webapp.runs.schemas import CauseKey, Replay
 from webapp.web.doors import GoOn
+from webapp.web.forms import whole_of
 from webapp.web.htmx import done, wants_part
 
 SPANS: Final = [(1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days")]
@@ -45,7 +46,8 @@ def replay(ctx: Context, so_far: dict[str, Any]) -> Response | GoOn:
     sent = {"causes": [_read(one).model_dump() for one in causes], "days": _days()}
     try:
         draft = validated(
-            Replay, sent | {"pace": typed["pace"], "send_again": typed["send_again"] == "yes"}
+            Replay,
+            sent | {"pace": whole_of(typed["pace"]), "send_again": typed["send_again"] == "yes"},
         )
         press = replaying.replay(ctx, draft, so_far)
     except Invalid as wrong:
