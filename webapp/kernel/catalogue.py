@@ -71,8 +71,8 @@ CATALOGUE: dict[str, Entry] = {
         "Nothing was started.",
     ),
     "E-IDEM-LONG": Entry(
-        "The Idempotency-Key is too long.",
-        "It may have 1 to 255 visible characters.",
+        "This Idempotency-Key cannot be used.",
+        "It may have 1 to 255 characters, of English letters, digits, signs and spaces.",
         "Nothing was started.",
     ),
     "E-IDEM-OURS": Entry(
