@@ -174,6 +174,18 @@ def test_a_run_that_did_not_end_well_fails_the_step_with_its_reason() -> None:
     assert "No such customer." in error["text"]
 
 
+def test_the_cause_of_many_runs_that_started_each_other_is_said_once() -> None:
+    said = "The workflow that this step started did not finish. No such customer."
+    journal, ports = MemoryJournal(), replace(fake_ports(), runs=Children())
+    run(plan_of(calls("s_1")), journal, ports)
+    failed = ended("s_1", "failed", error={"text": said})
+
+    end = run(plan_of(calls("s_1")), journal, ports, mailbox=with_arrivals(failed))
+
+    assert isinstance(end, End)
+    assert (end.error or {})["text"] == said
+
+
 def test_a_step_need_not_wait_for_the_run_it_started() -> None:
     plan = plan_of(
         calls("s_1", wait=False), result=[{"name": "run", "value": [{"value": ["s_1", "run"]}]}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from dataclasses import replace
@@ -14,6 +15,7 @@ from flask import Flask
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
+from tests.commands.test_commands import deckhand, env_of
 from tests.fixtures import Browser, House, MakeKey, Program, context
 from tests.runs.sink import Sink, post
 from tests.runs.test_pages import counted
@@ -88,6 +90,18 @@ def test_a_group_is_run_again_from_the_step_that_failed_and_offered_no_more(
     assert [one["workflow"]["name"] for one in left] == ["Mail"]
     empty = replay(program, [first])
     assert (empty.status_code, empty.get_json()["code"]) == (409, "E-REPLAY-NONE")
+
+
+def test_the_history_tells_of_each_which_run_it_repeats(
+    program: Any, sink: Sink, failed: list[str], settings: Settings
+) -> None:
+    first = program.get("/api/v1/failures").get_json()["items"][0]
+
+    runs = replay(program, [first], pace=600).get_json()["runs"]
+
+    told = json.loads(deckhand("history", "export", "--json", env=env_of(settings)).stdout)
+    keys = {one["key"] for one in told["runs"] if one["id"] in runs}
+    assert keys == {f"again:{old}:1" for old in failed[:3]}
 
 
 def test_a_pace_that_is_no_whole_number_is_refused(program: Any, failed: list[str]) -> None:

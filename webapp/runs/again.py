@@ -132,7 +132,7 @@ def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: i
     """
     basis, rows = basis_of(ctx, old, start), journal_of(ctx, old.id)
     taken = taken_from(old, rows, basis.plan, start, None if send_all else ())
-    run = _begin(ctx, old, basis, taken, start, f"again:{new_id()}")
+    run = _begin(ctx, old, basis, taken, start, "")
     if due_ms is not None:
         # A reason of its own: who waits for a time is looked at when the wall clock is moved.
         held = {"state": "waiting", "wait_reason": PACE, "due_at": due_ms, "boot": boot_id()}

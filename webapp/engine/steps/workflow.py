@@ -78,6 +78,9 @@ async def _start_within(work: Work, asked: Mapping[str, Any]) -> Frozen:
     return {"child": run, "held": held} if held else {"child": run}
 
 
+_UNFINISHED = "The workflow that this step started did not finish."
+
+
 def heard(frozen: Frozen, end: Any) -> dict[str, Any]:
     """Return what the run gave.
 
@@ -86,7 +89,8 @@ def heard(frozen: Frozen, end: Any) -> dict[str, Any]:
     """
     if end["state"] != "done":
         why = (end.get("error") or {}).get("text") or f"It was {end['state']}."
-        text = f"The workflow that this step started did not finish. {why}"
+        # One that started another says the cause of that one: the sentence stands there once.
+        text = f"{_UNFINISHED} {why.removeprefix(_UNFINISHED).lstrip()}"
         facts = {"run": frozen["child"], "state": end["state"]}
         raise StepError("E-CHILD", text, proven=True, retryable=False, facts=facts)
     return {**(end.get("result") or {}), "run": frozen["child"]}
