@@ -15,6 +15,7 @@ from jobs.base import Machine
 from jobs.housekeeping import tidy
 from tests.fixtures import House, MakeKey, Program
 from tests.runs.sink import Sink, post
+from tests.runs.test_sent_outside import arrived
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
@@ -130,6 +131,29 @@ def test_what_was_sent_is_told_in_the_order_of_the_plan_and_a_slip_is_refused(
     assert [one["pointer"] for one in slip.get_json()["errors"]] == ["/send_again/1"]
     assert program.get("/api/v1/runs").get_json()["items"][0]["id"] == run
     assert len(sink.sent) == 12
+
+
+def test_what_was_on_its_way_when_its_run_was_cancelled_is_told_and_skipped(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.speaks.clear()
+    sends = post("s_1", f"{sink.url}/one")
+    sends["with"] = {**sends["with"], "repeat_safe": True}
+    run = start(make_live(plan_of(sends, text("s_2", "end")))).get_json()["id"]
+    arrived(sink)
+    program.post(f"/api/v1/runs/{run}/cancel")
+    eventually(program, run, "cancelled")
+    sink.speaks.set()
+
+    [told] = program.get(f"/api/v1/runs/{run}/again").get_json()["sent"]
+    assert (told["path"], told["effect"], told["doubtful"]) == ("s_1", "idempotent", True)
+
+    careful = again(program, run, {}).get_json()["id"]
+    assert eventually(program, careful, "done", "failed")["state"] == "done"
+    assert sink.sent == ["/one"]
+    bold = again(program, run, {"send_again": ["s_1"]}).get_json()["id"]
+    assert eventually(program, bold, "done", "failed")["state"] == "done"
+    assert sink.sent == ["/one", "/one"]
 
 
 def test_many_run_it_again_at_the_same_moment_and_each_gets_a_run(

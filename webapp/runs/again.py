@@ -148,7 +148,7 @@ def sending(ctx: Context, olds: Mapping[UUID, Run], starts: Mapping[UUID, str]) 
     the step at `starts`, would send once more; in few questions, however many they are.
     """
     members, found = families(ctx, list(olds)), set()
-    effects = (Step.effect != "none", Step.state.in_((*HAPPENED, "skipped")))
+    effects = (Step.effect != "none", Step.state.in_((*HAPPENED, "skipped", "cancelled")))
     every = list(members)
     for first in range(0, len(every), _AT_ONCE):
         rows_of: dict[UUID, list[Row]] = {}

@@ -50,7 +50,9 @@ class Sent:
 class Row:
     """The newest attempt at a path, without its values.
 
-    Attributes: run_id: the run itself, or one of its parts.
+    Attributes:
+        run_id: the run itself, or one of its parts.
+        was_asked: its request was written down, and may have been sent.
     """
 
     run_id: UUID
@@ -60,6 +62,7 @@ class Row:
     state: str
     effect: str
     reason: str
+    was_asked: bool
 
     @property
     def is_call(self) -> bool:
@@ -73,7 +76,15 @@ class Row:
     def has_happened(self) -> bool:
         """Whether its effect was there, or may have been, in this run or in one that it repeats."""
         skipped = self.state == "skipped" and self.reason == "sent_before"
-        return skipped or self.state in HAPPENED
+        return skipped or self.state in HAPPENED or self.was_cut_off
+
+    @property
+    def was_cut_off(self) -> bool:
+        """Whether the run was cancelled when it was on its way: it may be repeated, not unseen.
+
+        A run that it called goes on by itself where it was; see `go_on_from`.
+        """
+        return self.state == "cancelled" and self.was_asked and self.kind != "workflow"
 
 
 @requires(Permission.VIEW_RUNS)
@@ -93,15 +104,16 @@ def rows_in(ctx: Context, members: Mapping[UUID, str], *only: ColumnElement[bool
         .subquery()
     )
     same = (Step.run_id == newest.c.run_id) & (Step.path == newest.c.path)
+    columns = (Step.run_id, Step.path, Step.step_id, Step.kind, Step.state, Step.effect)
     query = (
-        select(Step.run_id, Step.path, Step.step_id, Step.kind, Step.state, Step.effect, Step.error)
+        select(*columns, Step.error, Step.request.is_not(None))
         .join(newest, same & (Step.attempt == newest.c.attempt))
         .where(*here, *only)
         .order_by(Step.path)
     )
     return [
-        Row(member, path, step_id, kind, state, effect, str((error or {}).get("reason") or ""))
-        for member, path, step_id, kind, state, effect, error in ctx.session.execute(query)
+        Row(member, path, step_id, kind, state, effect, (error or {}).get("reason") or "", asked)
+        for member, path, step_id, kind, state, effect, error, asked in ctx.session.execute(query)
         if path != members[member]
     ]
 
@@ -157,7 +169,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
         if not stands_in(plan, path):
             continue
         calls[path] = calls.get(path, 0) + row.is_call
-        if row.state in {"unknown", "intent"}:
+        if row.state in {"unknown", "intent", "cancelled"}:
             doubtful.add(path)
         found.setdefault(path, row)
     return [
