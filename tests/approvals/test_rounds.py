@@ -107,6 +107,9 @@ def test_a_person_sends_it_back_on_the_page_and_the_next_who_looks_sees_why(
         assert "Round 2 of 3" in page
         assert "Round 1: Owner of acme asked for changes" in page
         assert f"&lt;b&gt;{NOTE}&lt;/b&gt;" in page
+    assert "<dt>Step</dt><dd>1 of 3</dd>" in owner.get(f"/o/acme/runs/{run}").text
+    told = program.get(f"/api/v1/runs/{run}").get_json()["steps"]
+    assert told == {"done": 1, "of": 3}
 
 
 def test_the_page_of_the_run_shows_rounds_and_leads_into_them(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from tests.fixtures import House, MakeKey, Program
+from tests.fixtures import Browser, House, MakeKey, Program
+from tests.runs.following import until
 from tests.workflows.plans import WHO, plan_of, text
 from webapp.access.permissions import Role
 from webapp.runs.execution.runner import Runner
@@ -284,3 +285,42 @@ def test_what_a_browser_could_run_is_sent_without_its_type(program: Any, kind: s
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in answer.headers["Content-Security-Policy"]
     assert '"a_b.html"' in answer.headers["Content-Disposition"]
+
+
+NO = {"id": "s_9", "kind": "stop", "with": {"as": "failed", "message": "No."}}
+ITEMS = {"name": "items", "label": "Items", "type": "list", "items": {"type": "number"}}
+OF = {"list": [{"value": ["start", "items"]}], "most": 500, "steps": [text("s_6"), text("s_7")]}
+EACH = {"id": "s_e", "kind": "each", "with": OF}
+YES = {"id": "yes", "when": {"all": [{"value": "a", "is": "equal", "to": "a"}]}}
+IF = {"id": "s_3", "kind": "if", "with": {"branches": [YES | {"steps": [text("s_4")]}]}}
+WAITS = {"id": "s_5", "kind": "wait", "with": {"signal": {"name": "go"}}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "items", "state", "told"),
+    [
+        ([text("s_1"), text("s_2")], 1, "done", (2, 2)),
+        ([text("s_1"), NO, text("s_2")], 1, "failed", (2, 3)),
+        ([text("s_1"), EACH, text("s_2")], 150, "done", (5, 5)),
+        ([text("s_1"), EACH, WAITS], 250, "waiting", (4, 5)),
+        ([IF, WAITS, text("s_2")], 1, "waiting", (2, 4)),
+    ],
+)
+def test_a_run_says_the_step_that_its_page_says(
+    steps: list[dict[str, Any]], items: int, state: str, told: tuple[int, int], program: Any,
+    owner: Browser, make_live: Any, start: Any, runner: Runner,
+) -> None:  # fmt: skip
+    plan = plan_of(*steps, inputs=[ITEMS])
+    run = start(make_live(plan), inputs={"items": list(range(items))}).get_json()["id"]
+    wanted = {"done": told[0], "of": told[1]}
+
+    until(
+        lambda: (
+            (found := program.get(f"/api/v1/runs/{run}").get_json())["state"] == state
+            and found["steps"] == wanted
+        ),
+        f"the run is {state}, {told[0]} of {told[1]}",
+    )
+
+    page = owner.get(f"/o/acme/runs/{run}").text
+    assert f"<dt>Step</dt><dd>{told[0]} of {told[1]}</dd>" in page

@@ -24,6 +24,7 @@ from webapp.runs import (
     service,
     signals,
     starting,
+    watching,
 )
 from webapp.runs.approvals_presenting import approval_out
 from webapp.runs.approvals_words import GONE, step_name, workflow_name, workflow_names
@@ -355,22 +356,23 @@ def _finished(run: str) -> RunOut | None:
         try:
             run_id = parse_id("run", run)
             settled = looking.whole_if_settled(ctx, run_id, TASKS_SHOWN)
-            return None if settled is None else _shown(settled, run_id)
+            return None if settled is None else _shown(ctx, settled, run_id)
         except AppError:
             return None
 
 
 def _whole(ctx: Context, run_id: UUID) -> RunOut:
-    return _shown(looking.whole(ctx, run_id, TASKS_SHOWN), run_id)
+    return _shown(ctx, looking.whole(ctx, run_id, TASKS_SHOWN), run_id)
 
 
-def _shown(found: looking.Whole, run_id: UUID) -> RunOut:
+def _shown(ctx: Context, found: looking.Whole, run_id: UUID) -> RunOut:
     return presenting.whole(
         found.row,
         found.result,
         found.steps,
         found.plan,
         TASKS_SHOWN,
+        watching.steps_behind(ctx, found, TASKS_SHOWN),
         _url(run_id),
         found.standing,
     )

@@ -118,6 +118,12 @@ class Journal:
         return cls(newest, attempts)
 
 
+def has_ended(row: Any, over: bool) -> bool:
+    """Whether nothing of a step is under way any more, by its row."""
+    mark = step_word(row.state, row.error, row.kind).mark
+    return mark not in _OPEN or (over and mark == "running")
+
+
 class Lines:
     """Puts the lines of one run together."""
 

@@ -91,13 +91,19 @@ def whole(
     steps: Sequence[Any],
     plan: Plan,
     most: int,
+    behind: tuple[int, int],
     url: str,
     standing: Standing | None = None,
 ) -> RunOut:
-    """Return a run with its result and up to `most` of its tasks."""
+    """Return a run with its result and up to `most` of its tasks.
+
+    Args:
+        behind: how many steps are behind it, and how many its plan has.
+    """
     found = tasks(row.run.id, steps, plan)
     return RunOut(
         **_summary(row),
+        steps={"done": behind[0], "of": behind[1]},
         inputs=row.run.inputs,
         result=result,
         error=row.run.error,

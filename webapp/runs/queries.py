@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, String, Table, bindparam, case, func, literal_column, select
+from sqlalchemy import (
+    Select,
+    String,
+    Table,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
 from webapp.access.context import Context
 from webapp.access.own_rows import OwnRows
@@ -289,6 +299,20 @@ def steps_by_path(ctx: Context, run_id: UUID, after: str, most: int) -> Sequence
         select(*SHOWN)
         .where(Step.run_id == run_id, Step.path.in_(paths))
         .where(Step.organization_id == ctx.organization_id)
+        .order_by(Step.path, Step.attempt)
+    )
+    return ctx.session.execute(query).all()
+
+
+def steps_at(
+    ctx: Context, run_id: UUID, paths: Sequence[str], in_rounds: Sequence[str]
+) -> Sequence[Any]:
+    """Return rows of the steps at these paths, and of all in the rounds of some of them."""
+    rounds = [Step.path.startswith(f"{path}#", autoescape=True) for path in in_rounds]
+    query = (
+        select(*SHOWN)
+        .where(Step.run_id == run_id, Step.organization_id == ctx.organization_id)
+        .where(or_(Step.path.in_(paths), *rounds))
         .order_by(Step.path, Step.attempt)
     )
     return ctx.session.execute(query).all()

@@ -492,6 +492,10 @@ class QueueDraft(Draft):
 class RunOut(RunSummary):
     """A run with its result and tasks."""
 
+    steps: dict[str, int] = Field(
+        description="As its page says it: `done` of the `of` steps of the plan are behind the "
+        "run. A list counts, with the steps in it, when the whole list is."
+    )
     inputs: dict[str, Any]
     result: dict[str, Any] | None
     error: dict[str, Any] | None

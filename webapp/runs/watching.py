@@ -17,8 +17,8 @@ from webapp.files.service import describe_files
 from webapp.kernel.clock import now
 from webapp.runs import journal_queries, queries
 from webapp.runs.arriving import count_outside
-from webapp.runs.lines import Count, Journal, Line, Lines
-from webapp.runs.looking import plan_of_run
+from webapp.runs.lines import Count, Journal, Line, Lines, has_ended
+from webapp.runs.looking import Whole, plan_of_run
 from webapp.runs.parts import part_of, parts_in
 from webapp.runs.paths import (
     ITEMS_SHOWN,
@@ -32,6 +32,7 @@ from webapp.runs.paths import (
 from webapp.runs.presenting import title_of
 from webapp.runs.queries import RunRow
 from webapp.runs.seeing import labels_in
+from webapp.runs.transitions import OVER
 
 FAILED_SHOWN: Final = 200
 ITEMS_A_PAGE: Final = 100
@@ -122,6 +123,30 @@ def watch(ctx: Context, run_id: UUID, step: str = "", after: int | None = None) 
         watched.chosen = _chosen(ctx, watched, every, path, is_loaded=path == wanted)
         watched.chosen_changed = after is None or _is_changed(watched.chosen, after, wanted)
     return watched
+
+
+@requires(Permission.VIEW_RUNS)
+def steps_behind(ctx: Context, found: Whole, most: int) -> tuple[int, int]:
+    """Return how many steps are behind a run and how many its plan has, as its page says it.
+
+    Args:
+        most: of the rows of `found`; with more of them, those that count are asked for.
+    """
+    row, places, part = found.row, places_of(ctx, found.row), part_of(found.row)
+    paths = [step.id for step in places.plan.steps]
+    if part is not None:
+        paths = [part["path"]]
+    asked = [step.id for step in places.plan.steps if places.again(step)]
+    rows = found.steps
+    if len(rows) > most:
+        rows = queries.steps_at(ctx, row.run.id, paths, asked)
+    journal, over = Journal.of(rows), row.run.state in OVER
+    ended = {path for path in paths if path in journal.rows}
+    ended = {path for path in ended if has_ended(journal.rows[path], over)}
+    if asked:  # the newest round says how an approval stands
+        lines = Lines(places, journal, row, now()).some(set(asked))
+        ended -= {line.path for line in lines if line.is_open}
+    return sum(len(places.numbered(path)) for path in ended), len(places.numbers)
 
 
 def _count_inside(ctx: Context, journal: Journal) -> None:
