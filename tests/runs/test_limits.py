@@ -149,6 +149,10 @@ def _waits(run: dict[str, Any]) -> bool:
     return run["state"] == "waiting" and run["line"] is None
 
 
+def _is_behind(run: dict[str, Any]) -> bool:
+    return run["state"] == "waiting" and run["line"] is not None
+
+
 # Modes
 
 
@@ -165,6 +169,9 @@ def test_queued_runs_go_one_after_the_other_in_their_order(
     assert follow.get(runs[-1])["line"]["held"] == (
         "Waiting for its turn: runs of this workflow go one after the other."
     )
+
+    until(lambda: all(map(_is_behind, map(follow.get, runs[1:]))), "all others are set aside")
+    assert [follow.get(run)["line"]["ahead"] for run in runs[1:]] == [0, 1, 2, 3, 4]
 
     counter.open()
     all_done(follow, runs)

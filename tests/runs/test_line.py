@@ -178,6 +178,19 @@ def test_a_full_queue_refuses_and_says_when_to_try_again(
     assert 25 <= int(start(workflow).headers["Retry-After"]) <= 60  # two began, or some of one
 
 
+def test_a_full_line_that_is_paused_promises_no_place_in_a_few_seconds(
+    app: Flask, workflow: str, start: Any, engine: Engine, program: Program
+) -> None:
+    keep_queue(app, max_waiting=4)
+    started(start, workflow, *["normal"] * 4)
+    take(engine, 4)
+    started(start, workflow, *["normal"] * 4)
+    assert int(start(workflow).headers["Retry-After"]) < 60
+    program.post(f"{API}/queue/pause")
+
+    assert start(workflow).headers["Retry-After"] == "60"
+
+
 def test_a_full_queue_is_full_for_one_organization_only(
     app: Flask, workflow: str, start: Any, other: House, make_key: Any
 ) -> None:

@@ -132,11 +132,12 @@ class RunView:
             held = found.held if found is not None else ""
             begins = found is not None and found.wait_s
             return f"{held} It begins in about {duration(begins)}." if begins else held
-        if found.ahead >= MOST_COUNTED:
-            return f"More than {MOST_COUNTED:,} runs are before it in line."
         who = {0: "It is next in line.", 1: "One run is before it in line."}
         place = who.get(found.ahead, f"{found.ahead:,} runs are before it in line.")
-        return f"{place} It begins in about {duration(found.wait_s)}." if found.wait_s else place
+        if found.ahead >= MOST_COUNTED:
+            place = f"More than {MOST_COUNTED:,} runs are before it in line."
+        about = f"It begins in about {duration(found.wait_s)}." if found.wait_s else ""
+        return " ".join(filter(None, (found.held, place, about)))
 
     @property
     def has_pane(self) -> bool:

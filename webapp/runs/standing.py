@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -29,8 +30,8 @@ class Standing:
     """Where a run stands that does not run.
 
     Attributes:
-        ahead: how many runs are before it in line, counted up to `MOST_COUNTED`; None: it is not
-            in line.
+        ahead: how many runs are before it in line, or wait before it for the same room, counted up
+            to `MOST_COUNTED`; None: it is not in line.
         wait_s: about how long these take to begin, by how many began in the last two minutes, or
             how long until its moment comes; None: nobody knows.
         held: what holds it, as a sentence; "" when nothing but the line does.
@@ -53,7 +54,7 @@ def standing_of(ctx: Context, row: RunRow) -> Standing | None:
     if run.state == "paused":
         return Standing(held=_paused_by(ctx, run, lease))
     if run.state == "waiting" and lease.wait_reason == "limit":
-        return Standing(held=_limited_by(ctx, lease))
+        return Standing(_before(ctx, _behind_limit(lease)), held=_limited_by(ctx, lease))
     is_paced = run.state == "waiting" and lease.wait_reason == PACE
     if not is_paced and (run.state != "queued" or lease.state != "ready"):
         return None
@@ -64,13 +65,23 @@ def standing_of(ctx: Context, row: RunRow) -> Standing | None:
         left_ms = (lease.due_at or 0) - lease_now(ctx)
         return Standing(wait_s=max(1, math.ceil(left_ms / 1000)), held=_PACED)
     with across_organizations(ctx.session, "a place in line"):
-        before = (
-            select(Lease.run_id)
-            .where(Lease.queue == lease.queue, Lease.state == "ready", Lease.vtime < lease.vtime)
-            .limit(MOST_COUNTED)
-        )
-        ahead = ctx.session.scalar(select(func.count()).select_from(before.subquery())) or 0
+        ahead = _before(ctx, (Lease.queue == lease.queue, Lease.state == "ready", _earlier(lease)))
     return Standing(ahead, _estimate(ctx, lease.queue, ahead))
+
+
+def _before(ctx: Context, which: Sequence[ColumnElement[bool]]) -> int:
+    before = select(Lease.run_id).where(*which).limit(MOST_COUNTED)
+    return ctx.session.scalar(select(func.count()).select_from(before.subquery())) or 0
+
+
+def _behind_limit(lease: Lease) -> Sequence[ColumnElement[bool]]:
+    """Return which runs wait for the same room and get it first, by the index of who is freed."""
+    same = (Lease.limit_id == lease.limit_id, Lease.wait_reason == "limit")
+    return (*same, _earlier(lease))
+
+
+def _earlier(lease: Lease) -> ColumnElement[bool]:
+    return Lease.vtime < lease.vtime
 
 
 _SCOPES: Final = ("queue", "organization", "workflow")

@@ -39,7 +39,7 @@ from webapp.runs.service import (
     runs_room,
     runs_under_way,
 )
-from webapp.runs.standing import begun_a_minute
+from webapp.runs.standing import all_held, begun_a_minute, queue_held
 from webapp.runs.taking_over import begin_with, called_before, go_on_from
 from webapp.runs.words import runs_wait
 from webapp.workflows.drafting import check, get_draft
@@ -386,6 +386,8 @@ def _write(
 
 def _retry_after(ctx: Context) -> int:
     """Return in about how many seconds a place in the full line is free, by the last minute."""
+    if queue_held(ctx, QUEUE) or all_held(ctx):
+        return 60  # what began before the pause tells nothing
     line = ctx.session.get(Fair, (QUEUE, ctx.organization_id), populate_existing=True)
     begun = 0.0 if line is None else begun_a_minute(line)
     return max(1, math.ceil(min(60.0, 60 / begun))) if begun else 60
