@@ -278,6 +278,15 @@ def test_a_run_whose_part_needs_a_decision_is_found_by_that_and_by_no_other_stat
     stranger.key = make_key(other)
     assert stranger.get("/api/v1/runs?state=needs_review").get_json()["items"] == []
 
+    asks = run
+    while waits := [one for one in follow.get(asks)["tasks"] if one["state"] == "waiting"]:
+        task = program.get(f"/api/v1/tasks/{waits[-1]['id']}").get_json()
+        asks = task["input"]["child"]
+    [task] = [one for one in follow.get(asks)["tasks"] if one["state"] == "unknown"]
+    program.post(f"/api/v1/tasks/{task['id']}/decide", json={"decision": "happened"})
+    assert settled(follow, runners, run, "done")["state"] == "done"
+    assert program.get("/api/v1/runs?state=needs_review").get_json()["items"] == []
+
 
 def test_a_run_whose_parts_wait_for_people_says_so(
     program: Any, start: Any, make_live: Any, runners: list[Runner], follow: Any, parts: Any

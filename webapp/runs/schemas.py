@@ -71,7 +71,8 @@ class RunsAsked(Listed):
     state: RunState | None = Field(
         None,
         description="Only runs in this state. A run over a long list is in `needs_review` when a "
-        "part of the list is, and nothing else of the run is at work.",
+        "part of the list is, and nothing else of the run is at work; `input.child` of the task "
+        "that waits names the part, whose tasks say what is in doubt.",
     )
     workflow: Annotated[str | None, an_id("wf")] = Field(
         None, description="Only runs of this workflow."
