@@ -78,3 +78,14 @@ def test_values_of_a_record_are_what_was_asked_for(begin: Any) -> None:
     assert said(begin(customer={"since": "soon"})) == expected
     assert begin(customer={"since": "2026-03-04", "more": 1}).status_code == 202
     assert begin(customer={"since": None}).status_code == 202
+
+
+def test_a_number_that_a_text_is_by_default_is_that_text(
+    make_live: Any, start: Any, program: Any
+) -> None:
+    code = {"name": "code", "label": "Code", "type": "text", "default": 5, "required": False}
+    started = start(make_live(plan_of(text("s_1", "x"), inputs=[code])))
+
+    assert started.status_code == 202, started.text
+    run = program.get(f"/api/v1/runs/{started.get_json()['id']}").get_json()
+    assert run["inputs"]["code"] == "5"

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from webapp.engine.grammar import Field
+from webapp.engine.readings import as_text
 from webapp.kernel.errors import FieldError, Invalid, field_error
 
 _YES: Final = frozenset({"true", "yes", "on", "1"})
@@ -71,6 +72,8 @@ def read_inputs(
 def _default(field: Field, today: Callable[[], date]) -> Any:
     if field.type == "date" and field.default == TODAY:
         return today().isoformat()
+    if field.type == "text" and isinstance(field.default, int | float | Decimal):
+        return as_text(field.default)
     return field.default
 
 
