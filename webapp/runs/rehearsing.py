@@ -7,11 +7,14 @@ from typing import Any, Final
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
+from webapp.kernel.ids import parse_id
 from webapp.runs import journal_queries, queries
+from webapp.runs.approvals_words import GONE
 from webapp.runs.doubting import Pairs, in_pairs, place_in_words
 from webapp.runs.families import family
 from webapp.runs.paths import Places, element_id
 from webapp.runs.queries import RunRow
+from webapp.workflows.service import names
 
 KIND: Final = "rehearsal"
 MOST: Final = 500
@@ -46,13 +49,34 @@ def would_have_sent(ctx: Context, row: RunRow, places: Places) -> list[Unsent]:
     """
     if row.run.kind != KIND:
         return []
-    found = []
+    requests: list[tuple[str, Any]] = []
     for step in journal_queries.unsent_steps(ctx, family(ctx, row.run.id), MOST):
         result = queries.result_of(ctx, step)
         said = result.get("would_send") if isinstance(result, dict) else None
         if said is not None:
-            found.append(Unsent(step.path, place_in_words(step.path, places), in_pairs(said)))
-    return found
+            requests.append((step.path, said))
+    return [
+        Unsent(path, place_in_words(path, places), in_pairs(said))
+        for path, said in _by_names(ctx, requests)
+    ]
+
+
+def _by_names(ctx: Context, requests: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Say the name of each workflow that would have been started, and say it first."""
+    ids = {said["workflow"] for _, said in requests if _starts(said)}
+    named = names(ctx, [parse_id("wf", one) for one in ids]) if ids else {}
+
+    def told(said: Any) -> Any:
+        if not _starts(said):
+            return said
+        name = named.get(parse_id("wf", said["workflow"]), GONE)
+        return {"workflow": name} | {key: said[key] for key in said if key != "workflow"}
+
+    return [(path, told(said)) for path, said in requests]
+
+
+def _starts(said: Any) -> bool:
+    return isinstance(said, dict) and {"workflow", "inputs"} <= said.keys()
 
 
 def as_rows(unsent: list[Unsent]) -> list[dict[str, Any]]:
