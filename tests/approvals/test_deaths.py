@@ -121,7 +121,7 @@ def test_what_ran_out_of_time_while_all_was_dead_is_over_afterwards(
     assert stack.settled(run, 60)["state"] == "done"
     assert len(sink.arrivals("/due/")) == 1
     status, late = decide(stack, approval, "too late")
-    assert (status, late["state"]) == (200, "expired")
+    assert (status, late["code"]) == (409, "E-APPROVAL-LATE")
 
 
 def test_a_worker_that_dies_where_it_would_park_asks_once(stack: Stack, sink: Sink) -> None:
