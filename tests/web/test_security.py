@@ -94,7 +94,7 @@ def test_a_change_without_this_sessions_token_is_refused(
     wrong: dict[str, dict[str, Any]] = {
         "none": {},
         "empty": {"data": {"csrf_token": ""}},
-        "wrong": {"data": {"csrf_token": owner.token[:-2] + "xx"}},
+        "wrong": {"data": {"csrf_token": owner.token.swapcase()}},
         "twice": {"data": {"csrf_token": [owner.token, owner.token]}},
         "another's": {"data": {"csrf_token": others}},
         "json": {"data": '{"a":1}', "content_type": "text/plain"},
