@@ -232,6 +232,29 @@ def test_what_was_open_stays_open_when_redis_goes_away(valkey: services.Valkey) 
     assert 25 < refused.value.wait_s <= 30
 
 
+def test_what_redis_missed_of_a_probe_is_told_with_the_next_question(redis_url: str) -> None:
+    with (
+        redis.Redis.from_url(redis_url, socket_timeout=0.1) as hurried,
+        redis.Redis.from_url(redis_url) as client,
+    ):
+        probing, waiting = Breakers(hurried, QUICK), Breakers(client, QUICK)
+        fail(probing, 5)
+        until_half_open(probing)
+        probe = probing.admit(ACME, SHOP)
+        client.client_pause(300)
+        probing.report(ACME, SHOP, probe)
+        with pytest.raises(ServiceOpen):
+            waiting.admit(ACME, SHOP)  # as if the probe were still out
+
+        end = time.monotonic() + 10
+        while probing.is_alone:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        probing.admit(ACME, SHOP)
+
+        assert not waiting.admit(ACME, SHOP).probe
+
+
 def test_a_service_that_is_well_leaves_nothing_behind(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url) as client:
         breakers = Breakers(client, QUICK)

@@ -7,7 +7,7 @@ goes well the breaker closes, else it opens for twice as long. Source of the pat
 (2007), "Release It!", Stability Patterns.
 
 All processes share it through Redis, by Redis's clock. While Redis is away each process goes on
-with what it knew last.
+with what it knew last, and its next question tells how the call before went that Redis missed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import redis
 
@@ -101,6 +101,8 @@ class State:
 
 
 CLOSED: Final = State()
+Act: TypeAlias = Callable[[State, float], tuple[State, T]]
+"""What becomes of a state at a time, and what else there is to say of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,10 @@ class Breakers:
     client: redis.Redis | None
     rules: Rules = field(default_factory=Rules)
     _local: dict[str, State] = field(default_factory=dict)
+    _untold: dict[str, tuple[Act[None], float]] = field(default_factory=dict)
+    """The last report of each breaker that Redis has not taken, and how long it is worth telling:
+    without it, all others would wait for a probe that has come back.
+    """
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _away_until: float = 0.0
 
@@ -203,11 +209,17 @@ class Breakers:
         self, organization: str, service: str, one: Pass, why: str = "", wait_s: float = 0.0
     ) -> None:
         """Say how the call went that `one` allowed; see `reported`."""
-        if why or one.probe or one.watched:
-            self._change(
-                f"{organization}|{service}",
-                lambda state, now: (reported(state, now, self.rules, one, why, wait_s), None),
-            )
+        if not (why or one.probe or one.watched):
+            return
+        key = f"{organization}|{service}"
+
+        def act(state: State, now: float) -> tuple[State, None]:
+            return reported(state, now, self.rules, one, why, wait_s), None
+
+        if self._shared(lambda client: (self._change_shared(client, key, act),)) is None:
+            self._change_here(key, act)
+            if self.client is not None and len(self._untold) < _MOST_LOCAL:
+                self._untold[key] = act, time.monotonic() + self.rules.probe_s
 
     def abandon(self, organization: str, service: str, one: Pass) -> None:
         """Say that the call was called off, and tells nothing of the service."""
@@ -236,7 +248,7 @@ class Breakers:
         ]
         return sorted(shut, key=lambda one: (one.wait_s, one.service))
 
-    def _change(self, key: str, act: Callable[[State, float], tuple[State, T]]) -> T:
+    def _change(self, key: str, act: Act[T]) -> T:
         found = self._shared(lambda client: (self._change_shared(client, key, act),))
         return self._change_here(key, act) if found is None else found[0]
 
@@ -250,21 +262,23 @@ class Breakers:
             self._away_until = time.monotonic() + _REST_S
             return None
 
-    def _change_shared(
-        self, client: redis.Redis, key: str, act: Callable[[State, float], tuple[State, T]]
-    ) -> T:
+    def _change_shared(self, client: redis.Redis, key: str, act: Act[T]) -> T:
+        late, worth_until = self._untold.get(key, (None, 0.0))
         for _ in range(_TRIES):
             text, time_text = client.eval(_LOOK, 1, _PREFIX + key)
             now = float(time_text)
             state = _read(text)
             self._remember(key, state, time.monotonic() - now)
-            changed, answer = act(state, now)
+            is_late = late is not None and time.monotonic() < worth_until
+            changed, answer = act(late(state, now)[0] if late and is_late else state, now)
             if changed == state or _swap(client, key, text, changed, now):
                 self._remember(key, changed, time.monotonic() - now)
+                if late is not None:
+                    self._untold.pop(key, None)
                 return answer
         raise redis.RedisError("others were quicker each time")
 
-    def _change_here(self, key: str, act: Callable[[State, float], tuple[State, T]]) -> T:
+    def _change_here(self, key: str, act: Act[T]) -> T:
         with self._lock:  # over both: of two that look at once, one must see what the other did
             changed, answer = act(self._local.get(key, CLOSED), time.monotonic())
             self._remember(key, changed, 0.0)
