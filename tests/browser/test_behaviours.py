@@ -90,7 +90,8 @@ def test_a_save_that_failed_is_tried_again_by_itself(acting: Page, small_app: Sm
 
 def test_a_message_goes_by_itself_and_can_be_closed(page: Page, small_app: SmallApp) -> None:
     page.goto(f"{small_app.url}/act?said=Version+8+is+live.")
-    expect(page.get_by_text("Version 8 is live.")).to_be_visible()
+    expect(page.locator(".toast")).to_contain_text("Version 8 is live.")
+    expect(page.locator("#say")).to_have_text("Version 8 is live.")
 
     page.get_by_role("button", name="Close this message").click()
 

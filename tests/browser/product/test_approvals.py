@@ -91,7 +91,7 @@ def test_on_the_page_of_the_run_it_is_edited_answered_and_taken_back(
     owner.get_by_role("button", name="Approve").click()
     owner.get_by_role("button", name="Undo").click()
 
-    expect(owner.get_by_text("Taken back. Nothing is decided.")).to_be_visible()
+    expect(owner.locator(".toast").get_by_text("Taken back. Nothing is decided.")).to_be_visible()
     owner.get_by_label("Text").fill("Dear Ada, pay never.")
     owner.get_by_role("button", name="Approve").click()
 
