@@ -45,6 +45,7 @@ def test_a_page_shows_what_was_written_so_far_and_hears_the_rest(
     joined = listener.ask("join", room=f"text:{run}:s_1")
     streams.emit(run, "s_1", 1, 15, "<b>violets</b> are blue.")
     listener.hears("step.text")
+    streams.close()
 
     assert joined["ok"]
     assert f'data-stream="text:{run}:s_1"' in page

@@ -30,8 +30,14 @@ def every_row(engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def later(program: Any, start: Any, make_live: Any, engine: Engine) -> Any:
-    """A run of a plan that a newer process has put live, as this process finds it."""
+def later(
+    program: Any, start: Any, make_live: Any, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """A run of a plan that a newer process has put live, as this process finds it.
+
+    No worker is there yet: the first look of one may come before the test itself begins.
+    """
+    monkeypatch.setattr(driving, "_NEWER_WORKER_S", 0.2)
     workflow = make_live(plan_of(say("s_1", "Hello.")))
     run = start(workflow).get_json()["id"]
     newer = json.dumps(plan_of(say("s_1", "Hello.")) | {"plan": 2})
@@ -55,7 +61,6 @@ def until(program: Any, runner: Runner, run: str, states: set[str]) -> dict[str,
 def test_a_later_plan_waits_for_a_newer_worker_and_does_not_fail(
     program: Any, later: str, runner: Runner, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(driving, "_NEWER_WORKER_S", 0.2)
     state = ""
     end = time.monotonic() + 20
     while state != "waiting" and time.monotonic() < end:

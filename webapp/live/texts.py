@@ -48,7 +48,13 @@ class TextStreams:
         self._streams: dict[tuple[str, str, int], _Stream] = {}
         self._lock = threading.Lock()
         self._more = threading.Event()
+        self._closing = False
         threading.Thread(target=self._work, name="texts", daemon=True).start()
+
+    def close(self) -> None:
+        """Let the thread end when it has told what it has."""
+        self._closing = True
+        self._more.set()
 
     def emit(self, run: str, path: str, attempt: int, offset: int, text: str) -> None:
         if offset > _LONGEST:
@@ -60,7 +66,7 @@ class TextStreams:
         self._more.set()
 
     def _work(self) -> None:
-        while True:
+        while not self._closing:
             self._more.wait()
             self._more.clear()
             time.sleep(_PAUSE_S)  # the rate of telling, not a wait for anything

@@ -120,6 +120,7 @@ class Outside:
             return rates_at(session, model, now())
 
     async def close(self) -> None:
+        self._texts.close()
         if self._http is not None:
             await self._http.aclose()
         if self._models is not None:
