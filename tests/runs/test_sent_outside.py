@@ -12,6 +12,7 @@ from tests.runs.sink import Sink, post
 from tests.runs.test_pages import url_of
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of
+from webapp.runs import arriving
 from webapp.runs.execution.runner import Runner
 
 Doc = dict[str, Any]
@@ -97,3 +98,16 @@ def test_what_was_refused_was_not_sent(
 
     assert "<dt>Sent outside</dt><dd>1</dd>" in page
     assert "One thing was sent outside." in page
+
+
+def test_of_more_than_is_looked_at_nothing_is_certain(
+    owner: Browser, make_live: Any, start: Any, finish: Any, sink: Sink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(arriving, "_LOOKED_AT", 1)
+    sink.refused = {"/two"}
+    plan = plan_of(repeatable("s_1", f"{sink.url}/one"), repeatable("s_2", f"{sink.url}/two"))
+    run = start(make_live(plan)).get_json()["id"]
+    assert finish(run)["state"] == "failed"
+
+    assert "<dt>Sent outside</dt><dd>1 or more</dd>" in owner.get(url_of(run)).text

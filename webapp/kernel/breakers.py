@@ -188,7 +188,7 @@ class Breakers:
     client: redis.Redis | None
     rules: Rules = field(default_factory=Rules)
     _local: dict[str, State] = field(default_factory=dict)
-    _untold: dict[str, tuple[Act[None], float]] = field(default_factory=dict)
+    _untold: dict[str, tuple[Act[Any], float]] = field(default_factory=dict)
     """The last report of each breaker that Redis has not taken, and how long it is worth telling:
     without it, all others would wait for a probe that has come back.
     """
@@ -209,17 +209,12 @@ class Breakers:
         self, organization: str, service: str, one: Pass, why: str = "", wait_s: float = 0.0
     ) -> None:
         """Say how the call went that `one` allowed; see `reported`."""
-        if not (why or one.probe or one.watched):
-            return
-        key = f"{organization}|{service}"
-
-        def act(state: State, now: float) -> tuple[State, None]:
-            return reported(state, now, self.rules, one, why, wait_s), None
-
-        if self._shared(lambda client: (self._change_shared(client, key, act),)) is None:
-            self._change_here(key, act)
-            if self.client is not None and len(self._untold) < _MOST_LOCAL:
-                self._untold[key] = act, time.monotonic() + self.rules.probe_s
+        if why or one.probe or one.watched:
+            self._change(
+                f"{organization}|{service}",
+                lambda state, now: (reported(state, now, self.rules, one, why, wait_s), None),
+                tell_later=True,
+            )
 
     def abandon(self, organization: str, service: str, one: Pass) -> None:
         """Say that the call was called off, and tells nothing of the service."""
@@ -248,9 +243,13 @@ class Breakers:
         ]
         return sorted(shut, key=lambda one: (one.wait_s, one.service))
 
-    def _change(self, key: str, act: Act[T]) -> T:
+    def _change(self, key: str, act: Act[T], *, tell_later: bool = False) -> T:
         found = self._shared(lambda client: (self._change_shared(client, key, act),))
-        return self._change_here(key, act) if found is None else found[0]
+        if found is not None:
+            return found[0]
+        if tell_later and self.client is not None and len(self._untold) < _MOST_LOCAL:
+            self._untold[key] = act, time.monotonic() + self.rules.probe_s
+        return self._change_here(key, act)
 
     def _shared(self, act: Callable[[redis.Redis], T]) -> T | None:
         """Return what `act` says by Redis; None: Redis is away."""
@@ -264,17 +263,17 @@ class Breakers:
 
     def _change_shared(self, client: redis.Redis, key: str, act: Act[T]) -> T:
         late, worth_until = self._untold.get(key, (None, 0.0))
+        if time.monotonic() > worth_until:
+            late = None
         for _ in range(_TRIES):
             text, time_text = client.eval(_LOOK, 1, _PREFIX + key)
             now = float(time_text)
             state = _read(text)
             self._remember(key, state, time.monotonic() - now)
-            is_late = late is not None and time.monotonic() < worth_until
-            changed, answer = act(late(state, now)[0] if late and is_late else state, now)
+            changed, answer = act(late(state, now)[0] if late else state, now)
             if changed == state or _swap(client, key, text, changed, now):
                 self._remember(key, changed, time.monotonic() - now)
-                if late is not None:
-                    self._untold.pop(key, None)
+                self._untold.pop(key, None)
                 return answer
         raise redis.RedisError("others were quicker each time")
 

@@ -16,6 +16,7 @@ _HOLD_MORE: Final = frozenset({"each", "repeat", "agent", "workflow"})
 """Kinds with steps, calls or runs inside of which the page shows only some."""
 
 _LOOKED_AT: Final = 500
+"""Of more attempts nobody says that none of them has arrived."""
 _DOUBTFUL: Final = frozenset({"E-TIME", "E-OURS", "E-HTTP-5XX", "E-HTTP-LARGE", "E-HTTP-REACH"})
 """How a step fails whose request has left: none of these proves that nothing happened."""
 
@@ -34,7 +35,7 @@ def count_outside(ctx: Context, run: Run, plan: Plan, journal: Journal) -> tuple
     if not (run.is_over or run.state == "needs_review"):
         return sent, True  # what is on its way is not done yet
     perhaps = journal_queries.arrived_perhaps(ctx, run.id, _LOOKED_AT)
-    return sent, not any(map(_may_have_arrived, perhaps))
+    return sent, len(perhaps) < _LOOKED_AT and not any(map(_may_have_arrived, perhaps))
 
 
 def _may_send(step: Step) -> bool:

@@ -116,6 +116,7 @@ def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence
 
 
 HAPPENED = ("succeeded", "reused", "unknown", "intent")
+"""States of a step whose effect was there, or may have been."""
 
 
 def requests_at(ctx: Context, runs: Collection[UUID], paths: Sequence[str]) -> Sequence[Any]:

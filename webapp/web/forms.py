@@ -242,11 +242,11 @@ def _cleaned(field: DraftField, info: FieldInfo) -> Any:
         return None
     if field.kind in {"number", "decimal"} and isinstance(value, str):
         value = number_of(value)
-        return whole_of(value) if field.kind == "number" else value
+        return whole_typed(value) if field.kind == "number" else value
     return value
 
 
-def whole_of(text: str) -> int | str:
+def whole_typed(text: str) -> int | str:
     """Return the number that was typed in digits; anything else the field refuses as it is."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else text
 

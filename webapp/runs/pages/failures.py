@@ -17,7 +17,7 @@ from webapp.runs.pages.doors import doors, list_url, whole_number
 from webapp.runs.replaying import Cause, Press
 from webapp.runs.schemas import CauseKey, Replay
 from webapp.web.doors import GoOn
-from webapp.web.forms import whole_of
+from webapp.web.forms import whole_typed
 from webapp.web.htmx import done, wants_part
 
 SPANS: Final = [(1, "1 day"), (7, "7 days"), (30, "30 days"), (90, "90 days")]
@@ -47,7 +47,7 @@ def replay(ctx: Context, so_far: dict[str, Any]) -> Response | GoOn:
     try:
         draft = validated(
             Replay,
-            sent | {"pace": whole_of(typed["pace"]), "send_again": typed["send_again"] == "yes"},
+            sent | {"pace": whole_typed(typed["pace"]), "send_again": typed["send_again"] == "yes"},
         )
         press = replaying.replay(ctx, draft, so_far)
     except Invalid as wrong:
