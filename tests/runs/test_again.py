@@ -15,7 +15,8 @@ from jobs.base import Machine
 from jobs.housekeeping import tidy
 from tests.fixtures import House, MakeKey, Program
 from tests.runs.sink import Sink, post
-from tests.runs.test_sent_outside import arrived
+from tests.runs.test_pages import url_of
+from tests.runs.test_sent_outside import NOT_CERTAIN, arrived, repeatable
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of, text
 from webapp.access.permissions import Role
@@ -154,6 +155,69 @@ def test_what_was_on_its_way_when_its_run_was_cancelled_is_told_and_skipped(
     bold = again(program, run, {"send_again": ["s_1"]}).get_json()["id"]
     assert eventually(program, bold, "done", "failed")["state"] == "done"
     assert sink.sent == ["/one", "/one"]
+
+
+def lanes_with(*blocks: list[Doc], **settings: Any) -> Doc:
+    made = [{"id": f"l{n}", "label": f"L{n}", "steps": steps} for n, steps in enumerate(blocks)]
+    return {"id": "s_9", "kind": "parallel", "with": {"lanes": made, **settings}}
+
+
+def items_with(steps: list[Doc]) -> Doc:
+    return {"id": "s_9", "kind": "each", "with": {"list": {"list": [0, 1]}, "at_once": 2,
+            "item_failure": "stop", "steps": steps}}  # fmt: skip
+
+
+@pytest.mark.parametrize("around", ["lanes", "items", "stop"])
+def test_what_was_on_its_way_when_something_beside_it_failed_is_told_and_skipped(
+    program: Any, owner: Any, make_live: Any, start: Any, runner: Runner, sink: Sink, around: str
+) -> None:
+    sink.speaks.clear()
+    fails: Doc = {"id": "s_2", "kind": "stop", "with": {"as": "failed", "message": "Enough."}}
+    if around != "stop":  # what is there takes no GET
+        fails = {"id": "s_2", "kind": "http", "with": {"method": "GET", "url": sink.url}}
+        fails["retry"] = {"times": 0}
+    sends = repeatable("s_1", f"{sink.url}/one")
+    wait = {"id": "s_4", "kind": "wait", "with": {"for_s": 1}}
+    step = lanes_with([sends], [wait, fails])
+    if around == "items":
+        second = {"id": "b", "when": {"all": [{"value": [{"value": ["s_9", "index"]}],
+                  "is": "equal", "to": 1}]}, "steps": [wait, fails]}  # fmt: skip
+        chosen = {"branches": [second], "otherwise": [sends]}
+        step = items_with([{"id": "s_5", "kind": "if", "with": chosen}])
+    run = start(make_live(plan_of(step))).get_json()["id"]
+    eventually(program, run, "failed")
+    sink.speaks.set()
+    assert sink.sent == ["/one"]
+
+    assert NOT_CERTAIN in owner.get(url_of(run)).text
+    [told] = program.get(f"/api/v1/runs/{run}/again").get_json()["sent"]
+    assert (told["path"].endswith("/s_1"), told["doubtful"]) == (True, True)
+    careful = again(program, run, {}).get_json()["id"]
+    eventually(program, careful, "failed")
+    assert sink.sent == ["/one"]
+    bold = again(program, run, {"send_again": [told["path"]]}).get_json()["id"]
+    eventually(program, bold, "failed")
+    assert sink.sent == ["/one", "/one"]
+
+
+def test_what_was_on_its_way_in_a_lane_that_lost_is_skipped_and_does_not_win(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.speaks.clear()
+    wait = {"id": "s_2", "kind": "wait", "with": {"for_s": 1}}
+    after = post("s_3", f"{sink.url}/two")
+    race = lanes_with([repeatable("s_1", f"{sink.url}/one"), after], [wait], until="first")
+    run = start(make_live(plan_of(race))).get_json()["id"]
+    eventually(program, run, "done")
+    sink.speaks.set()
+
+    told = program.get(f"/api/v1/runs/{run}/again").get_json()["sent"]
+    careful = again(program, run, {}).get_json()["id"]
+    tasks = eventually(program, careful, "done")["tasks"]
+
+    assert [(one["path"], one["doubtful"]) for one in told] == [("s_9:l0/s_1", True)]
+    assert sink.sent == ["/one"]
+    assert {one["path"]: one["state"] for one in tasks}["s_9:l1/s_2"] == "succeeded"
 
 
 def test_many_run_it_again_at_the_same_moment_and_each_gets_a_run(

@@ -58,7 +58,7 @@ class Task:
         self.meter = meter
         self.attempt = 1
         self.state = "ready"
-        """ready, running, waiting, retrying, unknown, holding (blocks), closed."""
+        """ready, running, waiting, retrying, unknown, holding (blocks), yielding, closed."""
         self.counted = False
         """It takes one of the run's `at_once` places."""
         self.frame: Frame | None = None
@@ -139,6 +139,12 @@ class Frame:
 
     def go_on(self) -> None:
         """Hear that a pause is over."""
+
+    def lets_others_first(self, block: Block, task: Task) -> bool:
+        """Whether a step somewhere inside a block has to wait until no other block can be first;
+        see `Tree.yield_to_others`.
+        """
+        return False
 
     def tells(self, task: Task) -> dict[str, Any] | None:
         """Return what a step in one of the blocks is told beside what it sees."""

@@ -74,6 +74,9 @@ class ParallelFrame(HolderFrame):
         self.failed: list[str] = []
         until = config.until
         self.enough = 1 if until == "first" else getattr(until, "n", None)
+        self.yielding: dict[str, list[Task]] = {}
+        """By lane, the steps with nothing to show that wait until no other lane can be first."""
+        self.let_go: set[str] = set()
 
     def open_first(self) -> None:
         won = self.decided.get("won")
@@ -94,6 +97,23 @@ class ParallelFrame(HolderFrame):
         self.roots[lane_id] = roots
         scope = Scope(roots, around=self.task.scope)
         self.open_block(lane_id, lane.steps, f"{self.task.path}:{lane_id}/", scope)
+
+    def lets_others_first(self, block: Block, task: Task) -> bool:
+        if self.enough is None or block.key in self.let_go:
+            return False
+        self.yielding.setdefault(block.key, []).append(task)
+        self.scheduler.later(ParallelFrame._let_next_go, self)
+        return True
+
+    def _let_next_go(self) -> None:
+        """Let the steps of one lane go on when all lanes that are open have such ones."""
+        if self.closing or any(key not in self.yielding for key in self.blocks):
+            return
+        for key in list(self.blocks)[:1]:
+            self.let_go.add(key)
+            for task in self.yielding.pop(key):
+                if task.state == "yielding":
+                    self.scheduler.yield_to_others(task, self.task.block)
 
     def block_done(self, block: Block) -> None:
         self.forget(block)
@@ -122,6 +142,8 @@ class ParallelFrame(HolderFrame):
                 self.missing[waiting] -= 1
                 if not self.missing[waiting]:
                     self._open_lane(waiting)
+        if self.yielding:
+            self.scheduler.later(ParallelFrame._let_next_go, self)
         if not self.blocks:
             self.scheduler.later(settle_if_ended, self)
 

@@ -55,7 +55,7 @@ class Record:
     notes: list[str] = field(default_factory=list)
     """Sentences for the details pane; told with the event, no column of the row."""
     reason: str = ""
-    """Why skipped: off, branch, not_needed, failed_before."""
+    """Why skipped: off, branch, not_needed, failed_before, sent_before."""
     entries: list[Entry] = field(default_factory=list)
     """What the ledger had of it when it was read back; written by `Batch.entries` only."""
 

@@ -250,10 +250,7 @@ class Outcomes(Tree):
                     put(task.scope, restored(task.step, record, self.found))
                 self.succeed(task, record.result or {})
             case "skipped" if record.reason in PASSED_BY:
-                if record.reason == "sent_before":  # it keeps the value it gave in the earlier run
-                    put(task.scope, {task.step.id: record.result or {}})
-                self.over(task)
-                self.later(self.advance, task.block)
+                self._pass_by(task, record)
             case "skipped" | "cancelled":
                 task.block.closing = "cancelled"
                 self.over(task)
@@ -270,6 +267,15 @@ class Outcomes(Tree):
                 self._replay_unknown(task, record)
             case _:
                 self._replay_intent(task, record)
+
+    def _pass_by(self, task: Task, record: Record) -> None:
+        if record.reason == "sent_before":  # it keeps the value it gave in the earlier run
+            put(task.scope, {task.step.id: record.result or {}})
+            if record.result is None:
+                self.yield_to_others(task, task.block)
+                return
+        self.over(task)
+        self.later(self.advance, task.block)
 
     def _replay_intent(self, task: Task, record: Record) -> None:
         if task.step.kind.container:

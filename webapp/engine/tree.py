@@ -167,9 +167,27 @@ class Tree(ABC):
                 self.commands.append(Cancel(task.path))
             case "ready" | "waiting" | "retrying":
                 self.drop(task)
+            case "yielding":
+                self.over(task)
+                self.later(self.block_ended, block)
             case "holding":
                 assert task.frame is not None
                 task.frame.close(reason)
+
+    def yield_to_others(self, task: Task, inside: Block) -> None:
+        """Go on behind a step that is not done again and has nothing to show: in a lane that races
+        others, only when none of them can be first.
+
+        Args:
+            inside: the step's block, or the block around it from which on races are left.
+        """
+        task.state = "yielding"
+        while inside.owner.task is not None:
+            if inside.owner.lets_others_first(inside, task):
+                return
+            inside = inside.owner.task.block
+        self.over(task)
+        self.later(self.advance, task.block)
 
     def block_ended(self, block: Block) -> None:
         """A closing block has nothing open any more."""

@@ -49,4 +49,4 @@ def _may_have_arrived(row: Any) -> bool:
     error = row.error or {}
     if row.state == "failed":
         return error.get("code") in _DOUBTFUL and "Nothing was sent." not in str(error.get("text"))
-    return row.state != "skipped" or error.get("reason") == "not_needed"
+    return row.state != "skipped" or error.get("reason") in journal_queries.CUT_OFF_REASONS

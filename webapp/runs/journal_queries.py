@@ -117,6 +117,8 @@ def calls_of(ctx: Context, run_id: UUID, path: str, most: int = 100) -> Sequence
 
 HAPPENED = ("succeeded", "reused", "unknown", "intent")
 """States of a step whose effect was there, or may have been."""
+CUT_OFF_REASONS = ("not_needed", "failed_before")
+"""Why a step is skipped that may have been at work when something around it ended."""
 
 
 def requests_at(ctx: Context, runs: Collection[UUID], paths: Sequence[str]) -> Sequence[Any]:

@@ -20,7 +20,7 @@ from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
 from webapp.engine.reuse import comes_before, is_untouched, stands_in, steps_around
 from webapp.runs.families import family, whole_of
-from webapp.runs.journal_queries import HAPPENED
+from webapp.runs.journal_queries import CUT_OFF_REASONS, HAPPENED
 from webapp.runs.models import PART, Lease, Run, Step
 
 _AT_ONCE: Final = 500
@@ -80,11 +80,14 @@ class Row:
 
     @property
     def was_cut_off(self) -> bool:
-        """Whether the run was cancelled when it was on its way: it may be repeated, not unseen.
+        """Whether something else ended it when it was on its way: it may be repeated, not unseen.
 
         A run that it called goes on by itself where it was; see `go_on_from`.
         """
-        return self.state == "cancelled" and self.was_asked and self.kind != "workflow"
+        ended = self.state == "cancelled" or (
+            self.state == "skipped" and self.reason in CUT_OFF_REASONS
+        )
+        return ended and self.was_asked and self.kind != "workflow"
 
 
 @requires(Permission.VIEW_RUNS)
@@ -169,7 +172,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
         if not stands_in(plan, path):
             continue
         calls[path] = calls.get(path, 0) + row.is_call
-        if row.state in {"unknown", "intent", "cancelled"}:
+        if row.was_cut_off or row.state in {"unknown", "intent"}:
             doubtful.add(path)
         found.setdefault(path, row)
     return [
