@@ -5,6 +5,7 @@ DECKHAND_TEST_DB is `sqlite` (the default) or `postgres`; `make test` runs both.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +19,10 @@ from webapp.commands.db import migrate
 from webapp.kernel.settings import Settings, load_settings
 
 pytest_plugins = ["tests.fixtures", *(["tests.no_skips"] if os.environ.get("CI") == "true" else [])]
+
+# Every test makes an application of its own, so the garbage is large and young: looking for it as
+# often as Python does by itself took a tenth of the time.
+gc.set_threshold(30_000, 20, 50)
 
 DIALECT = os.environ.get("DECKHAND_TEST_DB", "sqlite")
 KEYS = {name: f"{name.lower()}-of-the-tests-0f1e2d3c4b5a" for name in ("SECRET_KEY", "MASTER_KEY")}

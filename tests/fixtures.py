@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,10 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
+from sqlalchemy import Dialect, Engine
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
+from sqlalchemy.util import LRUCache
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
@@ -89,6 +93,21 @@ def _remember_routes() -> None:
 
 
 _remember_routes()
+
+
+def _remember_statements() -> None:
+    """Compile each statement once for all databases of a session: it took a quarter of the time.
+
+    SQLAlchemy keeps them by engine and by dialect, and each test has new ones.
+    """
+    compiled: dict[type[Dialect], LRUCache[Any, Any]] = defaultdict(lambda: LRUCache(5_000))
+    of_all = property(lambda engine: compiled[type(engine.dialect)], lambda engine, own: None)
+    Engine._compiled_cache = of_all  # type: ignore[assignment]
+    DefaultDialect.__eq__ = lambda one, other: type(one) is type(other)  # type: ignore[method-assign]
+    DefaultDialect.__hash__ = lambda one: hash(type(one))  # type: ignore[method-assign]
+
+
+_remember_statements()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """`make test`: the suite on SQLite and on PostgreSQL, side by side, on two cores.
 
-The tests of engine and kernel, which know no database, those of chaos and supervisor, which start
-everything anew, and those of the browser run once, beside the two. The browser's have a process of
+The tests of engine, kernel and architecture, which know no database, those of chaos and supervisor,
+which start everything anew, and those of the browser run once, beside the two. The browser's have a process of
 their own, since Playwright leaves an event loop running.
 """
 
@@ -22,7 +22,7 @@ from tests import services  # noqa: E402  found only after the line above
 
 PACKAGES = {"PostgreSQL": "postgresql", "Chromium": "chromium"}
 BROWSER = ("tests/browser",)
-ENGINE = ("tests/engine", "tests/kernel")
+ENGINE = ("tests/engine", "tests/kernel", "tests/architecture")
 PROCESSES = ("tests/chaos", "tests/supervisor")
 ONCE = (*ENGINE, *PROCESSES)
 
@@ -55,7 +55,7 @@ PASSES = (
     Pass("engine", only=ENGINE),
 )
 """The longest first."""
-AT_ONCE = 3
+AT_ONCE = 4
 """Each waits half of its time: for timers, and for processes that start."""
 
 
