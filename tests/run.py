@@ -55,7 +55,7 @@ PASSES = (
     Pass("engine", only=ENGINE),
 )
 """The longest first."""
-AT_ONCE = 4
+AT_ONCE = 3
 """Each waits half of its time: for timers, and for processes that start."""
 
 

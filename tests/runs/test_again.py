@@ -198,6 +198,8 @@ def test_what_was_on_its_way_when_something_beside_it_failed_is_told_and_skipped
     bold = again(program, run, {"send_again": [told["path"]]}).get_json()["id"]
     eventually(program, bold, "failed")
     assert sink.sent == ["/one", "/one"]
+    [told] = program.get(f"/api/v1/runs/{careful}/again").get_json()["sent"]
+    assert told["doubtful"], "it is no more certain when it was skipped once"
 
 
 def test_what_was_on_its_way_in_a_lane_that_lost_is_skipped_and_does_not_win(
@@ -368,6 +370,76 @@ def test_what_a_cancelled_called_run_may_have_sent_is_not_sent_again(
 
     assert eventually(program, new, "done", "failed")["word"] == "Done"
     assert sink.sent == ["/mail"]
+
+
+def test_what_was_on_its_way_in_a_called_run_goes_on_with_its_key(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.speaks.clear()
+    wait = {"id": "s_2", "kind": "wait", "with": {"for_s": 1}}
+    fails = {"id": "s_3", "kind": "http", "with": {"method": "GET", "url": sink.url}}
+    sends = repeatable("s_1", f"{sink.url}/one")
+    step = lanes_with([sends], [wait, {**fails, "retry": {"times": 0}}])
+    called = make_live(plan_of(step), "Called")
+    run = start(make_live(plan_of(calls("s_1", called)), "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+    sink.speaks.set()
+
+    new = again(program, run, {}).get_json()["id"]
+    eventually(program, new, "failed")
+
+    assert sink.sent == ["/one", "/one"]
+    assert len(sink.keys) == 2
+    assert len(set(sink.keys)) == 1
+
+
+def test_a_called_run_that_was_mended_sends_nothing_twice(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/two")
+    called = make_live(sends(sink), "Called")
+    run = start(make_live(plan_of(calls("s_1", called)), "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+    sink.refused.clear()
+    mended = sends(sink)
+    mended["steps"].append(text("s_3", "end"))
+    rev = program.get(f"/api/v1/workflows/{called}").get_json()["rev"]
+    program.put(f"/api/v1/workflows/{called}", json={"rev": rev, "plan": mended})
+    program.post(f"/api/v1/workflows/{called}/live", json={})
+
+    new = again(program, run, {}).get_json()["id"]
+
+    assert eventually(program, new, "done", "failed")["state"] == "done"
+    assert sink.sent == ["/mail", "/two", "/two"]
+    child = program.get(f"/api/v1/tasks/{new}.s_1").get_json()["input"]["child"]
+    tasks = program.get(f"/api/v1/runs/{child}").get_json()["tasks"]
+    assert {task["path"]: task["state"] for task in tasks} == {
+        "s_1": "reused", "s_2": "succeeded", "s_3": "succeeded"
+    }  # fmt: skip
+
+
+def test_a_called_run_that_was_done_before_its_caller_heard_is_not_done_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    wait = {"id": "s_2", "kind": "wait", "with": {"signal": {"name": "paid"}}}
+    fails = post("s_3", f"{sink.url}/two") | {"on_failure": {"do": "continue"}}
+    sink.refused.add("/two")
+    called = make_live(plan_of(post("s_1", f"{sink.url}/mail"), wait, fails), "Called")
+    caller = make_live(plan_of(calls("s_1", called)), "Caller")
+    run = start(caller).get_json()["id"]
+    child = sent_by(program, run)
+    eventually(program, child, "waiting")
+    program.post(f"/api/v1/workflows/{caller}/pause", json={})
+    program.post(f"/api/v1/runs/{child}/signals", json={"name": "paid"})
+    eventually(program, child, "done")
+    program.post(f"/api/v1/runs/{run}/cancel")
+    eventually(program, run, "cancelled")
+    program.post(f"/api/v1/workflows/{caller}/resume", json={})
+
+    new = again(program, run, {}).get_json()["id"]
+
+    assert eventually(program, new, "done", "failed")["word"] == "Finished with problems"
+    assert sink.sent == ["/mail", "/two"]
 
 
 def test_a_repetition_of_a_run_that_is_forgotten_calls_as_any_run_does(

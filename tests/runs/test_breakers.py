@@ -19,6 +19,7 @@ from tests import services
 from tests.conftest import test_settings
 from tests.fixtures import Browser, House, Program
 from tests.runs.following import Follow, until
+from tests.runs.test_pages import url_of
 from tests.workflows.plans import plan_of
 from webapp.engine.errors import StepError
 from webapp.kernel.addresses import AllowList, parse_allow
@@ -339,13 +340,17 @@ def test_a_step_fails_when_it_has_waited_long_enough(
 
 
 def test_a_run_that_waits_for_a_service_can_be_cancelled(
-    make_live: Any, began: Began, follow: Follow, program: Program, shop: Moody
+    make_live: Any, began: Began, follow: Follow, program: Program, owner: Browser, shop: Moody
 ) -> None:
-    run = break_it(began, make_live(shop.plan()))[-1]["id"]
+    plan = shop.plan()
+    plan["steps"][0]["with"] |= {"method": "POST", "repeat_safe": True}
+    run = break_it(began, make_live(plan))[-1]["id"]
 
     program.post(f"/api/v1/runs/{run}/cancel")
 
     assert follow.until(run, "cancelled")["state"] == "cancelled"
+    assert program.get(f"/api/v1/runs/{run}/again").get_json()["sent"] == []
+    assert "Not certain" not in owner.get(url_of(run)).text
 
 
 def test_the_model_server_has_a_breaker_like_any_service(

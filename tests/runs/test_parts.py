@@ -20,6 +20,7 @@ from tests.runs.counter import Counter
 from tests.runs.durable import claim
 from tests.runs.following import until
 from tests.runs.sink import Sink, post
+from tests.runs.test_again import again
 from tests.workflows.plans import plan_of, text
 from webapp.access.tenancy import across_organizations
 from webapp.engine.errors import StepError
@@ -557,3 +558,26 @@ def test_the_history_has_parts_with_the_place_they_come_from(
     keys = {one["id"]: one["key"] for one in told["runs"]}
     second = public(parts(run)[1])
     assert keys[second] == f"child:{run}:s_e[100-199]"
+
+
+def test_a_repetition_with_parts_is_run_again_and_sends_no_item_twice(
+    program: Any, start: Any, make_live: Any, runners: Any, follow: Any, sink: Sink
+) -> None:
+    address = [{"text": f"{sink.url}/"}, {"value": ["s_e", "index"]}]
+    sends = post("s_2", "") | {"with": {"method": "POST", "url": address}}
+    sink.refused.add("/13")
+    run = begun(start, make_live, 30, sends, item_failure="stop", at_once=1)
+    settled(follow, runners, run)
+    for _ in range(2):
+        answer = again(program, run, {})
+        assert answer.status_code == 202, answer.text
+        run = answer.get_json()["id"]
+        settled(follow, runners, run)
+    told = program.get(f"/api/v1/runs/{run}/again").get_json()["sent"]
+    sink.refused.clear()
+
+    last = again(program, run, {}).get_json()["id"]
+
+    assert settled(follow, runners, last)["state"] == "done"
+    assert len(told) == len({one["path"] for one in told})
+    assert sorted(set(sink.sent) - {"/13"}) == sorted(one for one in sink.sent if one != "/13")

@@ -141,8 +141,8 @@ class Frame:
         """Hear that a pause is over."""
 
     def lets_others_first(self, block: Block, task: Task) -> bool:
-        """Whether a step somewhere inside a block has to wait until no other block can be first;
-        see `Tree.yield_to_others`.
+        """Whether a step somewhere inside a block waits until no other block can be first; see
+        `Tree.yield_to_others`.
         """
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 from webapp.engine.conditions import holds
@@ -75,8 +76,9 @@ class ParallelFrame(HolderFrame):
         until = config.until
         self.enough = 1 if until == "first" else getattr(until, "n", None)
         self.yielding: dict[str, list[Task]] = {}
-        """By lane, the steps with nothing to show that wait until no other lane can be first."""
-        self.let_go: set[str] = set()
+        """By lane, steps that wait until no lane is left that may be first without them."""
+        self.is_anybodys = False
+        """There was none: from then on they race as others do."""
 
     def open_first(self) -> None:
         won = self.decided.get("won")
@@ -99,21 +101,31 @@ class ParallelFrame(HolderFrame):
         self.open_block(lane_id, lane.steps, f"{self.task.path}:{lane_id}/", scope)
 
     def lets_others_first(self, block: Block, task: Task) -> bool:
-        if self.enough is None or block.key in self.let_go:
+        if self.enough is None or self.is_anybodys:
             return False
         self.yielding.setdefault(block.key, []).append(task)
-        self.scheduler.later(ParallelFrame._let_next_go, self)
+        self.scheduler.later(ParallelFrame._let_go_if_all_yield, self)
         return True
 
-    def _let_next_go(self) -> None:
-        """Let the steps of one lane go on when all lanes that are open have such ones."""
-        if self.closing or any(key not in self.yielding for key in self.blocks):
+    def _let_go_if_all_yield(self) -> None:
+        if self.closing or self.error or not all(map(self._yields, self.blocks)):
             return
-        for key in list(self.blocks)[:1]:
-            self.let_go.add(key)
-            for task in self.yielding.pop(key):
-                if task.state == "yielding":
-                    self.scheduler.yield_to_others(task, self.task.block)
+        self.is_anybodys = True
+        waiting, self.yielding = self.yielding, {}
+        for task in chain.from_iterable(waiting.values()):
+            if task.state == "yielding":
+                self.scheduler.yield_to_others(task, self.task.block)
+
+    def _yields(self, lane_id: str) -> bool:
+        return any(task.state == "yielding" for task in self.yielding.get(lane_id, ()))
+
+    def block_closed(self, block: Block) -> None:
+        super().block_closed(block)
+        self._look_who_yields()
+
+    def _look_who_yields(self) -> None:
+        if self.yielding and self.blocks:
+            self.scheduler.later(ParallelFrame._let_go_if_all_yield, self)
 
     def block_done(self, block: Block) -> None:
         self.forget(block)
@@ -142,8 +154,7 @@ class ParallelFrame(HolderFrame):
                 self.missing[waiting] -= 1
                 if not self.missing[waiting]:
                     self._open_lane(waiting)
-        if self.yielding:
-            self.scheduler.later(ParallelFrame._let_next_go, self)
+        self._look_who_yields()
         if not self.blocks:
             self.scheduler.later(settle_if_ended, self)
 

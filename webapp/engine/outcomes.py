@@ -202,7 +202,10 @@ class Outcomes(Tree):
             # A failed attempt stays what it is; the one that doesn't follow is closed.
             task.attempt += task.state == "retrying"
             self.commands.append(Cancel(task.path))
-            self.settle(closed_row(row(task, "intent"), task.block.closing or "cancelled"))
+            # It waits for a service, so nothing was sent, whatever its request says.
+            held = task.found is not None and held_s(task.found) is not None
+            unsent = row(task, "intent", error={"held_s": task.held_s} if held else None)
+            self.settle(closed_row(unsent, task.block.closing or "cancelled"))
         self.over(task)
         self.later(self.block_ended, task.block)
 
@@ -271,7 +274,7 @@ class Outcomes(Tree):
     def _pass_by(self, task: Task, record: Record) -> None:
         if record.reason == "sent_before":  # it keeps the value it gave in the earlier run
             put(task.scope, {task.step.id: record.result or {}})
-            if record.result is None:
+            if (record.error or {}).get("lost"):
                 self.yield_to_others(task, task.block)
                 return
         self.over(task)

@@ -185,7 +185,7 @@ def _restore(
             values[step.id] = {"failed": True, "error": record.error}
             _restore(step.blocks.get(FAILURE, []), f"{path}{FAILURE}/", found, values)
             continue
-        finished = record is not None and record.state in {"succeeded", "reused"}
+        finished = record is not None and _has_value(record)
         result = (record.result if record is not None else None) or {}
         if finished:
             values[step.id] = result
@@ -198,6 +198,13 @@ def _restore(
         elif step.kind == "parallel" and finished:
             for lane in result.get("finished", []):
                 _restore(step.blocks.get(lane, []), f"{path}:{lane}/", found, values)
+
+
+def _has_value(record: Record) -> bool:
+    """Whether it is behind the run with a value, be it that of the run which this one repeats."""
+    if record.state == "skipped":
+        return record.reason == "sent_before"
+    return record.state in {"succeeded", "reused"}
 
 
 def _restore_rounds(

@@ -175,8 +175,8 @@ class Tree(ABC):
                 task.frame.close(reason)
 
     def yield_to_others(self, task: Task, inside: Block) -> None:
-        """Go on behind a step that is not done again and has nothing to show: in a lane that races
-        others, only when none of them can be first.
+        """Go on behind a step that is not done again, and that another lane had cut off by being
+        first: in lanes that race, only when no other can be first.
 
         Args:
             inside: the step's block, or the block around it from which on races are left.

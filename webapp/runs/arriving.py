@@ -49,4 +49,6 @@ def _may_have_arrived(row: Any) -> bool:
     error = row.error or {}
     if row.state == "failed":
         return error.get("code") in _DOUBTFUL and "Nothing was sent." not in str(error.get("text"))
+    if "held_s" in error:
+        return False  # it waited for its service
     return row.state != "skipped" or error.get("reason") in journal_queries.CUT_OFF_REASONS

@@ -25,7 +25,7 @@ from webapp.runs.service import find_run_by_key, lock_lease
 from webapp.runs.taking_over import take_over
 
 MOST_SHOWN: Final = 1_000
-_TAKEN_OVER: Final = ("reused", "skipped", "failed")
+_TAKEN_OVER: Final = ("reused", "skipped", "failed", "intent")
 
 
 @dataclass(frozen=True, slots=True)

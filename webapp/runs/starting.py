@@ -26,6 +26,7 @@ from webapp.kernel.errors import Conflict, Gone, Invalid, LimitReached, NotFound
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.rawsql import sql_for
 from webapp.runs import queries
+from webapp.runs.called_again import called_before, go_on_from
 from webapp.runs.execution import statements as st
 from webapp.runs.inputs import read_inputs
 from webapp.runs.locking import lock_families
@@ -40,7 +41,7 @@ from webapp.runs.service import (
     runs_under_way,
 )
 from webapp.runs.standing import all_held, begun_a_minute, queue_held
-from webapp.runs.taking_over import begin_with, called_before, go_on_from
+from webapp.runs.taking_over import begin_with
 from webapp.runs.words import runs_wait
 from webapp.workflows.drafting import check, get_draft
 from webapp.workflows.publishing import live_plan, live_version, run_mode, version_to_run
@@ -185,7 +186,7 @@ def _start_for(
     if old is None or taken is None:
         accept(ctx, run, chosen.steps, priority)
     else:
-        about = {"again_of": public_id("run", old.id), "reused": taken.done}
+        about = {"again_of": public_id("run", old.run.id), "reused": taken.done}
         accept(ctx, run, chosen.steps, priority, about)
         begin_with(ctx, run.id, taken)
     rest_with_parent(ctx, run.id, parent.run_id)

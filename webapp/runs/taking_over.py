@@ -7,8 +7,8 @@ has had an effect is skipped unless a person says that it shall happen once more
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, case, func, insert, literal, select, update
@@ -19,16 +19,27 @@ from webapp.engine.journal import HOLDERS
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
 from webapp.engine.reuse import comes_before, is_untouched, stands_in, steps_around
-from webapp.runs.families import family, whole_of
+from webapp.runs.families import family
 from webapp.runs.journal_queries import CUT_OFF_REASONS, HAPPENED
 from webapp.runs.models import PART, Lease, Run, Step
 
 _AT_ONCE: Final = 500
-_STAYS: Final = ("skipped", "failed")
+_STAYS: Final = ("skipped", "failed", "intent")
 _KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
 _TAKEN_WHOLE: Final = HOLDERS | {"agent"}
-_UNFINISHED: Final = frozenset({"failed", "cancelled", "needs_review"})
-_MOST_REPEATED: Final = 50
+END: Final = "."
+"""In place of the path of a step: behind all of them."""
+
+
+WhySkipped = Literal["sent", "doubtful", "lost"]
+_SAID: Final[dict[WhySkipped, dict[str, Any]]] = {
+    "sent": {"reason": "sent_before"},
+    "doubtful": {"reason": "sent_before", "doubtful": True},
+    "lost": {"reason": "sent_before", "doubtful": True, "lost": True},
+}
+"""What is kept of a step that is not sent again: it arrived, it may have, or it may have and was
+cut off when another lane was first.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,8 @@ class Row:
 
     Attributes:
         run_id: the run itself, or one of its parts.
-        was_asked: its request was written down, and may have been sent.
+        said: its error, or why it was skipped.
+        was_asked: its request was written down.
     """
 
     run_id: UUID
@@ -61,8 +73,12 @@ class Row:
     kind: str
     state: str
     effect: str
-    reason: str
+    said: dict[str, Any]
     was_asked: bool
+
+    @property
+    def reason(self) -> str:
+        return str(self.said.get("reason") or "")
 
     @property
     def is_call(self) -> bool:
@@ -82,18 +98,34 @@ class Row:
     def was_cut_off(self) -> bool:
         """Whether something else ended it when it was on its way: it may be repeated, not unseen.
 
-        A run that it called goes on by itself where it was; see `go_on_from`.
+        What must happen once is in doubt then, or had not begun; what waited for a service had
+        not. A run that it called goes on by itself where it was; see `go_on_from`.
         """
         ended = self.state == "cancelled" or (
             self.state == "skipped" and self.reason in CUT_OFF_REASONS
         )
-        return ended and self.was_asked and self.kind != "workflow"
+        left = self.was_asked and "held_s" not in self.said
+        return ended and left and self.kind != "workflow" and self.effect != "at_most_once"
+
+    @property
+    def why_skipped(self) -> WhySkipped:
+        """Why it has no value, if it is not sent again; see `_SAID`."""
+        if self.said.get("lost") or (self.was_cut_off and self.reason == "not_needed"):
+            return "lost"
+        is_open = self.state in {"unknown", "intent"}
+        return "doubtful" if self.was_cut_off or is_open or self.said.get("doubtful") else "sent"
 
 
 @requires(Permission.VIEW_RUNS)
 def journal_of(ctx: Context, run_id: UUID) -> list[Row]:
-    """Return the journal of a run as if it had no parts: their paths are those of one run."""
-    return rows_in(ctx, family(ctx, run_id))
+    """Return the journal of a run as if it had no parts: their paths are those of one run.
+
+    What a repetition took over for an item is in the run and in the part that does the item.
+    """
+    members = family(ctx, run_id)
+    depth = {member: n for n, member in enumerate(members)}
+    rows = sorted(rows_in(ctx, members), key=lambda row: depth[row.run_id])
+    return sorted({row.path: row for row in rows}.values(), key=lambda row: row.path)
 
 
 @requires(Permission.VIEW_RUNS)
@@ -115,7 +147,7 @@ def rows_in(ctx: Context, members: Mapping[UUID, str], *only: ColumnElement[bool
         .order_by(Step.path)
     )
     return [
-        Row(member, path, step_id, kind, state, effect, (error or {}).get("reason") or "", asked)
+        Row(member, path, step_id, kind, state, effect, error or {}, asked)
         for member, path, step_id, kind, state, effect, error, asked in ctx.session.execute(query)
         if path != members[member]
     ]
@@ -139,13 +171,13 @@ def kept_of(
 
 def _is_kept(plan: Plan, row: Row, start: str, changed: Collection[str]) -> bool:
     step_path = row.path.rpartition(CALL)[0] if row.is_call else row.path
-    if not comes_before(plan, step_path, start):
+    if start != END and not comes_before(plan, step_path, start):
         return False
     if changed and not is_untouched(plan, changed, step_path):
         return False
     if row.state == "skipped":
-        return row.reason in _KEPT_REASONS
-    return row.state in {"succeeded", "reused"}
+        return row.reason in _KEPT_REASONS or start == END
+    return row.state in {"succeeded", "reused"} or (row.state == "failed" and start == END)
 
 
 def _failed_in(whole: Collection[str], row: Row) -> bool:
@@ -172,7 +204,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
         if not stands_in(plan, path):
             continue
         calls[path] = calls.get(path, 0) + row.is_call
-        if row.was_cut_off or row.state in {"unknown", "intent"}:
+        if row.why_skipped != "sent":
             doubtful.add(path)
         found.setdefault(path, row)
     return [
@@ -195,12 +227,14 @@ class Taken:
     Attributes:
         kept: what stays as it is.
         sent: paths of what would be sent twice; skipped: of what of it is not sent again.
+        resumed: what was on its way goes on as it was, with its bytes and its key.
     """
 
     rows: list[Row]
     kept: list[Row]
     sent: list[str]
     skipped: list[str]
+    resumed: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
@@ -234,64 +268,36 @@ def taken_from(
 @requires(Permission.START_RUNS)
 def begin_with(ctx: Context, run_id: UUID, taken: Taken) -> None:
     """Write the steps of a run that was accepted just now."""
+    skipped, resumed = set(taken.skipped), set(taken.resumed)
     for member in {row.run_id for row in taken.rows}:
-        mine = [row.path for row in taken.kept if row.run_id == member]
-        here = {row.path for row in taken.rows if row.run_id == member}
-        take_over(ctx, member, run_id, mine, [path for path in taken.skipped if path in here])
+        take_over(ctx, member, run_id, [row.path for row in taken.kept if row.run_id == member])
+        paths: dict[WhySkipped, list[str]] = {}
+        for row in taken.rows:
+            if row.run_id == member and row.path in skipped:
+                paths.setdefault(row.why_skipped, []).append(row.path)
+        for why, those in paths.items():
+            _copy(ctx, member, run_id, those, "skipped", _SAID[why])
+        mine = [row.path for row in taken.rows if row.run_id == member and row.path in resumed]
+        _copy(ctx, member, run_id, mine, "intent")
     ctx.session.execute(update(Lease).where(Lease.run_id == run_id).values(done=taken.done))
 
 
 @requires(Permission.START_RUNS)
-def called_before(ctx: Context, parent_run: UUID, path: str) -> Run | None:
-    """Return the run that the step at a path had started in the run that this one repeats.
-
-    Of several repetitions the last counts that came so far.
-    """
-    above: Run | None = whole_of(ctx, ctx.get(Run, parent_run))
-    for _ in range(_MOST_REPEATED):
-        if above is None or above.again_of is None:
-            break  # the first one, or what it repeats is forgotten
-        members = family(ctx, above.again_of)
-        called = (Run.parent_run.in_(members), Run.parent_path == path, Run.kind != PART)
-        found = ctx.session.scalars(select(Run).where(*called).limit(1)).one_or_none()
-        if found is not None:
-            return found
-        above = ctx.session.get(Run, above.again_of)
-    return None
+def take_over(ctx: Context, old: UUID, new: UUID, paths: Sequence[str]) -> None:
+    """Write what stays as it is of the rows that `old` has, without reading their values."""
+    _copy(ctx, old, new, paths)
 
 
-@requires(Permission.START_RUNS)
-def go_on_from(
-    ctx: Context, old: Run, run: Run, given: Collection[str], plan: Plan
-) -> Taken | None:
-    """Let a run that a step of a repetition starts go on where the one before it failed, so that
-    nothing that it sent is sent twice; None: it begins anew, being about something else.
-
-    Args:
-        run: not written yet; given: names of the inputs that the step hands over.
-    """
-    same = all(run.inputs.get(name) == old.inputs.get(name) for name in given)
-    if old.state not in _UNFINISHED or old.version_id != run.version_id or not same:
-        return None
-    failed_at = str((old.error or {}).get("path") or "")
-    taken = taken_from(old, journal_of(ctx, old.id), plan, failed_at, ())
-    run.inputs, run.again_of, run.again_from = old.inputs, old.id, failed_at or None
-    return taken
-
-
-@requires(Permission.START_RUNS)
-def take_over(
-    ctx: Context, old: UUID, new: UUID, kept: Sequence[str], skipped: Sequence[str] = ()
+def _copy(
+    ctx: Context,
+    old: UUID,
+    new: UUID,
+    paths: Sequence[str],
+    state: str = "",
+    said: dict[str, Any] | None = None,
 ) -> None:
-    """Write the rows that a run begins with, without reading their values.
-
-    Args:
-        old: the run that has them.
-        kept: paths of what stays as it is; skipped: of what is not sent again.
-    """
-    for paths, state in ((kept, ""), (skipped, "skipped")):
-        for first in range(0, len(paths), _AT_ONCE):
-            _copy_some(ctx, old, new, paths[first : first + _AT_ONCE], state)
+    for first in range(0, len(paths), _AT_ONCE):
+        _copy_some(ctx, old, new, paths[first : first + _AT_ONCE], state, said)
 
 
 _SAME: Final = ("path", "step_id", "kind", "effect", "idem_key", "result", "result_file")
@@ -299,7 +305,14 @@ _ASKED_FOR: Final = (Step.effect != "none") | Step.path.contains(CALL, autoescap
 """What was sent is shown again, and an agent that asks for the same gets what it got."""
 
 
-def _copy_some(ctx: Context, old: UUID, new: UUID, paths: Sequence[str], state: str) -> None:
+def _copy_some(
+    ctx: Context,
+    old: UUID,
+    new: UUID,
+    paths: Sequence[str],
+    state: str,
+    said: dict[str, Any] | None,
+) -> None:
     newest = (
         select(Step.path, func.max(Step.attempt).label("attempt"))
         .where(Step.run_id == old, Step.path.in_(paths))
@@ -313,11 +326,11 @@ def _copy_some(ctx: Context, old: UUID, new: UUID, paths: Sequence[str], state: 
         "attempt": literal(1),
         "state": literal(state) if state else kept_state,
         "request": case((_ASKED_FOR, Step.request)),
-        "error": literal({"reason": "sent_before"}, Step.error.type) if state else Step.error,
+        "error": literal(said, Step.error.type) if state else Step.error,
         "fence": literal(0),
         "seq": literal(1),
         "started_at": Step.started_at,
-        "done_at": Step.done_at,
+        "done_at": literal(None, Step.done_at.type) if state == "intent" else Step.done_at,
         "cost_nano": literal(0),
         "tokens_in": literal(0),
         "tokens_out": literal(0),
