@@ -8,11 +8,14 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+from redis.connection import AbstractConnection
 
 from tests import services
 from webapp.commands.db import migrate
@@ -88,14 +91,31 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Valkey
     server.kill()
 
 
+CONNECTIONS: weakref.WeakSet[AbstractConnection] = weakref.WeakSet()
+"""To Redis, of this process: who rings or hears ends with its process, and closes none."""
+
+
+def _remember_connections() -> None:
+    begin = AbstractConnection.__init__
+
+    def begin_and_remember(self: AbstractConnection, *args: Any, **more: Any) -> None:
+        begin(self, *args, **more)
+        CONNECTIONS.add(self)
+
+    AbstractConnection.__init__ = begin_and_remember  # type: ignore[method-assign]
+
+
+_remember_connections()
+
+
 @pytest.fixture
 def redis_url(valkey: services.Valkey) -> Iterator[str]:
-    """Return the URL of a Valkey; what a test leaves in it is wiped."""
+    """Return the URL of a Valkey; what a test leaves in it is wiped, or open to it is closed."""
     yield valkey.url
-    import redis
-
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
+    for connection in list(CONNECTIONS):
+        connection.disconnect()
 
 
 @pytest.fixture

@@ -135,7 +135,9 @@ def _answer(stack: Stack, name: str, approval: str) -> list[str]:
 
 def _is_late(stack: Stack, name: str, approval: str) -> list[str]:
     url = f"/api/v1/approvals/{approval}"
-    said = {"decision": "approve", "shown": stack.until("GET", url)["shown"]}
-    answer = stack.until("POST", f"{url}/decide", said, Idempotency_Key=f"late-{approval}")
-    state = answer["state"]
-    return [] if state == "expired" else [f"{name}: an answer after a week found it {state}"]
+    found = stack.until("GET", url)
+    said = {"decision": "approve", "shown": found["shown"]}
+    answer = stack.refused("POST", f"{url}/decide", said, Idempotency_Key=f"late-{approval}")
+    told = (found["state"], answer["code"])
+    late = ("expired", "E-APPROVAL-LATE")
+    return [] if told == late else [f"{name}: an answer after a week found it {told}"]

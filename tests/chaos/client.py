@@ -62,6 +62,15 @@ class Client:
             time.sleep(0.1)
         raise AssertionError((status, answer))
 
+    def refused(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Repeat a call until somebody decides on it; return the answer that it is too late (409)."""
+        until = time.monotonic() + PATIENCE_S
+        status, answer = 0, None
+        while status in LATER - {409} and time.monotonic() < until:
+            status, answer = self.call(method, path, body, **headers)
+        assert status == 409, (status, answer)
+        return answer
+
     def live(self, name: str, plan: dict[str, Any]) -> str:
         """Make a workflow, put it live and return its id."""
         made = self.until("POST", "/api/v1/workflows", {"name": name, "plan": plan})

@@ -495,6 +495,17 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more() -> None:
     assert journal.states() == {"s_1": "intent"}
 
 
+def test_who_finds_the_lease_lost_when_something_is_about_to_leave_writes_no_outcome() -> None:
+    async def lost(method: str, url: str) -> None:
+        raise LostLease
+
+    journal = MemoryJournal()
+    with pytest.raises(LostLease):
+        run(plan_of(http("s_1", method="POST")), journal, fake_ports(FakeHttp(lost)))
+
+    assert journal.states() == {"s_1": "intent"}
+
+
 def test_a_wait_gives_the_lease_back_and_goes_on_when_it_is_due() -> None:
     journal, clock = MemoryJournal(), FakeClock()
     wait = {"id": "s_1", "kind": "wait", "with": {"until": "2026-03-04T12:00:00+00:00"}}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, insert, literal, select
 
 from jobs.base import Machine
 from jobs.housekeeping import tidy
@@ -23,6 +24,7 @@ from webapp.access.permissions import Role
 from webapp.kernel.clock import now
 from webapp.runs import upkeep
 from webapp.runs.execution.runner import Runner
+from webapp.runs.models import Step
 
 Doc = dict[str, Any]
 
@@ -113,6 +115,28 @@ def test_a_tool_call_that_is_kept_still_says_what_was_asked(
     assert [call["state"] for call in calls] == ["succeeded", "reused"]
     assert calls[1]["input"] == calls[0]["input"]
     assert calls[0]["input"]["tool"] == "calculator"
+
+
+def test_an_agent_that_is_kept_is_not_skipped_as_well_for_a_call_that_it_gave_up(
+    program: Any, make_live: Any, start: Any, runner: Runner, engine: Engine
+) -> None:
+    inline = {"instructions": "Reckon.", "model": "practice", "tools": ["calculator"]}
+    agent = {"id": "s_1", "kind": "agent", "with": {"inline": inline, "message": "6 * 7"}}
+    run = start(make_live(plan_of(agent, text("s_2")))).get_json()["id"]
+    eventually(program, run, "done")
+    call = Step.path == "s_1/call_1"
+    same = [column for column in Step.__table__.c if column.name not in {"path", "state", "effect"}]
+    given_up = select(literal("s_1/call_2"), literal("intent"), literal("idempotent"), *same)
+    names = ["path", "state", "effect", *same]
+    with engine.begin() as writing:
+        writing.execute(insert(Step).from_select(names, given_up.where(call)))
+
+    new = again(program, run, {"from": "s_2"})
+
+    assert new.status_code == 202, new.text
+    tasks = eventually(program, new.get_json()["id"], "done")["tasks"]
+    states = {task["path"]: task["state"] for task in tasks}
+    assert (states["s_1"], states["s_2"]) == ("reused", "succeeded")
 
 
 def test_what_was_sent_is_told_in_the_order_of_the_plan_and_a_slip_is_refused(
@@ -372,22 +396,29 @@ def test_what_a_cancelled_called_run_may_have_sent_is_not_sent_again(
     assert sink.sent == ["/mail"]
 
 
+@pytest.mark.parametrize("ends", ["by a failure", "by a stop"])
 def test_what_was_on_its_way_in_a_called_run_goes_on_with_its_key(
-    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink, ends: str
 ) -> None:
     sink.speaks.clear()
     wait = {"id": "s_2", "kind": "wait", "with": {"for_s": 1}}
-    fails = {"id": "s_3", "kind": "http", "with": {"method": "GET", "url": sink.url}}
-    sends = repeatable("s_1", f"{sink.url}/one")
-    step = lanes_with([sends], [wait, {**fails, "retry": {"times": 0}}])
+    last: Doc = {"id": "s_3", "kind": "stop", "with": {"as": "failed", "message": "Enough."}}
+    if ends == "by a failure":
+        last = {"id": "s_3", "kind": "http", "with": {"method": "GET", "url": sink.url}}
+        last["retry"] = {"times": 0}
+    step = lanes_with([repeatable("s_1", f"{sink.url}/one")], [wait, last])
     called = make_live(plan_of(step), "Called")
     run = start(make_live(plan_of(calls("s_1", called)), "Caller")).get_json()["id"]
     eventually(program, run, "failed")
     sink.speaks.set()
+    rev = program.get(f"/api/v1/workflows/{called}").get_json()["rev"]
+    mended = plan_of(lanes_with([repeatable("s_1", f"{sink.url}/one")], [wait, text("s_3")]))
+    program.put(f"/api/v1/workflows/{called}", json={"rev": rev, "plan": mended})
+    program.post(f"/api/v1/workflows/{called}/live", json={})
 
     new = again(program, run, {}).get_json()["id"]
-    eventually(program, new, "failed")
 
+    assert eventually(program, new, "failed", "done")["state"] == "done"
     assert sink.sent == ["/one", "/one"]
     assert len(sink.keys) == 2
     assert len(set(sink.keys)) == 1
@@ -418,13 +449,69 @@ def test_a_called_run_that_was_mended_sends_nothing_twice(
     }  # fmt: skip
 
 
-def test_a_called_run_that_was_done_before_its_caller_heard_is_not_done_again(
+def test_what_is_not_come_to_any_more_is_not_on_its_way_for_ever(
     program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    """A list of which an item failed is kept whole, with what was on its way in it."""
+    sink.speaks.clear()
+    sink.refused.add("/two")
+    wait = {"id": "s_2", "kind": "wait", "with": {"for_s": 1}}
+    fails: Doc = {"id": "s_3", "kind": "http", "with": {"method": "GET", "url": sink.url}}
+    fails["retry"] = {"times": 0}
+    step = lanes_with([repeatable("s_1", f"{sink.url}/one")], [wait, fails])
+    items = {"list": {"list": [0]}, "item_failure": "continue", "steps": [step]}
+    each = {"id": "s_8", "kind": "each", "with": items}
+    paid = {"id": "s_4", "kind": "wait", "with": {"signal": {"name": "paid"}}}
+    called = make_live(plan_of(each, paid, post("s_7", f"{sink.url}/two")), "Called")
+    run = start(make_live(plan_of(calls("s_1", called)), "Caller")).get_json()["id"]
+    child = sent_by(program, run)
+    eventually(program, child, "waiting")
+    sink.speaks.set()
+    program.post(f"/api/v1/runs/{child}/signals", json={"name": "paid"})
+    eventually(program, run, "failed")
+    sink.refused.clear()
+
+    new = again(program, run, {}).get_json()["id"]
+
+    assert eventually(program, new, "done", "failed")["state"] == "done"
+    other = program.get(f"/api/v1/tasks/{new}.s_1").get_json()["input"]["child"]
+    tasks = program.get(f"/api/v1/runs/{other}").get_json()["tasks"]
+    states = {task["path"]: task["state"] for task in tasks}
+    assert states["s_8[0]/s_9:l0/s_1"] == "skipped"
+    assert set(states.values()) <= {"reused", "succeeded", "skipped", "failed"}
+
+
+def test_a_call_that_was_not_waited_for_is_made_anew_when_that_is_wanted(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/two")
+    called = make_live(sends(sink), "Called")
+    call = calls("s_1", called)
+    call["with"]["wait"] = False
+    stop = {"id": "s_2", "kind": "stop", "with": {"as": "failed", "message": "Enough."}}
+    wait = {"id": "s_3", "kind": "wait", "with": {"for_s": 1}}
+    run = start(make_live(plan_of(call, wait, stop), "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+    assert sink.sent == ["/mail", "/two"]
+
+    new = again(program, run, {"send_again": ["s_1"]}).get_json()["id"]
+    eventually(program, new, "failed")
+
+    assert sink.sent == ["/mail", "/two", "/mail", "/two"]
+
+
+@pytest.mark.parametrize("ends", ["by itself", "by a stop"])
+def test_a_called_run_that_was_done_before_its_caller_heard_is_not_done_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink, ends: str
 ) -> None:
     wait = {"id": "s_2", "kind": "wait", "with": {"signal": {"name": "paid"}}}
     fails = post("s_3", f"{sink.url}/two") | {"on_failure": {"do": "continue"}}
     sink.refused.add("/two")
-    called = make_live(plan_of(post("s_1", f"{sink.url}/mail"), wait, fails), "Called")
+    steps = [post("s_1", f"{sink.url}/mail"), wait, fails]
+    if ends == "by a stop":
+        stop = {"id": "s_4", "kind": "stop", "with": {"as": "done"}}
+        steps += [lanes_with([stop], [text("s_5")]), post("s_6", f"{sink.url}/never")]
+    called = make_live(plan_of(*steps), "Called")
     caller = make_live(plan_of(calls("s_1", called)), "Caller")
     run = start(caller).get_json()["id"]
     child = sent_by(program, run)

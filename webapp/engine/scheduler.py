@@ -136,7 +136,9 @@ class Scheduler(Outcomes):
         return self._ending is not None
 
     def run_done(self) -> None:
-        self._settle_result()
+        # What it took over of an earlier run and has not come to is not on its way any more.
+        if self.close_found(("",), "not_needed"):
+            self._settle_result()
 
     def run_failed(self, error: Error) -> None:
         self._ending = End("failed", error=error)

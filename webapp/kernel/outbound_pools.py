@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import anyio
@@ -13,6 +14,11 @@ from webapp.kernel.addresses import AllowList
 from webapp.kernel.outbound import Gate, GuardedBackend, Resolver
 from webapp.kernel.outbound_errors import OutboundUnreachable
 from webapp.kernel.outbound_urls import Target
+
+look_before_sending: ContextVar[Callable[[], None]] = ContextVar("look", default=lambda: None)
+"""Called when a connection is there and the first byte is about to leave; raises when it must not
+any more.
+"""
 
 
 class Pools:
@@ -128,6 +134,7 @@ class Progress:
         if name == "connection.connect_tcp.started":
             self._connected = True
         elif name == "http11.send_request_headers.started":
+            look_before_sending.get()()
             self.sent = self._sending = True
         elif name == "http11.receive_response_headers.complete":
             self._answered = True

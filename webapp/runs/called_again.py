@@ -20,16 +20,18 @@ from webapp.runs.taking_over import END, Taken, journal_of, rows_in, taken_from
 from webapp.workflows.comparing import changed_steps
 from webapp.workflows.publishing import version_by_id
 
-_UNFINISHED: Final = frozenset({"failed", "cancelled", "needs_review"})
+_OVER: Final = frozenset({"done", "failed", "cancelled", "needs_review"})
 _MOST_REPEATED: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A run that a step had started. `was_heard`: the step has ended well or failed by it."""
+    """A run that a step had started. `is_settled`: the step ended well, and a person wants it once
+    more.
+    """
 
     run: Run
-    was_heard: bool
+    is_settled: bool
 
 
 @requires(Permission.START_RUNS)
@@ -47,7 +49,7 @@ def called_before(ctx: Context, parent_run: UUID, path: str) -> Called | None:
         found = ctx.session.scalars(select(Run).where(*called).limit(1)).one_or_none()
         if found is not None and found.parent_run is not None:
             steps = rows_in(ctx, {found.parent_run: ""}, Step.path == path)
-            return Called(found, any(step.state in {"succeeded", "failed"} for step in steps))
+            return Called(found, any(step.state == "succeeded" for step in steps))
         above = ctx.session.get(Run, above.again_of)
     return None
 
@@ -66,8 +68,8 @@ def go_on_from(
     """
     old = called.run
     same = all(run.inputs.get(name) == old.inputs.get(name) for name in given)
-    is_open = old.state in _UNFINISHED or (old.state == "done" and not called.was_heard)
-    if not is_open or old.workflow_id != run.workflow_id or not same:
+    is_over = old.state in _OVER and not called.is_settled
+    if not is_over or old.workflow_id != run.workflow_id or not same:
         return None
     changed: Collection[str] = ()
     if old.version_id == run.version_id:
@@ -90,7 +92,7 @@ def _resume(taken: Taken, plan: Plan, changed: Collection[str]) -> None:
     What was cut off since another lane was first loses once more.
     """
     calls = {row.path.rpartition(CALL)[0] for row in taken.rows if row.is_call}
-    cut_off = {row.path for row in taken.rows if row.was_cut_off and row.reason != "not_needed"}
+    cut_off = {row.path for row in taken.rows if row.was_cut_off and row.why_skipped != "lost"}
     goes_on = [
         path
         for path in taken.skipped

@@ -25,6 +25,7 @@ from webapp.runs.models import PART, Lease, Run, Step
 
 _AT_ONCE: Final = 500
 _STAYS: Final = ("skipped", "failed", "intent")
+_WELL: Final = frozenset({"succeeded", "reused"})
 _KEPT_REASONS: Final = frozenset({"off", "branch", "sent_before"})
 _TAKEN_WHOLE: Final = HOLDERS | {"agent"}
 END: Final = "."
@@ -110,7 +111,7 @@ class Row:
     @property
     def why_skipped(self) -> WhySkipped:
         """Why it has no value, if it is not sent again; see `_SAID`."""
-        if self.said.get("lost") or (self.was_cut_off and self.reason == "not_needed"):
+        if self.said.get("lost"):
             return "lost"
         is_open = self.state in {"unknown", "intent"}
         return "doubtful" if self.was_cut_off or is_open or self.said.get("doubtful") else "sent"
@@ -125,7 +126,13 @@ def journal_of(ctx: Context, run_id: UUID) -> list[Row]:
     members = family(ctx, run_id)
     depth = {member: n for n, member in enumerate(members)}
     rows = sorted(rows_in(ctx, members), key=lambda row: depth[row.run_id])
-    return sorted({row.path: row for row in rows}.values(), key=lambda row: row.path)
+    newest = sorted({row.path: row for row in rows}.values(), key=lambda row: row.path)
+    won = {row.path for row in newest if row.kind == "parallel" and row.state in _WELL}
+    for row in newest:
+        # A step that stops the run says "not needed" as well, and nobody was first.
+        if row.was_cut_off and row.reason == "not_needed":
+            row.said["lost"] = any(around in won for around in steps_around(row.path))
+    return newest
 
 
 @requires(Permission.VIEW_RUNS)
@@ -176,8 +183,8 @@ def _is_kept(plan: Plan, row: Row, start: str, changed: Collection[str]) -> bool
     if changed and not is_untouched(plan, changed, step_path):
         return False
     if row.state == "skipped":
-        return row.reason in _KEPT_REASONS or start == END
-    return row.state in {"succeeded", "reused"} or (row.state == "failed" and start == END)
+        return row.reason in _KEPT_REASONS or (start == END and row.kind not in HOLDERS)
+    return row.state in _WELL or (row.state == "failed" and start == END)
 
 
 def _failed_in(whole: Collection[str], row: Row) -> bool:
@@ -201,7 +208,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
         if not row.has_happened:
             continue
         path = row.path.rpartition(CALL)[0] if row.is_call else row.path
-        if not stands_in(plan, path):
+        if path in stay or not stands_in(plan, path):
             continue
         calls[path] = calls.get(path, 0) + row.is_call
         if row.why_skipped != "sent":
@@ -260,8 +267,9 @@ def taken_from(
     sent = [one.path for one in sent_in(old, rows, kept, plan)]
     skipped = [] if wanted is None else [path for path in sent if path not in wanted]
     # What an agent has done that is skipped stays known to whoever runs the new run again.
-    done = [row for row in rows if row.is_call and row.has_happened]
-    kept += [row for row in done if row.path.rpartition(CALL)[0] in set(skipped)]
+    stays, passed = {row.path for row in kept}, set(skipped)
+    done = [row for row in rows if row.is_call and row.has_happened and row.path not in stays]
+    kept += [row for row in done if row.path.rpartition(CALL)[0] in passed]
     return Taken(rows, kept, sent, skipped)
 
 

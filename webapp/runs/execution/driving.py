@@ -49,6 +49,7 @@ class Active:
     pause: asyncio.Event = field(default_factory=asyncio.Event)
     mailbox: Mailbox = field(default_factory=Mailbox)
     task: asyncio.Task[None] | None = None
+    journal: RunJournal | None = None
 
 
 @dataclass(slots=True)

@@ -55,6 +55,8 @@ class RunJournal:
             "fence": claimed.fence,
             "worker": worker,
         }
+        self.renewed_ms = 0
+        """When the lease was renewed last, by this machine's boot clock, at the earliest."""
         self.may_have_children = False
         """The plan has steps that start other runs."""
 
@@ -131,8 +133,16 @@ class RunJournal:
         )
         self._writer.submit(write)
         self._seq = await write.future
-        if begins and boot_ms() - write.renewed_ms > self._lease_ms:
-            raise LostLease  # this process was stopped since: what it would begin may be another's
+        self.renewed_ms = max(self.renewed_ms, write.renewed_ms)
+        if begins:
+            self.check_held()
+
+    def check_held(self) -> None:
+        """Raise `LostLease` if the lease may be over: this process was stopped since it was renewed
+        last, and what it is about to do may be another's.
+        """
+        if boot_ms() - self.renewed_ms > self._lease_ms:
+            raise LostLease
 
     async def _rows(self, records: Sequence[Record]) -> list[dict[str, Any]]:
         at = self._sql.moment(now())

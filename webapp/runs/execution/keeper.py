@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from webapp.kernel.clock import boot_id, now
+from webapp.kernel.clock import boot_id, boot_ms, now
 from webapp.kernel.crashpoints import crashpoint
 from webapp.kernel.db import is_away
 from webapp.kernel.hints import Bell, Hints
@@ -90,7 +90,7 @@ class Keeper:
                     log.exception("keeping failed")
 
     def _renew(self) -> None:
-        before = dict(self.active)
+        before, began_ms = dict(self.active), boot_ms()
         held = self.claims.beat()
         self.claims.streamed(self.outside.take_spoken())
         for run_id, active in before.items():
@@ -99,7 +99,10 @@ class Keeper:
                 if active.task is not None and not active.task.done():
                     log.info("run %s is lost", active.claimed.public)
                     self.on_loop(active.task.cancel)
-            elif found.cancelling:
+                continue
+            if active.journal is not None:
+                active.journal.renewed_ms = max(active.journal.renewed_ms, began_ms)
+            if found.cancelling:
                 crashpoint("worker.in_cancel")
                 self.on_loop(active.cancel.set)
             elif found.pausing:

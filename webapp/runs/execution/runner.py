@@ -28,6 +28,7 @@ from webapp.kernel.db import is_away, make_engine, make_sessions
 from webapp.kernel.hints import Bell, Hints, Ring, Tell
 from webapp.kernel.ids import new_id, public_id
 from webapp.kernel.jitter import jittered
+from webapp.kernel.outbound_pools import look_before_sending
 from webapp.kernel.rawsql import sql_for
 from webapp.kernel.settings import Settings
 from webapp.runs.execution.claims import Claimed, Claims
@@ -246,6 +247,8 @@ class Runner:
             self.name,
             self.settings.lease_s * 1000,
         )
+        active.journal = journal
+        look_before_sending.set(journal.check_held)
         try:
             await self._driving.run(active, journal)
         finally:
