@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import redis
-from redis.connection import AbstractConnection
 
 from tests import services
 from webapp.commands.db import migrate
 from webapp.kernel.settings import Settings, load_settings
+from webapp.live.redis import Line
 
 pytest_plugins = ["tests.fixtures", *(["tests.no_skips"] if os.environ.get("CI") == "true" else [])]
 
@@ -91,21 +91,32 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Valkey
     server.kill()
 
 
-CONNECTIONS: weakref.WeakSet[AbstractConnection] = weakref.WeakSet()
-"""To Redis, of this process: who rings or hears ends with its process, and closes none."""
+OPEN: weakref.WeakSet[redis.ConnectionPool | Line] = weakref.WeakSet()
+"""Ways to Redis of this process: who rings or hears ends with its process, and closes none."""
 
 
-def _remember_connections() -> None:
-    begin = AbstractConnection.__init__
+def _remember(kind: Any) -> None:
+    begin = kind.__init__
 
-    def begin_and_remember(self: AbstractConnection, *args: Any, **more: Any) -> None:
+    def begin_and_remember(self: Any, *args: Any, **more: Any) -> None:
         begin(self, *args, **more)
-        CONNECTIONS.add(self)
+        OPEN.add(self)
 
-    AbstractConnection.__init__ = begin_and_remember  # type: ignore[method-assign]
+    kind.__init__ = begin_and_remember
 
 
-_remember_connections()
+_remember(redis.ConnectionPool)
+_remember(Line)
+
+
+def _close_what_is_idle() -> None:
+    """Leave alone what a thread listens on; a line that is used once more opens itself."""
+    for one in list(OPEN):
+        if isinstance(one, Line):
+            with one._lock:
+                one._connection.disconnect()
+        else:
+            one.disconnect(inuse_connections=False)
 
 
 @pytest.fixture
@@ -114,8 +125,7 @@ def redis_url(valkey: services.Valkey) -> Iterator[str]:
     yield valkey.url
     with redis.Redis.from_url(valkey.url) as client:
         client.flushall()
-    for connection in list(CONNECTIONS):
-        connection.disconnect()
+    _close_what_is_idle()
 
 
 @pytest.fixture
