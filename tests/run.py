@@ -1,8 +1,8 @@
 """`make test`: the suite on SQLite and on PostgreSQL, side by side, on two cores.
 
 The tests of engine, kernel and architecture, which know no database, those of chaos and supervisor,
-which start everything anew, and those of the browser run once, beside the two. The browser's have a process of
-their own, since Playwright leaves an event loop running.
+which start everything anew, and those of the browser run once, beside the two. The browser's have
+a process of their own, since Playwright leaves an event loop running.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ class Client:
         status, answer = 0, None
         while status in LATER - {409} and time.monotonic() < until:
             status, answer = self.call(method, path, body, **headers)
+            time.sleep(0.1)
         assert status == 409, (status, answer)
         return answer
 

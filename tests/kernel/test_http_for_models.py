@@ -21,8 +21,10 @@ from tests.kernel.outbound_server import (
     says,
     serving,
 )
+from webapp.engine.journal import LostLease
 from webapp.kernel.addresses import AllowList, parse_allow
 from webapp.kernel.http_for_models import guarded_client_for_models
+from webapp.kernel.outbound_pools import look_before_sending
 
 T = TypeVar("T")
 MESSAGES: Any = [{"role": "user", "content": "Write a haiku."}]
@@ -87,6 +89,20 @@ def test_a_model_server_that_the_operator_opened_is_asked() -> None:
     assert request.headers["authorization"] == "Bearer sk-secret"
     assert request.headers["accept-encoding"] == "identity"
     assert json.loads(request.body)["messages"] == MESSAGES
+
+
+def test_who_has_lost_the_run_meanwhile_asks_no_model_and_the_library_hides_nothing() -> None:
+    def lost() -> None:
+        raise LostLease
+
+    async def loses(models: openai.AsyncOpenAI, server: Server) -> None:
+        look_before_sending.set(lost)
+        with pytest.raises(LostLease):
+            await complete(models, server)
+
+    _, server = talk(says(ANSWER, headers=AS_JSON), loses)
+
+    assert (server.connections, server.requests) == (1, [])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from typing import Any
 from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded, Waits
 from webapp.engine.errors import StepError, span
-from webapp.engine.journal import LostLease
 from webapp.engine.ports import WaitFor, Work
 
 log = logging.getLogger(__name__)
@@ -51,15 +50,9 @@ async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
             raise
         # Step code gave itself up; nobody asked it to.
         return Failed(ours(start, proven=False), spent(work))
-    except LostLease:
-        raise
     except Exception:
         log.exception("step %s of kind %s has a fault", start.path, start.step.kind_name)
         return Failed(ours(start, proven=False), spent(work))
-    return _went_well(result, work)
-
-
-def _went_well(result: Any, work: Work) -> Outcome:
     if isinstance(result, WaitFor):
         return Waits(result, spent(work))
     return Succeeded(result, spent(work))

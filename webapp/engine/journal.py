@@ -141,8 +141,10 @@ class Batch:
         return spent_nano(self.entries)
 
 
-class LostLease(Exception):
-    """Another worker owns the run now: stop, write nothing, send nothing."""
+class LostLease(BaseException):
+    """Another worker owns the run now: stop, write nothing, send nothing. Not an Exception: no
+    step, and no library of a provider, may take it for a fault of the service.
+    """
 
 
 class CancelRequested(Exception):

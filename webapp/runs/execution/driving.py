@@ -94,8 +94,6 @@ class Driving:
         except PlanTooNew:
             log.warning("run %s needs a newer worker", claimed.public)
             await journal.commit(Batch(park=Park("time", due_in_s=_NEWER_WORKER_S)))
-        except LostLease:
-            raise
         except Exception as error:
             if is_away(error):
                 raise

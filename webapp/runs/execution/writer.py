@@ -254,7 +254,7 @@ class JournalWriter:
             write.seq = row[0]
         return row is not None
 
-    def _why_not(self, cursor: Any, write: Write) -> Exception:
+    def _why_not(self, cursor: Any, write: Write) -> BaseException:
         cursor.execute(self._sql(st.WHY_NOT), {"run": self._sql.id(write.run)})
         row = cursor.fetchone()
         if row is not None and row[0] == write.fence and row[1] is not None:

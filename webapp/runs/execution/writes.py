@@ -63,7 +63,7 @@ class Write:
     ledger: Sequence[dict[str, Any]] = ()
     """Parameters of `entries.ENTER`."""
     seq: int = 0
-    refused: Exception | None = None
+    refused: BaseException | None = None
     renewed_ms: int = 0
     """When the lease was renewed with it, by this machine's boot clock, at the earliest."""
     doubtful: bool = field(default=False)
