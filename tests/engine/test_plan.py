@@ -146,6 +146,18 @@ def test_each_fault_is_named_with_its_place(doc: Any, found: list[tuple[str, str
     assert problems(doc) == found
 
 
+def test_of_what_may_be_of_several_types_all_are_named() -> None:
+    items = {"name": "rows", "label": "Rows", "type": "list", "default": [1], "min": "few"}
+
+    with pytest.raises(PlanError) as caught:
+        load_plan(plan() | {"inputs": [items]})
+
+    assert [one.text for one in caught.value.problems] == [
+        "Default must be a number, a text, or yes or no",
+        "Min must be a number",
+    ]
+
+
 def test_what_is_wrong_is_said_in_a_sentence() -> None:
     doc = plan(each("s_1", [1], most=10_001), text("s_2", "a", colour="red"))
 

@@ -263,6 +263,8 @@ def test_the_page_leads_from_causes_over_a_check_to_the_runs(
     assert len(causes) == 2
     assert f'href="/o/acme/runs/{failed[2]}"' in page
     assert "Run 4 failed runs again" in check
+    assert "3 runs of " in check
+    assert re.search(r"<li>[^<]+<span class=\"meta\">1 run of Mail at “[^”]+”</span></li>", check)
     assert "Nothing is sent a second time." in check
     assert sent.status_code == 303
     assert "4 runs are started, 600 a minute." in listed

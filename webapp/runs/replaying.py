@@ -94,10 +94,12 @@ class Batch:
     """Failed runs that are to be run again together.
 
     Attributes:
+        causes: why they failed, the most frequent first.
         runs: newest first, at most 500; left: how many more there are.
         sending: in how many of them something was sent behind the step that failed.
     """
 
+    causes: list[Cause]
     runs: list[Failure]
     left: int
     sending: int
@@ -145,23 +147,30 @@ def preview(ctx: Context, days: int, keys: Iterable[Key]) -> Batch:
     Raises:
         Conflict: there is no such failure any more.
     """
-    chosen = _chosen(ctx, days, keys)
-    batch = chosen[:MOST_AT_ONCE]
+    found = _chosen(ctx, days, keys)
+    _name(ctx, found)
+    runs = _newest_first(found)
+    batch = runs[:MOST_AT_ONCE]
     paths = {one.id: one.path for one in batch}
     olds = {run.id: run for run in failure_queries.runs(ctx, list(paths))}
-    return Batch(batch, len(chosen) - len(batch), len(again.sending(ctx, olds, paths)))
+    return Batch(found, batch, len(runs) - len(batch), len(again.sending(ctx, olds, paths)))
 
 
 def keys_of(causes: Iterable[CauseKey]) -> list[Key]:
     return [(parse_id("wf", one.workflow), one.step, one.code) for one in causes]
 
 
-def _chosen(ctx: Context, days: int, keys: Iterable[Key]) -> list[Failure]:
+def _chosen(ctx: Context, days: int, keys: Iterable[Key]) -> list[Cause]:
     wanted = set(keys)
     found, _ = _grouped(ctx, days)
-    runs = [run for cause in found if cause.key in wanted for run in cause.runs]
-    if not runs:
+    chosen = [cause for cause in found if cause.key in wanted]
+    if not chosen:
         raise Conflict("E-REPLAY-NONE")
+    return chosen
+
+
+def _newest_first(found: Iterable[Cause]) -> list[Failure]:
+    runs = [run for cause in found for run in cause.runs]
     return sorted(runs, key=lambda run: run.id, reverse=True)
 
 
@@ -230,7 +239,7 @@ def _choose(ctx: Context, draft: Replay) -> Press:
     """Fix which runs it is about. Of a workflow whose starts cancel what is under way only the
     newest is run again: all others would be cancelled by the next.
     """
-    chosen = _chosen(ctx, draft.days, keys_of(draft.causes))
+    chosen = _newest_first(_chosen(ctx, draft.days, keys_of(draft.causes)))
     press = Press(todo=[], left=max(0, len(chosen) - MOST_AT_ONCE))
     modes: dict[UUID, str] = {}
     for one in chosen[:MOST_AT_ONCE]:

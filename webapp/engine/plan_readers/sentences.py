@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,13 +14,14 @@ from webapp.engine.plan import PlanProblem
 
 MOST = 100
 WAITING = frozenset({"C-FIELD-EMPTY", "C-FIELD-RANGE", "C-KIND-UNKNOWN"})
+YES_OR_NO = "yes or no"
 WORDS = {
     "string_type": "a text",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "decimal_type": "a number",
-    "bool_type": "yes or no",
+    "bool_type": YES_OR_NO,
     "list_type": "a list",
     "dict_type": "a record",
     "model_type": "a record",
@@ -39,6 +42,7 @@ LIMITS = {
     "string_pattern_mismatch": "has a letter or sign that can't stand there",
     "finite_number": "must be a real number",
 }
+MUST_BE = " must be "
 UNITS = {"_s": " in seconds", "_usd": " in USD"}
 
 
@@ -69,14 +73,30 @@ def problems_of(
     """
     found: dict[str, PlanProblem] = {}
     words: set[str] = set()
+    fitting: defaultdict[str, set[str]] = defaultdict(set)
     for detail in error.errors(include_url=False)[:MOST]:
         problem = _problem(detail, doc, at, titles or {})
-        found.setdefault(problem.pointer, problem)
+        first = found.setdefault(problem.pointer, problem)
         if detail["type"] == "literal_error":
             words.add(problem.pointer)
+        if first.code == "P-TYPE" and detail["type"] in WORDS:
+            fitting[problem.pointer].add(WORDS[detail["type"]])
+    for pointer, one_of in fitting.items():
+        label, _, _ = found[pointer].text.partition(MUST_BE)
+        found[pointer] = replace(found[pointer], text=f"{label}{MUST_BE}{_any_of(one_of)}")
     # What is no word is a record: what is wrong inside it says more.
     records = {at for at in words if any(other.startswith(f"{at}/") for other in found)}
     return [problem for pointer, problem in found.items() if pointer not in records]
+
+
+def _any_of(words: Iterable[str]) -> str:
+    """Return "a number", or "a number, a text, or yes or no"."""
+    left = sorted(set(words), key=lambda word: (word == YES_OR_NO, word))
+    if "a number" in left and "a whole number" in left:
+        left.remove("a whole number")
+    if len(left) == 1:
+        return left[0]
+    return f"{', '.join(left[:-1])}{',' if len(left) > 2 else ''} or {left[-1]}"
 
 
 def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str]) -> PlanProblem:
@@ -105,7 +125,7 @@ def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str])
     if kind in LIMITS:
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in context.items()}
         return PlanProblem(pointer, "C-FIELD-RANGE", f"{label} {LIMITS[kind].format(**shown)}")
-    return PlanProblem(pointer, "P-TYPE", f"{label} must be {WORDS.get(kind, 'written otherwise')}")
+    return PlanProblem(pointer, "P-TYPE", f"{label}{MUST_BE}{WORDS.get(kind, 'written otherwise')}")
 
 
 def _label(key: str) -> str:
