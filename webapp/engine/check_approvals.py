@@ -8,6 +8,8 @@ from typing import Any, Literal
 from webapp.engine.changes import steps_again
 from webapp.engine.plan import Plan, Step
 from webapp.engine.steps import KINDS
+from webapp.engine.steps.approval import Config, most_named
+from webapp.engine.steps.asking import PassOn, SoMany
 
 Finding = tuple[Literal["todo", "broken", "look"], Step, str, str, str]
 """Kind, step, field, code and text of a check."""
@@ -29,6 +31,7 @@ def _in_block(block: Sequence[Step], places: Mapping[str, int], depth: int) -> I
     for step, again, rounds in zip(block, ranges, _rounds_around(ranges), strict=True):
         if step.kind == "approval" and not step.off:
             yield from _people(step)
+            yield from _passed_on(step)
             yield from _way_back(step, block, places)
             yield from _done_again(step, again, places)
             if again and depth + rounds > MOST_INSIDE:
@@ -59,6 +62,21 @@ def _people(step: Step) -> Iterator[Finding]:
         if "group" in one:
             text = "there are no groups here yet: choose people or a role"
             yield "todo", step, field, "C-GROUP-UNKNOWN", text
+
+
+def _passed_on(step: Step) -> Iterator[Finding]:
+    """Those who agreed before it was passed on do not count any more."""
+    asks = step.config
+    if not (isinstance(asks, Config) and isinstance(asks.at_due, PassOn)):
+        return
+    named = most_named(asks.at_due.pass_to, asks.not_starter)
+    need = asks.need.n if isinstance(asks.need, SoMany) else 1
+    if named is not None and need > named:
+        text = (
+            f"{need} must agree, but it is passed on to {named or 'nobody'} who may: name more, or "
+            "ask fewer"
+        )
+        yield "todo", step, "with.at_due.pass_to", "C-NEED-MORE", text
 
 
 def people_asked(step: Step) -> Iterator[tuple[str, str]]:

@@ -101,6 +101,8 @@ class State:
 
 
 CLOSED: Final = State()
+PROBE_LOOK_S: Final = 2.0
+"""How soon who waits asks again while another one looks: nobody is told when it is well."""
 Act: TypeAlias = Callable[[State, float], tuple[State, T]]
 """What becomes of a state at a time, and what else there is to say of it."""
 
@@ -140,7 +142,7 @@ def admitted(state: State, now: float, rules: Rules) -> tuple[State, Pass]:
     if now < state.until:
         raise ServiceOpen(state.until - now)
     if now < state.probe_until:
-        raise ServiceOpen(min(max(state.probe_until - now, 1.0), 10.0))
+        raise ServiceOpen(min(max(state.probe_until - now, 1.0), PROBE_LOOK_S))
     return replace(state, probe_until=now + rules.probe_s), Pass(probe=True)
 
 

@@ -56,7 +56,7 @@ class _Trap:
         self.name, self.nth = "", 0
         if os.environ.get("APP_ENV") == "testing":
             self.name, _, nth = os.environ.get("CRASH_AT", "").partition("#")
-            self.nth = int(nth or 1)
+            self.nth = int(nth) if nth.isdecimal() else 1  # the settings refuse other words
         self.seen = 0
         self.lock = threading.Lock()
 

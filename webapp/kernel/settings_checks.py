@@ -124,7 +124,7 @@ def _crash_at(given: str) -> list[str]:
     from webapp.kernel.crashpoints import NAMES
 
     name, _, nth = given.partition("#")
-    if name in NAMES and (nth or "1").isdecimal():
+    if name in NAMES and (not nth or (nth.isdecimal() and int(nth) > 0)):
         return []
     return [
         f"CRASH_AT is “{given}”. It has to be one of webapp/kernel/crashpoints.py, as in name#2."

@@ -288,7 +288,7 @@ def _check_person(found: Found) -> None:
 
 def _check_time(row: Approval) -> None:
     if row.state == "expired" or (row.due_at is not None and row.due_at <= now()):
-        raise Conflict("E-APPROVAL-LATE", text="Nobody answered in time.")
+        raise Conflict("E-APPROVAL-LATE", text="It was not answered in time.")
 
 
 def _check_shown(found: Found, said: ApprovalDecision) -> None:
@@ -361,7 +361,7 @@ def _settle(
         )
     )
     if closed.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result counts
-        raise Conflict("E-APPROVAL-LATE", text="Nobody answered in time.")
+        raise Conflict("E-APPROVAL-LATE", text="It was not answered in time.")
     ctx.session.refresh(row)
     public = public_id("run", row.run_id)
     after = {"decision": said.decision, "path": row.path, "via": via, "shown": found.shown}
@@ -408,6 +408,8 @@ def take_back(ctx: Context, approval_id: UUID) -> bool:
         .values(agreed_at=None, via=None)
     )
     ctx.session.refresh(found.row)
+    if not found.agreed.keys() - {found.voice.id}:
+        found.row.values = None  # whoever edits takes the votes of all others back
     _say(ctx, lease, found, "taken_back")
     record(
         ctx, "approval.taken_back", public_id("run", found.run.id), after={"path": found.row.path}
@@ -424,7 +426,7 @@ def tell_run(ctx: Context, lease: Lease, row: Approval, asked: dict[str, Any]) -
         "by": row.decided_by_name,
         "at": (row.decided_at or now()).isoformat(timespec="seconds"),
         "note": row.note,
-        "values": row.values or {},
+        "values": (row.values if row.decision == "approve" else None) or {},
         "answers": row.answers or {},
     }
     deliver(ctx, lease, "approval", row.path, answer)

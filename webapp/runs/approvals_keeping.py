@@ -95,11 +95,12 @@ def _pass_on(ctx: Context, row: Approval, at: datetime) -> None:
 
 
 def _expire(ctx: Context, found: Found, lease: Lease) -> None:
+    """Let silence be the answer. What somebody edited is undone: too few agreed to it."""
     row = found.row
     closed = ctx.session.execute(
         update(Approval)
         .where(Approval.id == row.id, Approval.state == "open")
-        .values(state="expired", look_at=None, decided_at=now())
+        .values(state="expired", look_at=None, decided_at=now(), values=None)
     )
     if closed.rowcount != 1:  # type: ignore[attr-defined]  # an UPDATE's result counts
         return
@@ -112,6 +113,6 @@ def _expire(ctx: Context, found: Found, lease: Lease) -> None:
         "by": None,
         "at": now().isoformat(timespec="seconds"),
         "until": f"{when(row.due_at)} (UTC)",
-        "values": row.values or {},
+        "agreed": list(found.agreed.values()),
     }
     deliver(ctx, lease, "approval", row.path, answer)

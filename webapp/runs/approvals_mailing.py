@@ -36,11 +36,6 @@ from webapp.web.shapes import cell
 
 Why = Literal["asked", "deputy", "reminded"]
 MOST_TEXT: Final = 200_000
-_WHY: Final = {
-    "asked": "",
-    "deputy": "You are the deputy. ",
-    "reminded": "Nobody has answered yet. ",
-}
 
 
 @requires(Permission.DECIDE_APPROVALS)
@@ -86,11 +81,21 @@ def _facts(ctx: Context, found: Found, why: Why) -> dict[str, Any]:
         "title": made_visible(title)[:120],
         "workflow": made_visible(workflow_name(ctx, found)),
         "asked": found.people.words,
-        "why": _round(found) + _WHY[why],
+        "why": _round(found) + _said(found, why),
         "shown": shown,
         "has_questions": bool(found.asked["questions"]),
         "due": f"{when(found.row.due_at)} (UTC)" if found.row.due_at is not None else "",
     }
+
+
+def _said(found: Found, why: Why) -> str:
+    match why:
+        case "deputy":
+            return "You are the deputy. "
+        case "reminded":
+            who = "Not everybody" if found.agreed else "Nobody"
+            return f"{who} has answered yet. "
+    return ""
 
 
 def _round(found: Found) -> str:

@@ -170,7 +170,10 @@ class ApprovalView:
                 at = when(row.decided_at, self.zone)
                 return f"{row.decided_by_name} {SAID[row.decision]} this on {at}{mail}."
             case "expired":
-                return f"Nobody answered by {when(row.due_at, self.zone)}."
+                agreed, by = self.found.agreed.values(), when(row.due_at, self.zone)
+                if agreed:
+                    return f"Too few agreed by {by}: only {', '.join(agreed)}."
+                return f"Nobody answered by {by}."
             case "cancelled":
                 return "Nobody is asked any more: the run went another way, or was cancelled."
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -106,6 +107,8 @@ def _shown(one: Field, value: Any, zone: str) -> Any:
         return "\n".join(value)
     if isinstance(value, bool | str):
         return value
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # a form reads no 1E-7
     return jsons.pretty(value) if isinstance(value, dict | list) else str(value)
 
 

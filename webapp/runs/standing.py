@@ -14,7 +14,8 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.access.tenancy import across_organizations
 from webapp.kernel.clock import now
-from webapp.runs.models import Fair, Lease, QueueSetting
+from webapp.kernel.ids import public_id, short
+from webapp.runs.models import Fair, Lease, QueueSetting, Run
 from webapp.runs.queries import RunRow, lease_now
 from webapp.workflows.models import Gate, Workflow
 
@@ -142,10 +143,39 @@ def _limited_by(ctx: Context, lease: Lease) -> str:
     if gate.scope_id == gate.organization_id:
         return f"Waiting for room: the organization runs {gate.most_running:,} at the same time."
     if gate.run_mode in _ONE_AFTER_ANOTHER:
-        return "Waiting for its turn: runs of this workflow go one after the other."
+        said = "Waiting for its turn: runs of this workflow go one after the other."
+        return f"{said} {_standstill(ctx, gate.scope_id)}".rstrip()
     if gate.most_running is None:
         return "Waiting for its turn."
     return f"Waiting for room: this workflow runs {gate.most_running:,} at the same time."
+
+
+def _standstill(ctx: Context, workflow_id: UUID) -> str:
+    """Return for whom the run at the head of its workflow waits, if for somebody outside."""
+    begun = ctx.session.execute(
+        select(Run.id, Run.state, Lease.wait_reason)
+        .join(Run, Run.id == Lease.run_id)
+        .where(
+            Lease.organization_id == ctx.organization_id,
+            Run.organization_id == ctx.organization_id,
+            Lease.workflow_id == workflow_id,
+            Lease.fence > 0,
+        )
+        .order_by(Run.id)
+        .limit(1)
+    ).first()
+    if begun is None:
+        return ""
+    what = _STANDS.get(begun.state) or _STANDS.get(begun.wait_reason or "", "")
+    return what and f"Run {short(public_id('run', begun.id))} is before it, and {what}."
+
+
+_STANDS: Final = {
+    "needs_review": "needs a decision",
+    "paused": "is paused",
+    "person": "waits for somebody's answer",
+    "signal": "waits for a signal",
+}
 
 
 def _gate(ctx: Context, scope_id: UUID | None) -> Gate | None:

@@ -29,7 +29,8 @@ class Traffic:
 
     Attributes:
         waiting: runs that have not begun; running: runs at work.
-        oldest_s: how long the oldest of those that could begin has waited; None: none waits.
+        oldest_s: how long the oldest has waited that is in line or that a limit keeps back; None:
+            none waits.
         begun_a_minute: how many began in the last sixty seconds, about.
     """
 
@@ -71,11 +72,13 @@ def _measure(session: Session, rows: Sequence[Fair], which: ColumnElement[bool])
     whole = Lease.workflow_id.is_not(None)  # a part of a run is none of its own
     at_work = (which, whole, Lease.state == "running")
     running = session.scalar(select(func.count()).where(*at_work)) or 0
-    ready = (which, whole, Lease.state == "ready", Lease.fence == 0)
-    oldest: UUID | None = session.scalar(
-        select(Lease.run_id).where(*ready).order_by(Lease.run_id).limit(1)
-    )
-    waited = None if oldest is None else (now() - time_of(oldest)).total_seconds()
+    new = (which, whole, Lease.fence == 0)
+    heads = [
+        session.scalar(select(Lease.run_id).where(*new, waits).order_by(Lease.run_id).limit(1))
+        for waits in (Lease.state == "ready", Lease.wait_reason == "limit")
+    ]
+    oldest = min((time_of(head) for head in heads if head is not None), default=None)
+    waited = None if oldest is None else (now() - oldest).total_seconds()
     return Traffic(
         waiting=sum(row.waiting for row in rows),
         running=running,

@@ -7,6 +7,7 @@ after where people are known (`runs/approvals.py`); the answer comes by the run'
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Literal
 
@@ -106,17 +107,24 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def _can_be_answered(self) -> Config:
-        people = {one.person for one in self.who if isinstance(one, ByPerson)}
-        starter = any(isinstance(one, ByStarter) for one in self.who)
-        if any(isinstance(one, ByRole | ByGroup) for one in self.who):
-            return self  # as many as there are
-        if starter and self.not_starter and not people:
+        named = most_named(self.who, self.not_starter)
+        if named is None:
+            return self
+        if not named:
             raise unfinished("Name somebody else: nobody is left to ask", "/who/0")
-        named = len(people) + (starter and not self.not_starter)
         if isinstance(self.need, SoMany) and self.need.n > named:
             word = "1 person is" if named == 1 else f"{named} people are"
             raise unfinished(f"{self.need.n} must agree, but only {word} named", "/need/n")
         return self
+
+
+def most_named(who: Sequence[Who], not_starter: bool) -> int | None:
+    """Return how many can answer; None: as many as there are of a role or a group."""
+    if any(isinstance(one, ByRole | ByGroup) for one in who):
+        return None
+    people = {one.person for one in who if isinstance(one, ByPerson)}
+    starter = any(isinstance(one, ByStarter) for one in who)
+    return len(people) + (starter and not not_starter)
 
 
 def names_of(config: Config) -> list[str]:
@@ -184,7 +192,8 @@ def heard(frozen: Frozen, answer: Any) -> dict[str, Any]:
     Args:
         frozen: the waiting row's bytes.
         answer: `decision` (approve, reject, changes, late), `seal` of what was asked, `by`, `at`,
-            `note`, `values` as edited, by name, and `answers`; of "late", `until` in words.
+            `note`, `values` as edited, by name, and `answers`; of "late", `until` in words and the
+            names of who `agreed`, when others had to.
 
     Raises:
         StepError: E-APPROVAL-BLOCKED, E-REJECTED, E-CHANGES or E-APPROVAL-LATE.
@@ -227,16 +236,23 @@ def _nobody_answered(asked: Frozen, answer: Any) -> str:
             return "late"
         case "reject":
             return "reject"
-    text = f"Nobody answered by {answer['until']}, so the run stopped here."
+    text = f"{_silence(answer)}, so the run stopped here."
     raise StepError(
         "E-APPROVAL-LATE", text, proven=True, retryable=False, facts={"until": answer["until"]}
     )
 
 
+def _silence(answer: Any) -> str:
+    agreed, until = answer.get("agreed"), answer["until"]
+    if not agreed:
+        return f"Nobody answered by {until}"
+    return f"Too few agreed by {until} (only {', '.join(agreed)})"
+
+
 def _refused(decision: str, answer: Any, rounds: int) -> StepError:
     by, note = answer.get("by"), str(answer.get("note") or "").strip()
     if by is None:
-        said = f"Nobody answered by {answer['until']}, which counts as a rejection"
+        said = f"{_silence(answer)}, which counts as a rejection"
     else:
         said = f"{by} rejected this" if decision == "reject" else f"{by} asked for changes"
     if decision == "changes" and rounds > 1:

@@ -180,6 +180,7 @@ async def perform(request: bytes, work: Work) -> dict[str, Any]:
     if frozen["method"] not in ("GET", "HEAD"):
         # The same in every attempt, so that a service that knows the header acts only once.
         headers.setdefault("Idempotency-Key", work.idem_key)
+        headers.setdefault("X-Run-Id", work.run_id)
     left_s = work.left_s()
     answer = await work.ports.http.request(
         frozen["method"],
