@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.engine.drives import each, plan_of, run, text
 from webapp.engine.allowance import MOST_DEPTH, MOST_IN_STEP, size_of
+from webapp.engine.driver import drive
 from webapp.engine.errors import StepError
 from webapp.engine.journal import End
+from webapp.engine.testing import MemoryJournal, facts_of, fake_ports
+from webapp.engine.tools import TOOLS
+
+ANYTHING = [{"name": "x", "type": "any"}]
 
 
 def at(*ref: str | int) -> list[dict[str, Any]]:
@@ -29,7 +37,7 @@ def listed(step_id: str, source: Any, *ops: dict[str, Any]) -> dict[str, Any]:
 
 
 def code_of(*steps: dict[str, Any], inputs: dict[str, Any]) -> str | None:
-    end = run(plan_of(*steps, inputs=[{"name": "x", "type": "any"}]), inputs=inputs)
+    end = run(plan_of(*steps, inputs=ANYTHING), inputs=inputs)
     assert isinstance(end, End)
     return (end.error or {}).get("code")
 
@@ -124,3 +132,51 @@ def test_counting_stops_at_the_bound() -> None:
     with pytest.raises(StepError, match="E-VALUE-LARGE"):
         size_of(deep, MOST_IN_STEP)
     assert size_of({"a": ["bc", 1, None]}, 1_000) < 100
+
+
+def test_a_step_that_calculates_for_too_long_ends_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("webapp.engine.allowance.MOST_S", 0.0)
+    shout = {"do": "compute", "name": "b", "value": [{"value": ["item", "a"]}]}
+    rows = [{"a": str(n)} for n in range(1_000)]
+
+    end = run(plan_of(listed("s_1", at("start", "x"), shout), inputs=ANYTHING), inputs={"x": rows})
+
+    assert isinstance(end, End)
+    assert end.error is not None
+    assert (end.error["code"], end.error["path"]) == ("E-VALUE-LARGE", "s_1")
+    assert end.error["text"].startswith("This step calculated for longer than ")
+
+
+def test_items_that_only_calculate_let_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("webapp.engine.driver.SLICE_S", 0.001)
+    turns = []
+
+    def slow(args: Any) -> dict[str, Any]:
+        time.sleep(0.002)  # longer than a slice
+        turns.append(others)
+        return {"answer": 2}
+
+    monkeypatch.setitem(TOOLS, "calculator", replace(TOOLS["calculator"], compute=slow))
+    tool = {"tool": "calculator", "args": {"expression": "1 + 1"}}
+    inner = {"id": "s_2", "kind": "tool", "with": tool}
+    plan = plan_of(each("s_1", list(range(10)), inner, at_once=10))
+    others = 0
+
+    async def beside() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    async def both() -> None:
+        other = asyncio.create_task(beside())
+        await drive(plan, {}, facts_of(), [], MemoryJournal(), fake_ports())
+        other.cancel()
+
+    asyncio.run(both())
+
+    assert turns == sorted(set(turns))

@@ -2,11 +2,13 @@
 
 Size is counted in characters, as JSON would have them, a shared value once for each place where
 it would be written. What one step works with and what a whole run keeps are both bounded, and the
-count stops as soon as a bound is passed, so that counting is never the bomb itself.
+count stops as soon as a bound is passed, so that counting is never the bomb itself. So is the time
+that one step may calculate: all runs of a worker, and its heartbeat, wait for it.
 """
 
 from __future__ import annotations
 
+from time import thread_time
 from typing import Any
 
 from webapp.engine.errors import StepError, span
@@ -14,6 +16,12 @@ from webapp.engine.errors import StepError, span
 MOST_IN_STEP = 64_000_000
 MOST_IN_RUN = 256_000_000
 MOST_DEPTH = 100
+MOST_S = 5.0
+"""How long one step may calculate, in seconds of its thread's processor: one that stands still, or
+shares its core, has not calculated.
+"""
+_LOOK_AT_CLOCK = 64
+"""Counts between two looks at the clock."""
 ENTRY = 16
 """What an entry of a list or record costs beside its characters."""
 ROW = 50
@@ -29,17 +37,20 @@ class Allowance:
         left: for the step at hand; kept: what the run holds of earlier results.
     """
 
-    __slots__ = ("_known", "kept", "left")
+    __slots__ = ("_counts", "_known", "_until", "kept", "left")
 
     def __init__(self) -> None:
         self.left = MOST_IN_STEP
         self.kept = 0
         self._known: dict[int, tuple[Any, int]] = {}
+        self._counts = 0
+        self._until = thread_time() + MOST_S
 
     def begin(self) -> None:
         """Start to count for another step."""
         self.left = MOST_IN_STEP
         self._known.clear()
+        self._until = thread_time() + MOST_S
 
     def spend(self, value: Any, times: int = 1, extra: int = 0) -> None:
         """Count a value that is made or looked at `times` times.
@@ -75,6 +86,14 @@ class Allowance:
         self.left -= characters
         if self.left < 0:
             raise too_large()
+        self._counts += 1
+        if self._counts % _LOOK_AT_CLOCK == 0:
+            self.look_at_clock()
+
+    def look_at_clock(self) -> None:
+        """Raise as `spend` does when the step has calculated for too long."""
+        if thread_time() > self._until:
+            raise too_slow()
 
     def keep(self, value: Any) -> None:
         """Count a result that stays until the run ends.
@@ -127,6 +146,17 @@ def too_large() -> StepError:
         proven=True,
         retryable=False,
         facts={"most": MOST_IN_STEP},
+    )
+
+
+def too_slow() -> StepError:
+    text = f"This step calculated for longer than {span(MOST_S)}, so we stopped it. Filter the list"
+    return StepError(
+        "E-VALUE-LARGE",
+        f"{text} or shorten the text, or do less in one step.",
+        proven=True,
+        retryable=False,
+        facts={"limit": span(MOST_S)},
     )
 
 

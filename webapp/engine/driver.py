@@ -168,6 +168,8 @@ class Driver:
         while True:
             await self._look_beside()
             self._work_off()
+            if self.todo and self.desk.is_empty:
+                await asyncio.sleep(0)  # no commit lets others have their turn
             await self._commit()
             if self.end is not None:
                 return self.end

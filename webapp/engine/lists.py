@@ -46,6 +46,7 @@ def apply(items: Any, ops: Sequence[listops.ListOp], scope: Scope) -> ListResult
         )
     result = ListResult(list(items))
     for op in ops:
+        scope.allowance.look_at_clock()
         result.items = _apply(op, result, scope)
         if len(result.items) > MOST_ITEMS:
             raise StepError(
