@@ -87,6 +87,43 @@ def test_what_is_edited_before_it_is_approved_changes_what_the_next_step_sends(
     assert finish(run)["result"] == {"sent": "Sent: Dear Ada,\npay 11."}
 
 
+@pytest.mark.parametrize("number", [1e-7, 1e21, -12.5, 0])
+def test_a_number_that_may_be_edited_is_approved_as_it_stands_there(
+    waiting: Any, program: Any, owner: Browser, sweep: Sweep, change: Change, finish: Any,
+    number: float,
+) -> None:  # fmt: skip
+    shown = {"name": "text", "label": "Text", "value": [{"value": ["start", "x"]}]}
+    asks = letter(edit=["text"], show=[shown])
+    asks["inputs"] = [{"name": "x", "type": "any", "default": number}]
+    run, one = waiting(asks), asked(program)["id"]
+    url = f"/o/acme/approvals/{one}"
+    [typed] = re.findall(r'name="q-e.text"[^>]* value="([^"]+)"', owner.get(url).text)
+
+    said = press(owner, url, **{"q-e.text": typed})
+
+    assert said.status_code == 303
+    change(effective_at=now(), look_at=now())
+    sweep()
+    assert finish(run)["state"] == "done"
+    given = program.get(f"/api/v1/tasks/{run}.s_2").get_json()["output"]["values"]["text"]
+    assert given == number
+
+
+def test_line_ends_that_a_browser_changed_are_no_edit(
+    waiting: Any, program: Any, owner: Browser, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    plan = letter(edit=["text"])
+    plan["steps"][0]["with"]["text"] = "Dear Ada,\rpay 12.50."
+    run, one = waiting(plan), asked(program)["id"]
+    url = f"/o/acme/approvals/{one}"
+
+    press(owner, url, **{"q-e.text": "Dear Ada,\r\npay 12.50."})
+    change(effective_at=now(), look_at=now())
+    sweep()
+
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada,\rpay 12.50."}
+
+
 def test_what_is_wrong_stands_at_its_field_and_nothing_is_lost(
     waiting: Any, program: Any, owner: Browser
 ) -> None:

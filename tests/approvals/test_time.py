@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.approvals.conftest import Change, Sweep, answer, asked, letter, person, press, until
-from tests.fixtures import House
+from tests.fixtures import Browser, House
 from webapp.access.permissions import Role
 from webapp.kernel.clock import now
 
@@ -178,3 +179,69 @@ def test_looking_again_and_again_changes_nothing(
 
     assert asked(program)["state"] == "open"
     until(program, run, "waiting", runner)
+
+
+def test_what_was_edited_and_taken_back_goes_nowhere_when_nobody_answers_then(
+    waiting: Any, program: Any, owner: Browser, sweep: Sweep, change: Change, finish: Any
+) -> None:
+    run = waiting(letter(edit=["text"], due=HOUR, at_due="continue"))
+    one = asked(program)["id"]
+    url = f"/o/acme/approvals/{one}"
+    press(owner, url, **{"q-e.text": "Pay 999."})
+
+    owner.submit(f"{url}/undo")
+
+    assert asked(program)["show"][0]["value"] == "Dear Ada, pay 12.50."
+    pass_time(change)
+    sweep()
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
+
+
+def test_what_one_of_two_edited_goes_nowhere_when_the_other_does_not_answer(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any, acme: House,
+    owner: Browser,
+) -> None:  # fmt: skip
+    both = [person(acme, role) for role in (Role.OWNER, Role.ADMIN)]
+    plan = letter(who=both, need={"n": 2}, edit=["text"], due=HOUR, at_due="continue")
+    run, one = waiting(plan), asked(program)["id"]
+    assert answer(program, one, values={"text": "Pay 777."}).get_json()["agreed"] == ["Test"]
+
+    pass_time(change)
+    sweep()
+
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
+    page = owner.get(f"/o/acme/approvals/{one}").text
+    assert "Pay 777." not in page
+    assert re.search(r"Too few agreed by [^:]+:\d\d[^:]*: only Test\.", page)
+
+
+def test_an_edit_that_another_one_rejects_goes_nowhere(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any, acme: House,
+    signed_in: Any,
+) -> None:  # fmt: skip
+    both = [person(acme, role) for role in (Role.OWNER, Role.ADMIN)]
+    plan = letter(who=both, need={"n": 2}, edit=["text"], refusal="continue")
+    run, one = waiting(plan), asked(program)["id"]
+    answer(program, one, values={"text": "Pay 777."})
+
+    press(signed_in(acme, Role.ADMIN), f"/o/acme/approvals/{one}", "reject")
+    change(effective_at=now(), look_at=now())
+    sweep()
+
+    assert finish(run)["result"] == {"sent": "Sent: Dear Ada, pay 12.50."}
+    assert output(program, run)["decision"] == "reject"
+
+
+def test_when_too_few_have_agreed_the_run_says_who_has(
+    waiting: Any, program: Any, sweep: Sweep, change: Change, finish: Any, acme: House
+) -> None:
+    both = [person(acme, role) for role in (Role.OWNER, Role.ADMIN)]
+    run, one = waiting(letter(who=both, need="all", due=HOUR)), asked(program)["id"]
+    answer(program, one)
+
+    pass_time(change)
+    sweep()
+
+    said = finish(run)["error"]["text"]
+    assert said.startswith("Too few agreed by ")
+    assert said.endswith("(only Test), so the run stopped here.")

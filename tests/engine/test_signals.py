@@ -90,6 +90,38 @@ def test_a_signal_that_does_not_come_in_time_fails_the_step_or_not() -> None:
     assert run(patient, going_on) == End("done", result={})
 
 
+@pytest.mark.parametrize("by", ["signal", "time", "date", "child", "person"])
+def test_a_step_that_waits_ends_at_its_own_time_limit(by: str) -> None:
+    forever = {
+        "signal": waits("s_1"),
+        "time": {"id": "s_1", "kind": "wait", "with": {"for_s": 900}},
+        "date": {"id": "s_1", "kind": "wait", "with": {"until": "2099-01-01T00:00:00Z"}},
+        "child": calls("s_1"),
+        "person": {"id": "s_1", "kind": "approval", "with": {"who": [{"role": "owner"}]}},
+    }[by]
+    plan, journal = plan_of(forever | {"timeout_s": 60}), MemoryJournal()
+    ports = replace(fake_ports(), runs=Children())
+
+    parked = run(plan, journal, ports)
+    assert isinstance(parked, Park)
+    assert 59 < (parked.due_in_s or 0) <= 60
+    journal.rows[("s_1", 1)] = replace(journal.rows[("s_1", 1)], due_s=0.0)
+    end = run(plan, journal, ports)
+
+    assert isinstance(end, End)
+    assert (end.error or {})["code"] == "E-TIME"
+    assert journal.rows[("s_1", 1)].state == "failed"
+
+
+def test_a_wait_that_ends_before_its_time_limit_ends_well() -> None:
+    step = {"id": "s_1", "kind": "wait", "with": {"for_s": 30}, "timeout_s": 60}
+    journal = MemoryJournal()
+    run(plan_of(step), journal)
+    journal.rows[("s_1", 1)] = replace(journal.rows[("s_1", 1)], due_s=0.0)
+
+    assert run(plan_of(step), journal) == End("done", result={})
+
+
 def test_a_signal_is_heard_while_other_lanes_work() -> None:
     plan = plan_of(lanes("s_1", [waits("s_2")], [http("s_3")]))
     box = Mailbox()

@@ -118,10 +118,11 @@ def test_one_probe_goes_out_at_a_time(breakers: Breakers) -> None:
     until_half_open(breakers)
 
     probe = breakers.admit(ACME, SHOP)
-    with pytest.raises(ServiceOpen):
+    with pytest.raises(ServiceOpen) as refused:
         breakers.admit(ACME, SHOP)
 
     assert probe.probe
+    assert refused.value.wait_s <= 2.0  # nobody is told when the service is well
 
 
 def test_of_many_who_ask_at_the_same_moment_one_probes() -> None:

@@ -8,6 +8,7 @@ that one step may calculate: all runs of a worker, and its heartbeat, wait for i
 
 from __future__ import annotations
 
+import math
 from time import thread_time
 from typing import Any
 
@@ -44,7 +45,7 @@ class Allowance:
         self.kept = 0
         self._known: dict[int, tuple[Any, int]] = {}
         self._counts = 0
-        self._until = thread_time() + MOST_S
+        self._until = math.inf
 
     def begin(self) -> None:
         """Start to count for another step."""

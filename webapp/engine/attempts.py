@@ -9,7 +9,7 @@ from typing import Any
 
 from webapp.engine.canonical import from_bytes
 from webapp.engine.commands import Doubtful, Failed, Outcome, Spent, Start, Succeeded, Waits
-from webapp.engine.errors import StepError, span
+from webapp.engine.errors import StepError, took_too_long
 from webapp.engine.ports import WaitFor, Work
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
     except TimeoutError:
         if not clock.expired():
             return Failed(ours(start, proven=False), spent(work))
-        return Failed(_too_long(limit_s or 0), spent(work))
+        return Failed(took_too_long(limit_s or 0), spent(work))
     except asyncio.CancelledError:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise
@@ -90,8 +90,3 @@ def ours(start: Start, *, proven: bool) -> StepError:
     text = "Something went wrong on our side while this step was at work."
     facts = {"kind": start.step.kind_name}
     return StepError("E-OURS", text, proven=proven, retryable=False, facts=facts)
-
-
-def _too_long(limit_s: float) -> StepError:
-    text = f"This step took longer than {span(limit_s)}, so we stopped it."
-    return StepError("E-TIME", text, proven=False, facts={"limit": span(limit_s)})

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from webapp.engine.journal import HOLDERS
 from webapp.engine.plan import Limits, Plan, Step
+
+_WAITING = frozenset({"wait", "approval", "workflow"})
+"""Kinds whose time is no working time of the run."""
 
 
 def beyond_run(step: Step, run: Limits) -> Iterator[tuple[str, str]]:
-    """Yield each setting that allows a step more than the whole run may take, and what to say."""
-    if step.timeout_s is not None and step.timeout_s > run.seconds:
+    """Yield each limit of a step that limits nothing, or allows more than the whole run may take,
+    and what to say.
+    """
+    if step.timeout_s is not None and step.kind in HOLDERS:
+        yield "timeout_s", "its time limit does nothing: give one to the steps in it"
+    elif step.timeout_s and step.timeout_s > run.seconds and step.kind not in _WAITING:
         yield "timeout_s", "one try of it may take longer than the whole run may work"
     if step.cost_usd and run.cost_usd and Decimal(step.cost_usd) > Decimal(run.cost_usd):
         yield "cost_usd", "it may cost more than the whole run may"

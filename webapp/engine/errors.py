@@ -77,3 +77,8 @@ def span(seconds: float) -> str:
             count = int(seconds // size)
             return f"{count} {word}" + ("" if count == 1 else "s")
     return "1 second" if seconds == 1 else f"{seconds:g} seconds"
+
+
+def took_too_long(limit_s: float) -> StepError:
+    text = f"This step took longer than {span(limit_s)}, so we stopped it."
+    return StepError("E-TIME", text, proven=False, facts={"limit": span(limit_s)})

@@ -37,6 +37,7 @@ from webapp.engine.rows import (
     wait_request,
 )
 from webapp.engine.tree import Tree
+from webapp.engine.waiting import within
 
 PASSED_BY = frozenset({"off", "branch", "sent_before"})
 """Reasons for which a step is skipped and its block goes on."""
@@ -170,6 +171,7 @@ class Outcomes(Tree):
         self.unknown += 1
 
     def _wait(self, task: Task, what: WaitFor, spent: Spent) -> None:
+        what = within(what, task.step.step.timeout_s, str(self.now.get("time")))
         record = row(task, "waiting", spent, request=wait_request(what))
         record.due_s, record.due_at = what.due_s, what.due_at
         self.settle(record)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from webapp.engine.commands import Failed, Outcome, Start, Succeeded
-from webapp.engine.errors import StepError
+from webapp.engine.errors import StepError, took_too_long
 from webapp.engine.journal import Record
 from webapp.engine.mailbox import Arrival, frozen_of
 from webapp.engine.ports import WaitFor
 from webapp.engine.steps import KINDS, part
 from webapp.engine.steps.kind import StepKind
+
+LIMIT: Final = "limit_s"
+"""Of what a waiting row keeps: its step's own time limit, when that is what comes first."""
+
+
+def within(what: WaitFor, limit_s: float | None, now: str) -> WaitFor:
+    """Return what a step waits for that may take `limit_s`: the sooner of the two times."""
+    times = [] if what.due_s is None else [what.due_s]
+    if what.due_at is not None:
+        times.append((what.due_at - datetime.fromisoformat(now)).total_seconds())
+    if limit_s is None or min(times, default=math.inf) <= limit_s:
+        return what
+    return WaitFor(due_s=float(limit_s), frozen={**what.frozen, LIMIT: limit_s})
 
 
 def late(record: Record, now: str) -> Outcome:
@@ -21,10 +36,15 @@ def late(record: Record, now: str) -> Outcome:
         record: the waiting row.
         now: the time, as results say it.
     """
+    frozen = frozen_of(record)
+    if LIMIT in frozen:
+        error = took_too_long(frozen[LIMIT])
+        error.proven, error.retryable = True, False  # as below
+        return Failed(error)
     act = kind_of(record).late
     if act is None:
         return Succeeded({"at": now})
-    return _outcome(lambda: act(frozen_of(record), now))
+    return _outcome(lambda: act(frozen, now))
 
 
 def heard(record: Record, arrival: Arrival) -> Outcome:
