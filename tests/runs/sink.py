@@ -16,6 +16,7 @@ class Sink(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Hand)
         self.sent: list[str] = []
         self.keys: list[str | None] = []
+        self.runs: list[str | None] = []
         self.refused: set[str] = set()
         self.speaks = threading.Event()
         self.speaks.set()
@@ -32,6 +33,7 @@ class Hand(http.server.BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.sent.append(self.path)
         self.server.keys.append(self.headers.get("Idempotency-Key"))
+        self.server.runs.append(self.headers.get("X-Run-Id"))
         self.server.speaks.wait()
         body = f'{{"number": {len(self.server.sent)}}}'.encode()
         self.send_response(400 if self.path in self.server.refused else 200)

@@ -422,6 +422,7 @@ def test_what_was_on_its_way_in_a_called_run_goes_on_with_its_key(
     assert sink.sent == ["/one", "/one"]
     assert len(sink.keys) == 2
     assert len(set(sink.keys)) == 1
+    assert all(one and one.startswith("run_") for one in sink.runs)
 
 
 def test_a_called_run_that_was_mended_sends_nothing_twice(

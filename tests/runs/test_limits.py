@@ -181,6 +181,25 @@ def test_queued_runs_go_one_after_the_other_in_their_order(
     assert counter.arrived[1::2] == ["s_2"] * 6
 
 
+def test_a_line_behind_a_run_that_waits_for_somebody_says_for_whom(
+    make_live: Any, start: Any, program: Program, follow: Follow, crew: Crew
+) -> None:
+    asks = {"id": "s_1", "kind": "approval", "name": "Ask", "with": {"who": [{"role": "owner"}]}}
+    workflow = make_live({"plan": 1, "steps": [asks]})
+    pace(program, workflow, run_mode="queued")
+    first, second = started(start, workflow, 2)
+    crew()
+    until(lambda: _is_behind(follow.get(second)), "the second is set aside")
+
+    said = follow.get(second)["line"]["held"]
+
+    assert said == (
+        "Waiting for its turn: runs of this workflow go one after the other. "
+        f"Run {first[-6:]} is before it, and waits for somebody's answer."
+    )
+    assert program.get(f"{API}/queue").get_json()["oldest_s"] is not None
+
+
 def test_a_second_start_of_a_workflow_that_runs_once_at_a_time_is_refused(
     make_live: Any, start: Any, program: Program, follow: Follow, counter: Counter, crew: Crew
 ) -> None:

@@ -150,7 +150,8 @@ def test_what_a_file_has_and_we_cannot_keep_is_said(program: Any) -> None:
 
     answer = program.post("/api/v1/import", json=document)
     assert answer.get_json()["left_out"] == ["2 tags", "1 way to start", "1 sample value"]
-    for wrong in ({"deckhand": 2}, {"extra": 1}, {"workflow": {"name": ""}}, {"plan": {"plan": 9}}):
+    formats: list[dict[str, Any]] = [{"deckhand": 2}, {"deckhand": True}, {"plan": {"plan": 9}}]
+    for wrong in (*formats, {"extra": 1}, {"workflow": {"name": ""}}):
         assert program.post("/api/v1/import", json={**document, **wrong}).status_code == 422
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id, exact
+from webapp.kernel.asking import CountingNumber, Listed, a_cursor, an_id, exact, whole
 from webapp.kernel.drafts import Draft
 
 
@@ -199,7 +199,7 @@ class Export(Draft):
         {"deckhand": 1, "workflow": {"name": "Greeting", "about": "Says hello."}, "plan": EXAMPLE}
     )
 
-    deckhand: Literal[1] = Field(title="Format")
+    deckhand: Annotated[Literal[1], BeforeValidator(whole)] = Field(title="Format")
     workflow: ExportedWorkflow = Field(title="Workflow")
     plan: PlanDocument
     starts: Annotated[list[dict[str, Any]], Field(max_length=50)] = []
