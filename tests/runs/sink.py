@@ -10,11 +10,15 @@ Doc = dict[str, Any]
 
 
 class Sink(http.server.ThreadingHTTPServer):
-    """Counts what is sent, refuses what it is told to refuse, and keeps silent while it is to."""
+    """Counts what is sent and read, gives what it is told to give, refuses what it is told to
+    refuse, and keeps silent while it is to.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Hand)
         self.sent: list[str] = []
+        self.read: list[str] = []
+        self.gives: dict[str, bytes] = {}
         self.keys: list[str | None] = []
         self.runs: list[str | None] = []
         self.refused: set[str] = set()
@@ -42,9 +46,26 @@ class Hand(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_GET(self) -> None:
+        self.server.read.append(self.path)
+        if self.path not in self.server.gives:
+            self.send_error(501)
+            return
+        self.server.speaks.wait()
+        body = self.server.gives[self.path]
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def log_message(self, *_: object) -> None:
         return None
 
 
 def post(step_id: str, url: str) -> Doc:
     return {"id": step_id, "kind": "http", "name": url[-5:], "with": {"method": "POST", "url": url}}
+
+
+def read(step_id: str, url: str) -> Doc:
+    return {"id": step_id, "kind": "http", "name": url[-5:], "with": {"method": "GET", "url": url}}

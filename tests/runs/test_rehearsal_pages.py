@@ -57,20 +57,6 @@ def test_a_rehearsal_is_marked_and_lists_what_it_would_have_sent(
     assert '<span class="tag">Rehearsal</span>' in listed
 
 
-def test_a_workflow_that_would_have_been_started_is_said_by_its_name(
-    owner: Browser, make_live: Any, start: Any, finish: Any
-) -> None:
-    called = make_live(plan_of(text("s_1", "x")), "Send the letters")
-    calls = {"id": "s_1", "kind": "workflow", "with": {"workflow": called}}
-    run = start(make_live(plan_of(calls)), rehearsal=True).get_json()["id"]
-    assert finish(run)["state"] == "done"
-
-    page = owner.get(url_of(run)).text
-
-    assert "Step 1 “Run another workflow”: Send the letters" in page
-    assert called not in page
-
-
 def test_a_rehearsal_does_not_pause_between_rounds(make_live: Any, start: Any, finish: Any) -> None:
     twice = {"all": [{"value": [{"value": ["s_1", "round"]}], "is": "equal", "to": 2}]}
     settings = {"until": twice, "pause_s": 3600, "steps": [text("s_2", "x")]}

@@ -30,7 +30,8 @@ async def attempt(start: Start, request: bytes, work: Work) -> Outcome:
     """
     perform = start.step.kind.perform
     assert perform is not None
-    if work.rehearses and start.step.effect != "none":
+    is_written_down = start.step.effect != "none" and not start.step.kind.rehearses_inside
+    if work.rehearses and is_written_down:
         return Succeeded(would_send(request), spent(work))
     limit_s = start.step.timeout_s
     clock = asyncio.timeout(limit_s)

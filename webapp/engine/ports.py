@@ -107,6 +107,8 @@ class Runs(Protocol):
     ) -> tuple[str, int]:
         """Start a run for the step at `path`, once however often it is asked.
 
+        What a rehearsal starts is a rehearsal.
+
         Args:
             limit_nano: what it may cost at most, by the limits around the step.
 

@@ -432,7 +432,8 @@ class RunSummary(BaseModel):
     workflow: Reference
     version: int | None = Field(description="null is a copy of the draft")
     kind: str = Field(
-        description="normal; tryout (of a draft); rehearsal (sends nothing); child (of a run)"
+        description="normal; tryout (of a draft); rehearsal (sends nothing, nor does what it "
+        "starts); child (of a run)"
     )
     queued_at: datetime
     started_at: datetime | None

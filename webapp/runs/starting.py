@@ -62,12 +62,15 @@ Which = int | Literal["live", "draft"]
 class Parent:
     """The step of another run that starts a run, and how deep that run itself stands.
 
-    Attributes: limit_nano: what the limits around the step leave for it; None: there are none.
+    Attributes:
+        rehearses: whether it is a rehearsal; then so is what it starts.
+        limit_nano: what the limits around the step leave for it; None: there are none.
     """
 
     run_id: UUID
     path: str
     depth: int
+    rehearses: bool
     limit_nano: int | None = None
 
 
@@ -153,7 +156,7 @@ def start_run(
         workflow_id=chosen.workflow_id,
         version_id=chosen.version_id,
         state="queued",
-        kind="rehearsal" if rehearsal else _kind(chosen, parent),
+        kind=_kind(chosen, parent, rehearsal=rehearsal),
         started_by_kind=ctx.actor.kind if parent is None else "parent",
         started_by=ctx.actor.id,
         started_by_name=ctx.actor.name,
@@ -268,7 +271,9 @@ def start_run_once(
         return earlier
 
 
-def _kind(chosen: KnownPlan, parent: Parent | None) -> str:
+def _kind(chosen: KnownPlan, parent: Parent | None, *, rehearsal: bool) -> str:
+    if rehearsal or (parent is not None and parent.rehearses):
+        return "rehearsal"
     if parent is not None:
         return "child"
     return "tryout" if chosen.number is None else "normal"

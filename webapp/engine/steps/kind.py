@@ -64,6 +64,8 @@ class StepKind:
     """Makes the result when the time is over first, with that time; raises StepError to fail."""
     rehearsed: Callable[[Frozen], dict[str, Any]] | None = None
     """Makes the result that a rehearsal goes on with, since it waits for nothing."""
+    rehearses_inside: bool = False
+    """A rehearsal performs it too: what it starts is a rehearsal itself."""
     prepare: Callable[[Any, Scope], bytes] | None = None
     perform: Callable[[bytes, Work], Awaitable[dict[str, Any] | WaitFor]] | None = None
     timeout_s: int | None = 120

@@ -108,5 +108,6 @@ KIND = StepKind(
     prepare=prepare,
     perform=perform,
     heard=heard,
+    rehearses_inside=True,
     timeout_s=60,
 )

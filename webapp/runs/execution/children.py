@@ -66,7 +66,7 @@ class ChildRuns:
                 dict(inputs),
                 version,  # type: ignore[arg-type]  # as the step's settings have it
                 key=f"child:{mine.public}:{path}",
-                parent=starting.Parent(mine.run_id, path, mine.depth, limit_nano),
+                parent=starting.Parent(mine.run_id, path, mine.depth, mine.rehearses, limit_nano),
             )
 
         return await self._patiently(path, begin, {"workflow": workflow})
