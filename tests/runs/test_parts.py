@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import Counter as Counted
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -533,6 +534,29 @@ def test_a_rehearsal_in_parts_says_what_it_would_have_sent(
     assert sink.sent == []
     page = owner.get(f"/o/acme/runs/{run}").text
     assert f"{sink.url}/29" in page
+
+
+def test_what_parts_of_a_rehearsal_call_is_rehearsed_and_so_are_the_parts_of_that(
+    start: Any, make_live: Any, runners: list[Runner], follow: Any, sink: Sink, owner: Any
+) -> None:
+    letters = {"list": [str(n) for n in range(12)]}
+    called = over(0, post("s_2", f"{sink.url}/inner"), SAYS, list=letters) | {"inputs": []}
+    calls = {"id": "s_2", "kind": "workflow", "with": {"workflow": make_live(called, "Called")}}
+    caller = make_live(over(0, calls, post("s_3", f"{sink.url}/outer"), SAYS), "Caller")
+    inputs = {"items": list(range(12))}
+
+    run = start(caller, inputs=inputs, rehearsal=True).get_json()["id"]
+
+    found = settled(follow, runners, run)
+    assert found["state"] == "done", found["error"]
+    assert sink.sent == []
+    listed = json.loads(owner.get(f"/o/acme/runs/{run}/would-send.json").text)
+    asked = Counted(one["Request"].rpartition("/")[2] for one in listed)
+    assert asked == {"inner": 12 * 12, "outer": 12}
+    places = [one["step"] for one in listed]
+    assert places.count("“outer” in step 1, item 12") == 1
+    assert places.count("“inner” in step 1, item 12 of Called") == 12
+    assert len({one["run"] for one in listed}) == 1 + 12
 
 
 def test_another_organization_sees_no_part(

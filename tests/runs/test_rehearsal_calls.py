@@ -15,6 +15,7 @@ from tests.runs.sink import Sink, post, read
 from tests.runs.test_again import calls
 from tests.runs.test_pages import counted, url_of
 from tests.workflows.plans import plan_of, text
+from webapp.kernel import jsons
 
 Doc = dict[str, Any]
 Rehearse = Callable[..., Doc]
@@ -57,6 +58,16 @@ def called_by(program: Any, run: str, path: str) -> str:
     return found
 
 
+def would_send(owner: Browser, run: str) -> list[Doc]:
+    found: list[Doc] = jsons.loads(owner.get(f"{url_of(run)}/would-send.json").text)
+    return found
+
+
+def requests(listed: list[Doc]) -> list[str]:
+    """Return the last part of the address of each request."""
+    return [str(one["Request"]).rpartition("/")[2] for one in listed]
+
+
 def test_a_called_workflow_is_rehearsed_and_what_it_gives_is_seen_behind_it(
     program: Any, make_live: Any, rehearse: Rehearse, sink: Sink
 ) -> None:
@@ -84,7 +95,7 @@ def within_rounds(step: Doc) -> Doc:
 
 @pytest.mark.parametrize("around", [within_a_list, within_rounds])
 def test_nothing_leaves_the_machine_from_a_grandchild(
-    make_live: Any, rehearse: Rehearse, sink: Sink, around: Any
+    make_live: Any, rehearse: Rehearse, sink: Sink, owner: Browser, around: Any
 ) -> None:
     between = make_live(plan_of(calls("s_1", make_live(orders(sink), "Order paper"))), "Between")
 
@@ -92,10 +103,11 @@ def test_nothing_leaves_the_machine_from_a_grandchild(
 
     assert run["state"] == "done", run["error"]
     assert (sink.sent, sink.read) == ([], ["/stock"] * 3)
+    assert requests(would_send(owner, run["id"])) == ["order"] * 3
 
 
 def test_nothing_leaves_the_machine_from_what_is_not_waited_for(
-    program: Any, make_live: Any, rehearse: Rehearse, finish: Any, sink: Sink
+    program: Any, make_live: Any, rehearse: Rehearse, finish: Any, sink: Sink, owner: Browser
 ) -> None:
     step = calls("s_1", make_live(orders(sink), "Order paper"))
     step["with"]["wait"] = False
@@ -105,6 +117,7 @@ def test_nothing_leaves_the_machine_from_what_is_not_waited_for(
 
     assert (child["kind"], child["state"]) == ("rehearsal", "done")
     assert (sink.sent, sink.read) == ([], ["/stock"])
+    assert requests(would_send(owner, run["id"])) == ["order"]
 
 
 def test_an_approval_in_a_called_workflow_is_asked_of_nobody(
@@ -118,6 +131,22 @@ def test_an_approval_in_a_called_workflow_is_asked_of_nobody(
     assert program.get("/api/v1/approvals").get_json()["items"] == []
 
 
+def test_the_list_has_what_called_workflows_would_have_sent_and_leads_to_their_runs(
+    program: Any, owner: Browser, sink: Sink, rehearsed: Doc
+) -> None:
+    run = rehearsed["id"]
+    child = called_by(program, run, "s_2")
+
+    page, listed = owner.get(url_of(run)).text, would_send(owner, run)
+
+    assert sink.sent == []
+    assert "<dt>Would have sent</dt><dd>3</dd>" in page
+    assert f"Step 1 “order” of Order paper: POST {sink.url}/order" in page
+    assert f'href="{url_of(child)}"' in page
+    found = [(one["run"], one["path"]) for one in listed]
+    assert found == [(run, "s_1"), (run, "s_3"), (child, "s_1")]
+
+
 def test_a_called_workflow_says_on_its_own_page_that_it_is_a_rehearsal(
     program: Any, owner: Browser, rehearsed: Doc
 ) -> None:
@@ -128,14 +157,30 @@ def test_a_called_workflow_says_on_its_own_page_that_it_is_a_rehearsal(
     assert "Started by" in page
 
 
+def test_a_rehearsal_that_is_run_again_from_behind_a_call_still_lists_what_that_would_have_sent(
+    program: Any, owner: Browser, finish: Any, sink: Sink, rehearsed: Doc
+) -> None:
+    answer = program.post(
+        f"/api/v1/runs/{rehearsed['id']}/again",
+        json={"from": "s_3"},
+        headers={"Idempotency-Key": "once more"},
+    )
+    run = finish(answer.get_json()["id"])
+
+    assert (run["kind"], run["state"]) == ("rehearsal", "done")
+    assert (sink.sent, sink.read) == ([], ["/stock"])
+    assert sorted(requests(would_send(owner, run["id"]))) == ["one", "order", "two"]
+
+
 def test_a_called_workflow_that_failed_is_rehearsed_when_the_rehearsal_is_run_again(
-    program: Any, make_live: Any, rehearse: Rehearse, finish: Any, sink: Sink
+    program: Any, make_live: Any, rehearse: Rehearse, finish: Any, sink: Sink, owner: Browser
 ) -> None:
     fails = {"id": "s_2", "kind": "stop", "with": {"as": "failed", "message": "Enough."}}
     last = post("s_3", f"{sink.url}/last")
     called = make_live(plan_of(post("s_1", f"{sink.url}/order"), fails, last), "Order paper")
     run = rehearse(plan_of(calls("s_1", called)))
     assert run["state"] == "failed"
+    assert requests(would_send(owner, run["id"])) == ["order"]
     rev = program.get(f"/api/v1/workflows/{called}").get_json()["rev"]
     mended = plan_of(post("s_1", f"{sink.url}/order"), text("s_2"), last)
     program.put(f"/api/v1/workflows/{called}", json={"rev": rev, "plan": mended})
@@ -148,6 +193,7 @@ def test_a_called_workflow_that_failed_is_rehearsed_when_the_rehearsal_is_run_ag
 
     assert new["state"] == "done", new["error"]
     assert sink.sent == []
+    assert requests(would_send(owner, new["id"])) == ["order", "last"]
 
 
 def test_a_rehearsal_that_is_cancelled_cancels_what_it_called(

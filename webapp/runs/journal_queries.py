@@ -162,7 +162,7 @@ def count_sent(ctx: Context, run_id: UUID) -> int:
     """Return how much a run has sent outside, its parts and the runs that it has started too."""
     query = select(func.count()).where(
         Step.organization_id == ctx.organization_id,
-        Step.run_id.in_(_below(ctx, run_id)),
+        Step.run_id.in_(_below(ctx, [run_id])),
         Step.effect != "none",
         Step.kind != "workflow",  # what it starts counts by itself
         Step.state == "succeeded",
@@ -183,7 +183,7 @@ def arrived_perhaps(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
         select(Step.state, Step.error)
         .where(
             Step.organization_id == ctx.organization_id,
-            Step.run_id.in_(_below(ctx, run_id)),
+            Step.run_id.in_(_below(ctx, [run_id])),
             Step.effect != "none",
             Step.kind != "workflow",
             Step.state.in_(("failed", "cancelled", "skipped", "unknown")),
@@ -195,25 +195,52 @@ def arrived_perhaps(ctx: Context, run_id: UUID, most: int) -> Sequence[Any]:
     return ctx.session.execute(query).all()
 
 
-def _below(ctx: Context, run_id: UUID) -> Select[Any]:
-    """Return the ids of a run, its parts, and the runs that it has started."""
+def _below(ctx: Context, runs: Collection[UUID]) -> Select[Any]:
+    """Return the ids of these runs, their parts, and the runs that they have started."""
     here = Run.organization_id == ctx.organization_id
-    below = select(Run.id).where(here, Run.id == run_id).cte(recursive=True)
+    below = select(Run.id).where(here, Run.id.in_(runs)).cte(recursive=True)
     below = below.union(select(Run.id).where(here).join(below, Run.parent_run == below.c.id))
     return select(below.c.id)
 
 
 def unsent_steps(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:
-    """Return the steps and calls that would have had an effect, with what they gave, in order."""
+    """Return the steps and calls that would have had an effect, with what they gave: of these runs
+    and all below them, run by run in the order in which these were started.
+    """
     query = (
-        select(Step.path, Step.result, Step.result_file)
+        select(Step.run_id, Step.path, Step.result, Step.result_file)
         .where(
-            Step.run_id.in_(runs),
+            Step.run_id.in_(_below(ctx, runs)),
             Step.organization_id == ctx.organization_id,
             Step.effect != "none",
+            Step.kind != "workflow",  # what it starts says so itself
             Step.state.in_(("succeeded", "reused")),
         )
-        .order_by(Step.seq, Step.path)
+        .order_by(Step.run_id, Step.seq, Step.path)
+        .limit(most)
+    )
+    return ctx.session.execute(query).all()
+
+
+def origins(ctx: Context, runs: Collection[UUID]) -> Sequence[Any]:
+    """Return of these runs what they are runs of, and which runs they belong to."""
+    columns = (Run.id, Run.kind, Run.parent_run, Run.workflow_id, Run.version_id)
+    query = select(*columns).where(Run.organization_id == ctx.organization_id, Run.id.in_(runs))
+    return ctx.session.execute(query).all()
+
+
+def reused_calls(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:
+    """Return what those steps gave, of these runs and all below them, that had started a run in
+    one that is repeated.
+    """
+    query = (
+        select(Step.result, Step.result_file)
+        .where(
+            Step.run_id.in_(_below(ctx, runs)),
+            Step.organization_id == ctx.organization_id,
+            Step.kind == "workflow",
+            Step.state == "reused",
+        )
         .limit(most)
     )
     return ctx.session.execute(query).all()
