@@ -7,11 +7,15 @@ import uuid
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, insert, literal, select
+from sqlalchemy import text as sql
 
 from tests.runs.sink import Sink, post
 from tests.runs.test_signals import eventually
 from tests.workflows.plans import plan_of, text
 from webapp.runs.execution.runner import Runner
+from webapp.runs.execution.statements import SEE_EVERYTHING
+from webapp.runs.models import Step
 
 NEVER = {"all": [{"value": 1, "is": "equal", "to": 2}]}
 ALWAYS = {
@@ -170,6 +174,44 @@ def test_neither_are_repetitions_that_take_over_a_step_of_which_something_failed
         assert found["word"] == "Finished with problems"
         said = "A tool call failed" if used == "tool" else "Its run had problems"
         assert said in owner.get(f"/o/acme/runs/{run}").text
+
+
+@pytest.mark.parametrize("used", ["tool", "run"])
+def test_nor_are_those_that_skip_such_a_step_since_it_was_sent(
+    program: Any, owner: Any, make_live: Any, start: Any, runner: Runner, engine: Engine, used: str
+) -> None:
+    step = asks("1/0")
+    if used == "run":
+        reckons = {"tool": "calculator", "args": {"expression": "1/0"}}
+        fails = {"id": "s_1", "kind": "tool", "with": reckons, "on_failure": {"do": "continue"}}
+        other = make_live(plan_of(fails, text("s_2")), "Other")
+        step = {"id": "s_1", "kind": "workflow", "with": {"workflow": other}}
+    run = start(make_live(plan_of(step, text("s_3")), "Caller")).get_json()["id"]
+    assert eventually(program, run, "done", "failed")["word"] == "Finished with problems"
+    if used == "tool":
+        send_by_a_call(engine)
+
+    for _ in range(2):
+        found = run_again(program, run, "s_1")
+        run = found["id"]
+
+        assert ("s_1", "skipped") in [(one["path"], one["state"]) for one in found["tasks"]]
+        assert (found["word"], found["problems"]) == ("Finished with problems", True)
+        assert (
+            "Was sent before, so not again. Something in it failed"
+            in owner.get(f"/o/acme/runs/{run}").text
+        )
+
+
+def send_by_a_call(engine: Engine) -> None:
+    """Let the agent that has reckoned have sent something as well."""
+    ours = {"path": "s_1/call_2", "state": "succeeded", "effect": "idempotent"}
+    same = [column for column in Step.__table__.c if column.name not in ours]
+    second = select(*map(literal, ours.values()), *same).where(Step.path == "s_1/call_1")
+    with engine.begin() as writing:
+        if writing.dialect.name == "postgresql":
+            writing.execute(sql(SEE_EVERYTHING))
+        writing.execute(insert(Step).from_select([*ours, *same], second))
 
 
 def test_nor_are_those_that_many_failed_runs_get_at_once(

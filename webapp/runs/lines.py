@@ -205,7 +205,7 @@ class Lines:
             "sent_before": "Was sent before, so not again",
         }
         if reason in notes:
-            return notes[reason]
+            return notes[reason] + (". Something in it failed" if said.get("problems") else "")
         if said.get("problems"):
             return "Its run had problems" if row.kind == "workflow" else "A tool call failed"
         return f"{attempts} attempts" if attempts > 1 else ""

@@ -116,6 +116,11 @@ class Row:
         is_open = self.state in {"unknown", "intent"}
         return "doubtful" if self.was_cut_off or is_open or self.said.get("doubtful") else "sent"
 
+    @property
+    def had_problems(self) -> bool:
+        """Whether a run that keeps it, whatever it says of it, must not be green."""
+        return self.state == "failed" or bool(self.said.get("problems"))
+
 
 @requires(Permission.VIEW_RUNS)
 def journal_of(ctx: Context, run_id: UUID) -> list[Row]:
@@ -279,12 +284,13 @@ def begin_with(ctx: Context, run_id: UUID, taken: Taken) -> None:
     skipped, resumed = set(taken.skipped), set(taken.resumed)
     for member in {row.run_id for row in taken.rows}:
         take_over(ctx, member, run_id, [row.path for row in taken.kept if row.run_id == member])
-        paths: dict[WhySkipped, list[str]] = {}
+        paths: dict[tuple[WhySkipped, bool], list[str]] = {}
         for row in taken.rows:
             if row.run_id == member and row.path in skipped:
-                paths.setdefault(row.why_skipped, []).append(row.path)
-        for why, those in paths.items():
-            _copy(ctx, member, run_id, those, "skipped", _SAID[why])
+                paths.setdefault((row.why_skipped, row.had_problems), []).append(row.path)
+        for (why, had_problems), those in paths.items():
+            said = _SAID[why] | ({"problems": True} if had_problems else {})
+            _copy(ctx, member, run_id, those, "skipped", said)
         mine = [row.path for row in taken.rows if row.run_id == member and row.path in resumed]
         _copy(ctx, member, run_id, mine, "intent")
     ctx.session.execute(update(Lease).where(Lease.run_id == run_id).values(done=taken.done))
