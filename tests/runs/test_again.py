@@ -450,6 +450,53 @@ def test_a_called_run_that_was_mended_sends_nothing_twice(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_what_a_called_run_has_sent_that_was_run_again_by_itself_is_not_sent_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink, times: int
+) -> None:
+    sink.refused.add("/two")
+    two = [{"value": ["s_2", "body", "number"]}]
+    gives = [{"name": "n", "label": "N", "type": "number", "value": two}]
+    called = make_live(sends(sink) | {"result": gives}, "Called")
+    given = [{"name": "n", "label": "N", "type": "number", "value": [{"value": ["s_1", "n"]}]}]
+    caller = make_live(plan_of(calls("s_1", called), result=given), "Caller")
+    run = start(caller).get_json()["id"]
+    eventually(program, run, "failed")
+    child = sent_by(program, run, "failed")
+    for left in reversed(range(times)):
+        if not left:
+            sink.refused.clear()
+        child = again(program, child, {"from": "s_2"}).get_json()["id"]
+        eventually(program, child, "failed" if left else "done")
+
+    new = again(program, run, {"from": "s_1"}).get_json()["id"]
+
+    last = 2 + times
+    assert eventually(program, new, "done", "failed")["result"] == {"n": last}
+    assert sink.sent == ["/mail", *["/two"] * (last - 1)]
+    tasks = program.get(f"/api/v1/runs/{sent_by(program, new, 'done')}").get_json()["tasks"]
+    assert {task["path"]: task["state"] for task in tasks} == {"s_1": "reused", "s_2": "skipped"}
+
+
+def test_what_a_run_sent_that_only_a_later_repetition_has_called_is_not_sent_again(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused |= {"/one", "/two"}
+    inner = make_live(sends(sink), "Inner")
+    between = make_live(plan_of(post("s_1", f"{sink.url}/one"), calls("s_2", inner)), "Between")
+    run = start(make_live(plan_of(calls("s_1", between)), "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+    sink.refused.remove("/one")
+    alone = again(program, sent_by(program, run, "failed"), {"from": "s_1"}).get_json()["id"]
+    eventually(program, alone, "failed")
+    sink.refused.clear()
+
+    new = again(program, run, {"from": "s_1"}).get_json()["id"]
+
+    assert eventually(program, new, "done", "failed")["state"] == "done"
+    assert sink.sent == ["/one", "/one", "/mail", "/two", "/two"]
+
+
 def test_what_is_not_come_to_any_more_is_not_on_its_way_for_ever(
     program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
 ) -> None:
@@ -553,9 +600,9 @@ def test_a_repetition_of_a_run_that_is_forgotten_calls_as_any_run_does(
     assert sink.sent == ["/mail", "/two"] * 2
 
 
-def sent_by(program: Any, run: str) -> str:
+def sent_by(program: Any, run: str, state: str = "waiting") -> str:
     """Return the run that the first step of a run has started."""
-    eventually(program, run, "waiting")
+    eventually(program, run, state)
     asked = program.get(f"/api/v1/tasks/{run}.s_1").get_json()["input"]
     child: str = asked["child"]
     return child

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -14,7 +14,8 @@ from webapp.access.permissions import Permission
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
 from webapp.engine.reuse import is_untouched
-from webapp.runs.families import family, whole_of
+from webapp.runs.families import families, whole_of
+from webapp.runs.later import repetitions_of, with_later
 from webapp.runs.models import PART, Run, Step
 from webapp.runs.taking_over import END, Taken, journal_of, rows_in, taken_from
 from webapp.workflows.comparing import changed_steps
@@ -38,20 +39,30 @@ class Called:
 def called_before(ctx: Context, parent_run: UUID, path: str) -> Called | None:
     """Return the run that the step at a path had started in the run that this one repeats.
 
-    Of several repetitions the last counts that came so far.
+    Of several repetitions the last counts that came so far; one beside it, which repeats the same
+    run, only if no other did.
     """
-    above: Run | None = whole_of(ctx, ctx.get(Run, parent_run))
+    asks = whole_of(ctx, ctx.get(Run, parent_run))
+    above: Run | None = asks
     for _ in range(_MOST_REPEATED):
         if above is None or above.again_of is None:
             break  # the first one, or what it repeats is forgotten
-        members = family(ctx, above.again_of)
-        called = (Run.parent_run.in_(members), Run.parent_path == path, Run.kind != PART)
-        found = ctx.session.scalars(select(Run).where(*called).limit(1)).one_or_none()
-        if found is not None and found.parent_run is not None:
-            steps = rows_in(ctx, {found.parent_run: ""}, Step.path == path)
-            return Called(found, any(step.state == "succeeded" for step in steps))
+        beside = [one for one in repetitions_of(ctx, above.again_of) if one != asks.id]
+        for repeated in ([above.again_of], beside):
+            if (called := _called_in(ctx, families(ctx, repeated), path)) is not None:
+                return called
         above = ctx.session.get(Run, above.again_of)
     return None
+
+
+def _called_in(ctx: Context, members: Iterable[UUID], path: str) -> Called | None:
+    called = (Run.parent_run.in_(members), Run.parent_path == path, Run.kind != PART)
+    newest = select(Run).where(*called).order_by(Run.id.desc()).limit(1)
+    found = ctx.session.scalars(newest).one_or_none()
+    if found is None or found.parent_run is None:
+        return None
+    steps = rows_in(ctx, {found.parent_run: ""}, Step.path == path)
+    return Called(found, any(step.state == "succeeded" for step in steps))
 
 
 @requires(Permission.START_RUNS)
@@ -59,7 +70,8 @@ def go_on_from(
     ctx: Context, called: Called, run: Run, given: Collection[str], plan: Plan
 ) -> Taken | None:
     """Let a run that a step of a repetition starts go on where the one before it failed, so that
-    nothing that it sent is sent twice; None: it begins anew, being about something else.
+    nothing that it sent, or that repetitions of it have sent since, is sent twice; None: it begins
+    anew, being about something else.
 
     Nobody is asked about what was on its way and may be repeated: it goes on as after a loss.
 
@@ -80,7 +92,9 @@ def go_on_from(
         if run.inputs != old.inputs:
             changed = [step.id for step in plan.walk()]
     failed_at = END if old.state == "done" else str((old.error or {}).get("path") or "")
-    taken = taken_from(old, journal_of(ctx, old.id), plan, failed_at, (), changed)
+    rows = journal_of(ctx, old.id)
+    known = with_later(ctx, old.id, rows)
+    taken = taken_from(old, rows, plan, failed_at, (), changed, known)
     run.again_of, run.again_from = old.id, None if failed_at == END else failed_at or None
     _resume(taken, plan, changed)
     return taken

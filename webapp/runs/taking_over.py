@@ -260,6 +260,7 @@ def taken_from(
     start: str,
     wanted: Container[str] | None,
     changed: Collection[str] = (),
+    known: list[Row] | None = None,
 ) -> Taken:
     """Return what a run takes over that begins again from the step at `start`.
 
@@ -267,8 +268,10 @@ def taken_from(
         rows: the journal of the old run.
         plan: what the new one goes by, and `changed`: see `kept_of`.
         wanted: paths of effects that shall happen once more; None: all of them.
+        known: the journal with what later repetitions have sent; None: nobody is asked for it.
     """
     kept = kept_of(plan, rows, start, changed)
+    rows = rows if known is None else known
     sent = [one.path for one in sent_in(old, rows, kept, plan)]
     skipped = [] if wanted is None else [path for path in sent if path not in wanted]
     # What an agent has done that is skipped stays known to whoever runs the new run again.
@@ -282,7 +285,7 @@ def taken_from(
 def begin_with(ctx: Context, run_id: UUID, taken: Taken) -> None:
     """Write the steps of a run that was accepted just now."""
     skipped, resumed = set(taken.skipped), set(taken.resumed)
-    for member in {row.run_id for row in taken.rows}:
+    for member in {row.run_id for row in (*taken.rows, *taken.kept)}:
         take_over(ctx, member, run_id, [row.path for row in taken.kept if row.run_id == member])
         paths: dict[tuple[WhySkipped, bool], list[str]] = {}
         for row in taken.rows:
