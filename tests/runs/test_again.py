@@ -79,7 +79,7 @@ def test_what_was_sent_is_told_before_and_skipped_unless_it_is_wanted(
     assert eventually(program, careful, "done", "failed")["result"] == {"said": "1-end"}
     assert sink.sent == ["/one", "/two", "/two"]
 
-    bold = again(program, failed, {"send_again": ["s_1"]}).get_json()["id"]
+    bold = again(program, failed, {"send_again": ["s_1", "s_2"]}).get_json()["id"]
     assert eventually(program, bold, "done", "failed")["result"] == {"said": "4-end"}
     assert sink.sent == ["/one", "/two", "/two", "/one", "/two"]
 
@@ -309,6 +309,57 @@ def test_items_that_went_well_are_kept_when_one_is_done_again(
 
     assert eventually(program, new, "done", "failed")["result"] == {"n": 3}
     assert sorted(sink.sent) == ["/item0", "/item1", "/item1", "/item2"]
+
+
+def test_what_only_a_repetition_has_sent_is_told_and_skipped_when_the_first_is_run_again(
+    program: Any, owner: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/1")
+    address = [{"text": f"{sink.url}/"}, {"value": ["s_1", "index"]}]
+    inner = {"id": "s_2", "kind": "http", "with": {"method": "POST", "url": address}}
+    items = {"list": {"list": ["a", "b"]}, "item_failure": "stop", "steps": [inner]}
+    each = {"id": "s_1", "kind": "each", "with": items}
+    run = start(make_live(plan_of(each, post("s_3", f"{sink.url}/end")))).get_json()["id"]
+    eventually(program, run, "failed")
+    sink.refused.clear()
+    place = {"from": "s_1[1]/s_2"}
+    eventually(program, again(program, run, place).get_json()["id"], "done")
+    sent = ["/0", "/1", "/1", "/end"]
+
+    told = program.get(f"/api/v1/runs/{run}/again?from=s_1[1]/s_2").get_json()["sent"]
+    page = owner.get(f"{url_of(run)}/again?from=s_1[1]/s_2").text
+    careful = again(program, run, place).get_json()["id"]
+    assert eventually(program, careful, "done", "failed")["word"] == "Done"
+
+    assert [(one["path"], one["doubtful"]) for one in told] == [
+        ("s_1[1]/s_2", False),
+        ("s_3", False),
+    ]
+    assert f"POST {sink.url}/end" in page
+    assert sorted(sink.sent) == sent
+    bold = again(program, run, {**place, "send_again": ["s_3"]}).get_json()["id"]
+    eventually(program, bold, "done")
+    assert sorted(sink.sent) == [*sent, "/end"]
+
+
+def test_a_called_run_that_a_repetition_has_finished_is_run_anew_when_that_is_wanted(
+    program: Any, make_live: Any, start: Any, runner: Runner, sink: Sink
+) -> None:
+    sink.refused.add("/two")
+    called = make_live(sends(sink), "Called")
+    run = start(make_live(plan_of(calls("s_1", called)), "Caller")).get_json()["id"]
+    eventually(program, run, "failed")
+    sink.refused.clear()
+    eventually(program, again(program, run, {}).get_json()["id"], "done")
+    sent = ["/mail", "/two", "/two"]
+
+    careful = again(program, run, {}).get_json()["id"]
+    eventually(program, careful, "done")
+    assert sink.sent == sent
+    bold = again(program, run, {"send_again": ["s_1"]}).get_json()["id"]
+    eventually(program, bold, "done")
+
+    assert sink.sent == [*sent, "/mail", "/two"]
 
 
 def test_a_rehearsal_sends_nothing_and_says_what_it_would_have_sent(

@@ -81,7 +81,7 @@ def test_what_comes_behind_a_changed_step_is_not_taken_over_and_not_sent_unasked
 
     told = program.get(f"/api/v1/runs/{run}/again?from=s_2&version=live").get_json()
     careful = by_live(program, run)
-    bold = by_live(program, run, send_again=["s_1"])
+    bold = by_live(program, run, send_again=["s_1", "s_2"])
 
     assert (told["kept"], [one["path"] for one in told["sent"]]) == (0, ["s_1"])
     assert [task["state"] for task in careful["tasks"]] == ["skipped", "succeeded", "succeeded"]

@@ -27,6 +27,7 @@ from webapp.runs import queries, starting
 from webapp.runs.bases import Basis, VersionChoice, basis_of
 from webapp.runs.families import families, whole_of
 from webapp.runs.journal_queries import HAPPENED
+from webapp.runs.later import with_later
 from webapp.runs.looking import plan_of_run
 from webapp.runs.models import Lease, Run, Step
 from webapp.runs.service import find_run_by_key
@@ -51,7 +52,8 @@ class Again:
     """What running again from a step would mean.
 
     Attributes:
-        kept: how many steps are taken over; sent: what would be sent twice.
+        kept: how many steps are taken over; sent: what would be sent twice, be it that the run
+            itself sent it or a later repetition.
         basis: what the new run would go by.
         live: the number of the version that is live, if it is another one than the run's.
     """
@@ -81,7 +83,8 @@ def preview(ctx: Context, run_id: UUID, start: str, version: VersionChoice = "sa
     run, rows = _over(ctx, run_id, start)
     basis = basis_of(ctx, run, start, version)
     kept = kept_of(basis.plan, rows, start, basis.changed)
-    sent = sorted(sent_in(run, rows, kept, basis.plan), key=_in_order_of(basis.plan))
+    known = with_later(ctx, run.id, rows)
+    sent = sorted(sent_in(run, known, kept, basis.plan), key=_in_order_of(basis.plan))
     return Again(run, start, sum(1 for row in kept if row.ends), sent, basis, basis.live)
 
 
@@ -111,7 +114,8 @@ def run_again(
     old, rows = _over(ctx, run_id, start)
     basis = basis_of(ctx, old, start, version)
     named = list(send_again)
-    taken = taken_from(old, rows, basis.plan, start, set(named), basis.changed)
+    known = with_later(ctx, old.id, rows)
+    taken = taken_from(old, rows, basis.plan, start, set(named), basis.changed, known=known)
     _check_sent(named, set(taken.sent))
     run = _begin(ctx, old, basis, taken, start, key)
     after = {"from": start, "new": public_id("run", run.id), "sent_again": sorted(set(named))[:20]}
@@ -131,7 +135,9 @@ def start_again(ctx: Context, old: Run, start: str, *, send_all: bool, due_ms: i
     Raises: see `run_again`.
     """
     basis, rows = basis_of(ctx, old, start), journal_of(ctx, old.id)
-    taken = taken_from(old, rows, basis.plan, start, None if send_all else ())
+    known = with_later(ctx, old.id, rows)
+    wanted = None if send_all else ()
+    taken = taken_from(old, rows, basis.plan, start, wanted, known=known)
     run = _begin(ctx, old, basis, taken, start, "")
     if due_ms is not None:
         # A reason of its own: who waits for a time is looked at when the wall clock is moved.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -15,6 +16,7 @@ from webapp.runs.again import Again
 from webapp.runs.doubting import Pairs, place_in_words, sent
 from webapp.runs.families import family
 from webapp.runs.paths import Places, element_id
+from webapp.runs.taking_over import Sent
 
 MOST_SHOWN: Final = 100
 MOST_CALLS: Final = 200
@@ -79,13 +81,7 @@ class AgainView:
 def again_view(ctx: Context, found: Again, places: Places, refused: str = "") -> AgainView:
     """Return the check page of what `again.preview` has found."""
     shown = found.sent[:MOST_SHOWN]
-    paths = [one.path for one in shown]
-    runs = family(ctx, found.run.id)
-    rows = {row.path: row for row in journal_queries.requests_at(ctx, runs, paths)}
-    calls: dict[str, list[Any]] = {}
-    if any(one.calls for one in shown):
-        for call in journal_queries.sent_calls(ctx, runs, MOST_CALLS):
-            calls.setdefault(call.path.rpartition(CALL)[0], []).append(call)
+    rows, calls = _asked(ctx, found, shown)
     views = [
         SentView(
             element_id(one.path),
@@ -112,6 +108,28 @@ def again_view(ctx: Context, found: Again, places: Places, refused: str = "") ->
         len(found.basis.changed),
         refused,
     )
+
+
+def _asked(
+    ctx: Context, found: Again, shown: Sequence[Sent]
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return what these steps have sent, and the calls of agents among them, by path."""
+    own = family(ctx, found.run.id)
+    sent_by: dict[UUID, list[Sent]] = {}
+    for one in shown:
+        sent_by.setdefault(found.run.id if one.run_id in own else one.run_id, []).append(one)
+    rows: dict[str, Any] = {}
+    calls: dict[str, list[Any]] = {}
+    for run_id, those in sent_by.items():
+        runs = own if run_id == found.run.id else (run_id,)
+        paths = [one.path for one in those]
+        rows |= {row.path: row for row in journal_queries.requests_at(ctx, runs, paths)}
+        if not any(one.calls for one in those):
+            continue
+        for call in journal_queries.sent_calls(ctx, runs, MOST_CALLS):
+            if (path := call.path.rpartition(CALL)[0]) in paths:
+                calls.setdefault(path, []).append(call)
+    return rows, calls
 
 
 def _when(rows: Sequence[Any]) -> datetime | None:

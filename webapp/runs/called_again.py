@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -27,8 +28,8 @@ _MOST_REPEATED: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A run that a step had started. `is_settled`: the step ended well, and a person wants it once
-    more.
+    """A run that a step had started. `is_settled`: the step ended well, there or in a repetition,
+    and a person wants it once more.
     """
 
     run: Run
@@ -49,20 +50,22 @@ def called_before(ctx: Context, parent_run: UUID, path: str) -> Called | None:
             break  # the first one, or what it repeats is forgotten
         beside = [one for one in repetitions_of(ctx, above.again_of) if one != asks.id]
         for repeated in ([above.again_of], beside):
-            if (called := _called_in(ctx, families(ctx, repeated), path)) is not None:
-                return called
+            if (found := _called_in(ctx, families(ctx, repeated), path)) is not None:
+                others = families(ctx, [above.again_of, *beside])
+                return Called(found, _ended_well(ctx, others, path, asks.queued_at))
         above = ctx.session.get(Run, above.again_of)
     return None
 
 
-def _called_in(ctx: Context, members: Iterable[UUID], path: str) -> Called | None:
+def _called_in(ctx: Context, members: Iterable[UUID], path: str) -> Run | None:
     called = (Run.parent_run.in_(members), Run.parent_path == path, Run.kind != PART)
-    newest = select(Run).where(*called).order_by(Run.id.desc()).limit(1)
-    found = ctx.session.scalars(newest).one_or_none()
-    if found is None or found.parent_run is None:
-        return None
-    steps = rows_in(ctx, {found.parent_run: ""}, Step.path == path)
-    return Called(found, any(step.state == "succeeded" for step in steps))
+    return ctx.session.scalars(select(Run).where(*called).order_by(Run.id.desc()).limit(1)).first()
+
+
+def _ended_well(ctx: Context, members: Iterable[UUID], path: str, until: datetime) -> bool:
+    """Whether the step did before a time at which a person could have been asked about it."""
+    steps = rows_in(ctx, dict.fromkeys(members, ""), Step.path == path, Step.done_at < until)
+    return any(step.state == "succeeded" for step in steps)
 
 
 @requires(Permission.START_RUNS)
@@ -94,7 +97,7 @@ def go_on_from(
     failed_at = END if old.state == "done" else str((old.error or {}).get("path") or "")
     rows = journal_of(ctx, old.id)
     known = with_later(ctx, old.id, rows)
-    taken = taken_from(old, rows, plan, failed_at, (), changed, known)
+    taken = taken_from(old, rows, plan, failed_at, (), changed, known=known)
     run.again_of, run.again_from = old.id, None if failed_at == END else failed_at or None
     _resume(taken, plan, changed)
     return taken

@@ -47,9 +47,11 @@ cut off when another lane was first.
 class Sent:
     """A step that has had an effect, or may have had one, and would be done again.
 
-    Attributes: path: of the step; calls: how many of an agent's tool calls it stands for.
+    Attributes: run_id: which sent it, or a part of that one; calls: how many of an agent's tool
+        calls it stands for.
     """
 
+    run_id: UUID
     path: str
     step_id: str
     kind: str
@@ -221,6 +223,7 @@ def sent_in(run: Run, rows: Sequence[Row], kept: Sequence[Row], plan: Plan) -> l
         found.setdefault(path, row)
     return [
         Sent(
+            row.run_id,
             path,
             row.step_id,
             "agent" if row.is_call else row.kind,
@@ -260,7 +263,8 @@ def taken_from(
     start: str,
     wanted: Container[str] | None,
     changed: Collection[str] = (),
-    known: list[Row] | None = None,
+    *,
+    known: list[Row],
 ) -> Taken:
     """Return what a run takes over that begins again from the step at `start`.
 
@@ -268,17 +272,16 @@ def taken_from(
         rows: the journal of the old run.
         plan: what the new one goes by, and `changed`: see `kept_of`.
         wanted: paths of effects that shall happen once more; None: all of them.
-        known: the journal with what later repetitions have sent; None: nobody is asked for it.
+        known: the journal with what later repetitions have sent.
     """
     kept = kept_of(plan, rows, start, changed)
-    rows = rows if known is None else known
-    sent = [one.path for one in sent_in(old, rows, kept, plan)]
+    sent = [one.path for one in sent_in(old, known, kept, plan)]
     skipped = [] if wanted is None else [path for path in sent if path not in wanted]
     # What an agent has done that is skipped stays known to whoever runs the new run again.
     stays, passed = {row.path for row in kept}, set(skipped)
-    done = [row for row in rows if row.is_call and row.has_happened and row.path not in stays]
+    done = [row for row in known if row.is_call and row.has_happened and row.path not in stays]
     kept += [row for row in done if row.path.rpartition(CALL)[0] in passed]
-    return Taken(rows, kept, sent, skipped)
+    return Taken(known, kept, sent, skipped)
 
 
 @requires(Permission.START_RUNS)
