@@ -190,6 +190,7 @@ def test_a_line_behind_a_run_that_waits_for_somebody_says_for_whom(
     first, second = started(start, workflow, 2)
     crew()
     until(lambda: _is_behind(follow.get(second)), "the second is set aside")
+    until(lambda: _waits(follow.get(first)), "the first asks")
 
     said = follow.get(second)["line"]["held"]
 
