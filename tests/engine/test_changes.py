@@ -340,6 +340,17 @@ def test_a_group_is_left_to_do_as_long_as_there_are_none() -> None:
     assert found(step) == [("todo", "s_1", "C-GROUP-UNKNOWN")]
 
 
+def test_it_is_passed_on_to_as_many_as_must_agree() -> None:
+    ada, ben, cleo = ({"person": f"usr_{name:0>26}"} for name in ("ada", "ben", "cleo"))
+    due: Doc = {"who": [ada, ben], "need": {"n": 2}, "due": {"in_s": 60}}
+
+    too_few = ask("s_1", None, **due, at_due={"pass_to": [cleo]})
+    enough = ask("s_1", None, **due, at_due={"pass_to": [{"role": "owner"}]})
+
+    assert ("todo", "s_1", "C-NEED-MORE") in found(too_few)
+    assert ("todo", "s_1", "C-NEED-MORE") not in found(enough)
+
+
 def left_after(plan: Plan, *rows: tuple[str, str, int, Any]) -> int | None:
     """Return what the next step may spend of the limit around it, after a restart."""
     records = [
