@@ -65,12 +65,13 @@ class Client:
     def refused(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """Repeat a call until somebody decides on it; return the answer that it is too late (409)."""
         until = time.monotonic() + PATIENCE_S
-        status, answer = 0, None
-        while status in LATER - {409} and time.monotonic() < until:
+        while time.monotonic() < until:
             status, answer = self.call(method, path, body, **headers)
-            time.sleep(0.1)
-        assert status == 409, (status, answer)
-        return answer
+            if status == 409:
+                return answer
+            assert status in LATER, (status, answer)
+            time.sleep(0.1)  # the pace of asking again, not a wait for anything
+        raise AssertionError((status, answer))
 
     def live(self, name: str, plan: dict[str, Any]) -> str:
         """Make a workflow, put it live and return its id."""

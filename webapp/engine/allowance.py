@@ -151,14 +151,11 @@ def too_large() -> StepError:
 
 
 def too_slow() -> StepError:
-    text = f"This step calculated for longer than {span(MOST_S)}, so we stopped it. Filter the list"
-    return StepError(
-        "E-VALUE-LARGE",
-        f"{text} or shorten the text, or do less in one step.",
-        proven=True,
-        retryable=False,
-        facts={"limit": span(MOST_S)},
-    )
+    limit = span(MOST_S)
+    text = f"This step calculated for longer than {limit}, so we stopped it."
+    help_ = "Filter the list or shorten the text, or do less in one step."
+    facts = {"limit": limit}
+    return StepError("E-VALUE-LARGE", f"{text} {help_}", proven=True, retryable=False, facts=facts)
 
 
 def run_too_large() -> StepError:

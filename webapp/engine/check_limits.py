@@ -7,9 +7,7 @@ from decimal import Decimal
 
 from webapp.engine.journal import HOLDERS
 from webapp.engine.plan import Limits, Plan, Step
-
-_WAITING = frozenset({"wait", "approval", "workflow"})
-"""Kinds whose time is no working time of the run."""
+from webapp.engine.steps import KINDS
 
 
 def beyond_run(step: Step, run: Limits) -> Iterator[tuple[str, str]]:
@@ -18,7 +16,7 @@ def beyond_run(step: Step, run: Limits) -> Iterator[tuple[str, str]]:
     """
     if step.timeout_s is not None and step.kind in HOLDERS:
         yield "timeout_s", "its time limit does nothing: give one to the steps in it"
-    elif step.timeout_s and step.timeout_s > run.seconds and step.kind not in _WAITING:
+    elif step.timeout_s and step.timeout_s > run.seconds and not _waits(step):
         yield "timeout_s", "one try of it may take longer than the whole run may work"
     if step.cost_usd and run.cost_usd and Decimal(step.cost_usd) > Decimal(run.cost_usd):
         yield "cost_usd", "it may cost more than the whole run may"
@@ -32,6 +30,12 @@ def beyond_run(step: Step, run: Limits) -> Iterator[tuple[str, str]]:
                     f"the {run.steps:,} steps a run may do"
                 ),
             )
+
+
+def _waits(step: Step) -> bool:
+    """Whether the step's time is no working time of the run."""
+    kind = KINDS.get(step.kind)
+    return kind is not None and (kind.waits is not None or kind.heard is not None)
 
 
 def never_ends(plan: Plan) -> str:

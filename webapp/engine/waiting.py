@@ -13,7 +13,7 @@ from webapp.engine.journal import Record
 from webapp.engine.mailbox import Arrival, frozen_of
 from webapp.engine.ports import WaitFor
 from webapp.engine.steps import KINDS, part
-from webapp.engine.steps.kind import StepKind
+from webapp.engine.steps.kind import Frozen, StepKind
 
 LIMIT: Final = "limit_s"
 """Of what a waiting row keeps: its step's own time limit, when that is what comes first."""
@@ -37,14 +37,14 @@ def late(record: Record, now: str) -> Outcome:
         now: the time, as results say it.
     """
     frozen = frozen_of(record)
-    if LIMIT in frozen:
-        error = took_too_long(frozen[LIMIT])
-        error.proven, error.retryable = True, False  # as below
-        return Failed(error)
-    act = kind_of(record).late
+    act = _over_limit if LIMIT in frozen else kind_of(record).late
     if act is None:
         return Succeeded({"at": now})
     return _outcome(lambda: act(frozen, now))
+
+
+def _over_limit(frozen: Frozen, now: str) -> dict[str, Any]:
+    raise took_too_long(frozen[LIMIT])
 
 
 def heard(record: Record, arrival: Arrival) -> Outcome:

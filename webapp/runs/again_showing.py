@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
@@ -14,7 +13,6 @@ from webapp.engine.recovery import CALL
 from webapp.runs import journal_queries
 from webapp.runs.again import Again
 from webapp.runs.doubting import Pairs, place_in_words, sent
-from webapp.runs.families import family
 from webapp.runs.paths import Places, element_id
 from webapp.runs.taking_over import Sent
 
@@ -81,7 +79,7 @@ class AgainView:
 def again_view(ctx: Context, found: Again, places: Places, refused: str = "") -> AgainView:
     """Return the check page of what `again.preview` has found."""
     shown = found.sent[:MOST_SHOWN]
-    rows, calls = _asked(ctx, found, shown)
+    rows, calls = _asked(ctx, shown)
     views = [
         SentView(
             element_id(one.path),
@@ -110,24 +108,17 @@ def again_view(ctx: Context, found: Again, places: Places, refused: str = "") ->
     )
 
 
-def _asked(
-    ctx: Context, found: Again, shown: Sequence[Sent]
-) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def _asked(ctx: Context, shown: Sequence[Sent]) -> tuple[dict[str, Any], dict[str, list[Any]]]:
     """Return what these steps have sent, and the calls of agents among them, by path."""
-    own = family(ctx, found.run.id)
-    sent_by: dict[UUID, list[Sent]] = {}
-    for one in shown:
-        sent_by.setdefault(found.run.id if one.run_id in own else one.run_id, []).append(one)
-    rows: dict[str, Any] = {}
+    whose = {one.path: one.run_id for one in shown}
+    runs = set(whose.values())
+    found = journal_queries.requests_at(ctx, runs, list(whose))
+    rows = {row.path: row for row in found if row.run_id == whose[row.path]}
     calls: dict[str, list[Any]] = {}
-    for run_id, those in sent_by.items():
-        runs = own if run_id == found.run.id else (run_id,)
-        paths = [one.path for one in those]
-        rows |= {row.path: row for row in journal_queries.requests_at(ctx, runs, paths)}
-        if not any(one.calls for one in those):
-            continue
+    if any(one.calls for one in shown):
         for call in journal_queries.sent_calls(ctx, runs, MOST_CALLS):
-            if (path := call.path.rpartition(CALL)[0]) in paths:
+            path = call.path.rpartition(CALL)[0]
+            if call.run_id == whose.get(path):
                 calls.setdefault(path, []).append(call)
     return rows, calls
 

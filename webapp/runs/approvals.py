@@ -72,15 +72,21 @@ class Found:
         return public_id("apr", self.row.id)
 
     @property
+    def edited(self) -> dict[str, Any]:
+        """What was edited so far, by name. Whoever edits takes the votes of all others back, so
+        nothing is when nobody stands behind it any more.
+        """
+        return (self.row.values or {}) if self.agreed else {}
+
+    @property
     def values(self) -> dict[str, Any]:
         """What is to be checked by name, as it was edited so far."""
-        shown = {one["name"]: one["value"] for one in self.asked["show"]}
-        return shown | (self.row.values or {})
+        return {one["name"]: one["value"] for one in self.asked["show"]} | self.edited
 
     @property
     def shown(self) -> str:
         """Return the SHA-256 of all that is shown; an answer names what it answers."""
-        return sha256(to_bytes([seal_of(self.asked), self.row.values or {}])).hexdigest()
+        return sha256(to_bytes([seal_of(self.asked), self.edited])).hexdigest()
 
     @property
     def needed(self) -> int:
@@ -250,7 +256,7 @@ def decide(
     lease = _check_step(ctx, found, lease)
     _check_shown(found, said)
     values, answers = approvals_answers.read(found.asked, found.values, said)
-    edited = (found.row.values or {}) | values
+    edited = found.edited | values
     if said.decision == "approve":
         if values:
             _forget_votes(ctx, found)  # they agreed to something else
@@ -408,8 +414,6 @@ def take_back(ctx: Context, approval_id: UUID) -> bool:
         .values(agreed_at=None, via=None)
     )
     ctx.session.refresh(found.row)
-    if not found.agreed.keys() - {found.voice.id}:
-        found.row.values = None  # whoever edits takes the votes of all others back
     _say(ctx, lease, found, "taken_back")
     record(
         ctx, "approval.taken_back", public_id("run", found.run.id), after={"path": found.row.path}
@@ -426,7 +430,7 @@ def tell_run(ctx: Context, lease: Lease, row: Approval, asked: dict[str, Any]) -
         "by": row.decided_by_name,
         "at": (row.decided_at or now()).isoformat(timespec="seconds"),
         "note": row.note,
-        "values": (row.values if row.decision == "approve" else None) or {},
+        "values": (row.values or {}) if row.decision == "approve" else {},
         "answers": row.answers or {},
     }
     deliver(ctx, lease, "approval", row.path, answer)

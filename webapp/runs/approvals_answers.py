@@ -66,12 +66,12 @@ def _unknown(pointer: str, given: dict[str, Any], known: list[str]) -> list[Fiel
     ][:20]
 
 
-def _lines(text: str) -> str:
+def _plain_ends(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _same(given: Any, shown: Any) -> bool:
     """Whether nothing was changed; a form sends other line ends than it was given."""
     if isinstance(given, str) and isinstance(shown, str):
-        return _lines(given) == _lines(shown)
+        return _plain_ends(given) == _plain_ends(shown)
     return bool(given == shown) or (given is None and shown in (None, ""))

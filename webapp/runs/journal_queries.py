@@ -122,20 +122,20 @@ CUT_OFF_REASONS = ("not_needed", "failed_before")
 
 
 def requests_at(ctx: Context, runs: Collection[UUID], paths: Sequence[str]) -> Sequence[Any]:
-    """Return the newest attempt at each path with its frozen request, without its result.
-
-    Args:
-        runs: a run, and with it the parts of its lists.
+    """Return of each run the newest attempt at each path with its frozen request, without its
+    result.
     """
     newest = (
-        select(Step.path, func.max(Step.attempt).label("attempt"))
+        select(Step.run_id, Step.path, func.max(Step.attempt).label("attempt"))
         .where(Step.run_id.in_(runs), Step.path.in_(paths))
-        .group_by(Step.path)
+        .group_by(Step.run_id, Step.path)
         .subquery()
     )
+    same = (Step.run_id == newest.c.run_id) & (Step.path == newest.c.path)
+    columns = (Step.run_id, Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
     query = (
-        select(Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
-        .join(newest, (Step.path == newest.c.path) & (Step.attempt == newest.c.attempt))
+        select(*columns)
+        .join(newest, same & (Step.attempt == newest.c.attempt))
         .where(Step.run_id.in_(runs), Step.organization_id == ctx.organization_id)
     )
     return ctx.session.execute(query).all()
@@ -143,8 +143,9 @@ def requests_at(ctx: Context, runs: Collection[UUID], paths: Sequence[str]) -> S
 
 def sent_calls(ctx: Context, runs: Collection[UUID], most: int) -> Sequence[Any]:
     """Return the tool calls of agents that have had an effect, with their frozen requests."""
+    columns = (Step.run_id, Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
     query = (
-        select(Step.path, Step.state, Step.request, Step.started_at, Step.done_at)
+        select(*columns)
         .where(
             Step.run_id.in_(runs),
             Step.organization_id == ctx.organization_id,

@@ -12,7 +12,7 @@ from webapp.access.context import Context, requires
 from webapp.access.permissions import Permission
 from webapp.engine.recovery import CALL
 from webapp.runs.models import Run
-from webapp.runs.taking_over import Row, journal_of
+from webapp.runs.taking_over import Row, journals_of
 
 _MOST_LATER: Final = 50
 
@@ -40,8 +40,9 @@ def with_later(ctx: Context, run_id: UUID, rows: Sequence[Row]) -> list[Row]:
     known = _by_step(rows)
     doubtful: dict[str, list[Row]] = {}
     sent = {step for step, those in known.items() if _was_sent(those)}
-    for later in reversed(repetitions_of(ctx, run_id)):
-        for step, those in _by_step(journal_of(ctx, later)).items():
+    journals = journals_of(ctx, repetitions_of(ctx, run_id)[::-1])
+    for later in journals.values():
+        for step, those in _by_step(later).items():
             if step in sent or not _was_sent(those):
                 continue
             if any(row.why_skipped != "sent" for row in those):

@@ -19,7 +19,7 @@ from webapp.engine.journal import HOLDERS
 from webapp.engine.plan import Plan
 from webapp.engine.recovery import CALL
 from webapp.engine.reuse import comes_before, is_untouched, stands_in, steps_around
-from webapp.runs.families import family
+from webapp.runs.families import families
 from webapp.runs.journal_queries import CUT_OFF_REASONS, HAPPENED
 from webapp.runs.models import PART, Lease, Run, Step
 
@@ -130,9 +130,25 @@ def journal_of(ctx: Context, run_id: UUID) -> list[Row]:
 
     What a repetition took over for an item is in the run and in the part that does the item.
     """
-    members = family(ctx, run_id)
+    return journals_of(ctx, [run_id])[run_id]
+
+
+@requires(Permission.VIEW_RUNS)
+def journals_of(ctx: Context, run_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:
+    """Return the journals of several runs, each as `journal_of` does."""
+    found: dict[UUID, list[Row]] = {run_id: [] for run_id in run_ids}
+    if not found:
+        return found
+    members = families(ctx, run_ids)
     depth = {member: n for n, member in enumerate(members)}
-    rows = sorted(rows_in(ctx, members), key=lambda row: depth[row.run_id])
+    rows = rows_in(ctx, {member: path for member, (_, path) in members.items()})
+    for row in sorted(rows, key=lambda row: depth[row.run_id]):
+        found[members[row.run_id][0]].append(row)
+    return {run_id: _as_one(those) for run_id, those in found.items()}
+
+
+def _as_one(rows: Sequence[Row]) -> list[Row]:
+    """Return of the rows of a run and its parts, these last, one for each path."""
     newest = sorted({row.path: row for row in rows}.values(), key=lambda row: row.path)
     won = {row.path for row in newest if row.kind == "parallel" and row.state in _WELL}
     for row in newest:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -42,7 +41,6 @@ LIMITS = {
     "string_pattern_mismatch": "has a letter or sign that can't stand there",
     "finite_number": "must be a real number",
 }
-MUST_BE = " must be "
 UNITS = {"_s": " in seconds", "_usd": " in USD"}
 
 
@@ -73,17 +71,16 @@ def problems_of(
     """
     found: dict[str, PlanProblem] = {}
     words: set[str] = set()
+    details = error.errors(include_url=False)[:MOST]
     fitting: defaultdict[str, set[str]] = defaultdict(set)
-    for detail in error.errors(include_url=False)[:MOST]:
-        problem = _problem(detail, doc, at, titles or {})
-        first = found.setdefault(problem.pointer, problem)
+    for detail in details:
+        if detail["type"] in WORDS:
+            fitting[_pointer(detail["loc"], doc)[0]].add(WORDS[detail["type"]])
+    for detail in details:
+        problem = _problem(detail, doc, at, titles or {}, fitting)
+        found.setdefault(problem.pointer, problem)
         if detail["type"] == "literal_error":
             words.add(problem.pointer)
-        if first.code == "P-TYPE" and detail["type"] in WORDS:
-            fitting[problem.pointer].add(WORDS[detail["type"]])
-    for pointer, one_of in fitting.items():
-        label, _, _ = found[pointer].text.partition(MUST_BE)
-        found[pointer] = replace(found[pointer], text=f"{label}{MUST_BE}{_any_of(one_of)}")
     # What is no word is a record: what is wrong inside it says more.
     records = {at for at in words if any(other.startswith(f"{at}/") for other in found)}
     return [problem for pointer, problem in found.items() if pointer not in records]
@@ -91,7 +88,7 @@ def problems_of(
 
 def _any_of(words: Iterable[str]) -> str:
     """Return "a number", or "a number, a text, or yes or no"."""
-    left = sorted(set(words), key=lambda word: (word == YES_OR_NO, word))
+    left = sorted(words, key=lambda word: (word == YES_OR_NO, word))
     if "a number" in left and "a whole number" in left:
         left.remove("a whole number")
     if len(left) == 1:
@@ -99,10 +96,17 @@ def _any_of(words: Iterable[str]) -> str:
     return f"{', '.join(left[:-1])}{',' if len(left) > 2 else ''} or {left[-1]}"
 
 
-def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str]) -> PlanProblem:
+def _problem(
+    detail: ErrorDetails,
+    doc: Any,
+    at: str,
+    titles: Mapping[str, str],
+    fitting: Mapping[str, set[str]],
+) -> PlanProblem:
     kind, context = detail["type"], detail.get("ctx", {})
     pointer, key = _pointer(detail["loc"], doc, is_missing=kind == "missing")
     is_top = pointer.count("/") == 1
+    must_be = _any_of(fitting.get(pointer) or {"written otherwise"})
     pointer = at + pointer
     label = (titles.get(key) if is_top else None) or _label(key)
     match kind:
@@ -125,7 +129,7 @@ def _problem(detail: ErrorDetails, doc: Any, at: str, titles: Mapping[str, str])
     if kind in LIMITS:
         shown = {k: f"{v:,}" if isinstance(v, int) else v for k, v in context.items()}
         return PlanProblem(pointer, "C-FIELD-RANGE", f"{label} {LIMITS[kind].format(**shown)}")
-    return PlanProblem(pointer, "P-TYPE", f"{label}{MUST_BE}{WORDS.get(kind, 'written otherwise')}")
+    return PlanProblem(pointer, "P-TYPE", f"{label} must be {must_be}")
 
 
 def _label(key: str) -> str:
